@@ -1,0 +1,187 @@
+/*
+ * crs.h - checkpoint and restart of running programs
+ *
+ * Purpose: save a running, unmodified program into a snapshot on disk while it goes on running,
+ * and bring it back from the snapshot later.
+ *
+ * Calling sequence: crs_checkpoint() on a process ID writes one snapshot. crs_restart() makes the
+ * program run again as a child of the caller; crs_restart_wait() waits for its end. A snapshot
+ * is opened for reading by crs_snapshot_open() and freed by crs_snapshot_free().
+ *
+ * Errors: functions return 0, or a negative errno value. The last argument `err`, which may be
+ * NULL, receives the words: the object, the reason and the remedy, and the class of the failure,
+ * which is also the exit code of the tools. Outputs are named ret_x and stay untouched on failure.
+ *
+ * Threads: a checkpoint or restart runs in the calling thread and holds the program with ptrace
+ * from that thread. Calls on different programs may run in different threads. No function may be
+ * called from a signal handler. SIGCHLD must not be ignored by the caller during crs_restart().
+ *
+ * Nothing here prints, exits, or changes signal dispositions.
+ */
+#ifndef CRS_H
+#define CRS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define CRS_API_VERSION 1
+#define CRS_ERROR_TEXT_SIZE 1024
+
+/* The class of a failure; the tools exit with it. */
+enum crs_kind {
+    CRS_OK = 0,
+    CRS_FAILED = 1,           /* anything else */
+    CRS_USAGE = 2,            /* wrong arguments */
+    CRS_NOT_FOUND = 3,        /* no such process, job or snapshot */
+    CRS_NOT_PERMITTED = 4,    /* the kernel or its policy forbids it */
+    CRS_CANT_CHECKPOINT = 5,  /* the target holds something that can't be saved */
+    CRS_DAMAGED = 6,          /* the snapshot is damaged or incomplete */
+    CRS_CANT_RESTART = 7,     /* this machine can't take the snapshot */
+    CRS_STORAGE = 8,          /* storage failed: full, quota, I/O */
+    CRS_TIMED_OUT = 9,        /* the time given ran out; the target is unharmed */
+    CRS_BUSY = 75,            /* try again: held by another tool, or a PID is in use */
+};
+
+/* A failure in words. Owned by the caller; valid after a function returned a negative value. */
+struct crs_error {
+    enum crs_kind kind;
+    int errnum; /* the errno value, positive; 0 when there is none */
+    char text[CRS_ERROR_TEXT_SIZE];
+};
+
+/* Progress and warnings. `text` is valid during the call only. Called in the calling thread. */
+struct crs_progress {
+    const char *phase;   /* "freeze", "memory", "sync", "verify", "fill", ...; never NULL */
+    uint64_t done_bytes; /* within the phase */
+    uint64_t total_bytes; /* 0 when the phase has no size */
+    const char *warning; /* not NULL: this is a warning, and the rest is to be ignored */
+};
+typedef void (*crs_progress_fn)(const struct crs_progress *progress, void *arg);
+
+/* ---- checkpoint ---- */
+
+/* What happens to the program once the snapshot is safe on disk. */
+enum crs_afterwards {
+    CRS_CONTINUE = 0,  /* it goes on running */
+    CRS_TERMINATE = 1, /* it is killed by SIGKILL; nothing of it runs after the saved instant */
+    CRS_STOP = 2,      /* it is left stopped, as by SIGSTOP */
+};
+
+struct crs_checkpoint_options {
+    size_t struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
+    const char *output; /* the directory to make; NULL: STORE/name/next number */
+    const char *store;  /* NULL: $CRS_STORE, $XDG_STATE_HOME/crs, ~/.local/state/crs */
+    const char *name;   /* the job's name in the store; NULL: the command's name and PID */
+    enum crs_afterwards afterwards;
+    int timeout_ms;       /* for everything; 0: none */
+    const char *compress; /* "none", "lz4", "zstd", "zstd:LEVEL"; NULL: the default */
+    crs_progress_fn progress; /* NULL: none */
+    void *progress_arg;
+    const volatile int *cancel; /* not NULL: stop and undo when it becomes non-zero */
+};
+#define CRS_CHECKPOINT_OPTIONS_INIT {.struct_size = sizeof(struct crs_checkpoint_options)}
+
+struct crs_checkpoint_result {
+    char *path;  /* the snapshot's directory */
+    char *name;  /* NAME@SEQ, or NULL when it was written outside the store */
+    uint64_t size_bytes;   /* of all files of the snapshot */
+    uint64_t memory_bytes; /* memory saved, before compression */
+    uint64_t pause_us;     /* how long the program was stopped */
+    uint64_t total_us;     /* the whole checkpoint */
+    unsigned n_processes, n_threads;
+};
+
+/*
+ * Checkpoint the process `pid` (as the caller sees it; any thread's ID is refused with the
+ * process's ID named) into a snapshot. On failure the program goes on unharmed and no snapshot
+ * exists. The strings of *ret are freed by crs_checkpoint_result_clear().
+ */
+int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
+                   struct crs_checkpoint_result *ret, struct crs_error *err);
+void crs_checkpoint_result_clear(struct crs_checkpoint_result *result);
+
+/* ---- restart ---- */
+
+enum crs_pids {
+    CRS_PIDS_DEFAULT = 0,   /* the first of these that works */
+    CRS_PIDS_SAME = 1,      /* the saved PIDs, in this PID namespace: needs CAP_CHECKPOINT_RESTORE */
+    CRS_PIDS_NAMESPACE = 2, /* the saved PIDs, in a new user and PID namespace */
+    CRS_PIDS_NEW = 3,       /* new PIDs; written where the threads keep theirs */
+};
+
+struct crs_restart_options {
+    size_t struct_size;
+    enum crs_pids pids;
+    bool detach;  /* leave the program on its own: not ended when the caller ends */
+    bool stopped; /* leave it stopped; SIGCONT starts it */
+    crs_progress_fn progress;
+    void *progress_arg;
+};
+#define CRS_RESTART_OPTIONS_INIT {.struct_size = sizeof(struct crs_restart_options)}
+
+/* A restarted program. */
+struct crs_restarted {
+    pid_t pid;          /* the program's first process, as the caller sees it */
+    pid_t wait_pid;     /* the caller's child to wait for: the program, or its namespace's PID 1 */
+    enum crs_pids pids; /* the policy that was used */
+    int status_fd;      /* for crs_restart_wait(); -1 where wait_pid is the program itself */
+    uint64_t first_instruction_us; /* from the call until the program ran */
+    uint64_t memory_bytes;
+};
+
+int crs_restart(const char *path, const struct crs_restart_options *options,
+                struct crs_restarted *ret, struct crs_error *err);
+
+/*
+ * Wait until the restarted program ends (with WUNTRACED in wait_flags: or stops).
+ * *ret_status is as of waitpid(2). Returns -EAGAIN with WNOHANG when nothing happened.
+ */
+int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,
+                     struct crs_error *err);
+
+/* ---- snapshots ---- */
+
+struct crs_snapshot;
+
+/* Open a snapshot's directory: reads and checks the manifest and each file's length. */
+int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_error *err);
+void crs_snapshot_free(struct crs_snapshot *snapshot);
+
+/* Check every length and every checksum. */
+int crs_snapshot_verify(struct crs_snapshot *snapshot, crs_progress_fn progress, void *arg,
+                        struct crs_error *err);
+
+/* What was saved, as one JSON document (see crs-show(1)). The caller frees *ret_json. */
+int crs_snapshot_describe(struct crs_snapshot *snapshot, char **ret_json, struct crs_error *err);
+
+/*
+ * The directory that `spec` names: a path, NAME, NAME@SEQ or NAME@latest. `store` as in the
+ * options above. The caller frees *ret_path.
+ */
+int crs_snapshot_resolve(const char *store, const char *spec, char **ret_path,
+                         struct crs_error *err);
+
+/* The snapshots of the store, as a JSON array, oldest first within a name; name NULL: all. */
+int crs_snapshot_list(const char *store, const char *name, char **ret_json, struct crs_error *err);
+
+/* Remove a snapshot: first it stops being one, then its files go. */
+int crs_snapshot_remove(const char *path, struct crs_error *err);
+
+/* The store's directory. The caller frees *ret_path. */
+int crs_store_path(const char *store, char **ret_path, struct crs_error *err);
+
+/* The kinds of kernel objects, as a JSON array: name, title, saved, conditions, privilege. */
+int crs_kinds(char **ret_json, struct crs_error *err);
+
+const char *crs_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,145 @@
+/* io.c - files read and written whole */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cleanup.h"
+#include "io.h"
+
+int read_full(int fd, void *data, size_t size)
+{
+    for (uint8_t *p = data; size > 0;) {
+        ssize_t n = read(fd, p, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -ENODATA;
+        p += n;
+        size -= n;
+    }
+    return 0;
+}
+
+int pread_full(int fd, void *data, size_t size, off_t offset)
+{
+    for (uint8_t *p = data; size > 0;) {
+        ssize_t n = pread(fd, p, size, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        if (n == 0)
+            return -ENODATA;
+        p += n;
+        size -= n;
+        offset += n;
+    }
+    return 0;
+}
+
+int write_full(int fd, const void *data, size_t size)
+{
+    for (const uint8_t *p = data; size > 0;) {
+        ssize_t n = write(fd, p, size);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        size -= n;
+    }
+    return 0;
+}
+
+int pwrite_full(int fd, const void *data, size_t size, off_t offset)
+{
+    for (const uint8_t *p = data; size > 0;) {
+        ssize_t n = pwrite(fd, p, size, offset);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        p += n;
+        size -= n;
+        offset += n;
+    }
+    return 0;
+}
+
+int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
+{
+    _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    _cleanup_bytes_ struct bytes b = {0};
+    size_t room = 0;
+    struct stat st;
+
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &st) == 0 && st.st_size > 0)
+        room = (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
+    for (;;) {
+        if (b.size + 1 >= room) {
+            room = room ? room * 2 : 16384;
+        }
+        uint8_t *p = realloc(b.data, room);
+        if (!p)
+            return -ENOMEM;
+        b.data = p;
+        ssize_t n = read(fd, b.data + b.size, room - b.size - 1);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return -errno;
+        b.size += n;
+        if (b.size > limit)
+            return -EFBIG;
+        if (n == 0)
+            break;
+    }
+    b.data[b.size] = 0;
+    bytes_clear(ret);
+    *ret = b;
+    b = (struct bytes){0};
+    return 0;
+}
+
+int read_link(int dirfd, const char *path, char **ret)
+{
+    char text[8192];
+    ssize_t n = readlinkat(dirfd, path, text, sizeof(text) - 1);
+
+    if (n < 0)
+        return -errno;
+    text[n] = 0;
+    char *copy = strdup(text);
+    if (!copy)
+        return -ENOMEM;
+    *ret = copy;
+    return 0;
+}
+
+char *format_string(const char *format, ...)
+{
+    char *text = NULL;
+    va_list ap;
+
+    va_start(ap, format);
+    int n = vasprintf(&text, format, ap);
+    va_end(ap);
+    return n < 0 ? NULL : text;
+}
+
+uint64_t now_us(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

@@ -1,0 +1,57 @@
+/*
+ * memory.h - address spaces: collected, dumped, built up again
+ *
+ * Collect first, copy later: memory_prepare() reads what is slow to read before the freeze,
+ * memory_collect() takes the tables in the freeze, memory_dump() copies the pages (in the freeze
+ * for now), memory_finish() does what can wait until the process runs again (checksums of the
+ * mapped files).
+ */
+#ifndef ENGINE_MEMORY_H
+#define ENGINE_MEMORY_H
+
+#include "kobj/kobj.h"
+
+struct memory_image;
+
+/* Before the freeze: the process runs. */
+int memory_prepare(pid_t pid, struct memory_image **ret, struct crs_error *err);
+void memory_image_free(struct memory_image *image);
+DEFINE_CLEANUP(struct memory_image, memory_image)
+
+/* In the freeze: mappings, their flags, which pages hold data, guards, brk, auxv, exe, vDSO.
+ * Refuses what can't be saved (userfaultfd areas, device memory, secret memory, ...). */
+int memory_collect(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+
+/* Bytes that memory_dump() will copy. */
+uint64_t memory_image_bytes(const struct memory_image *image);
+
+/* In the freeze: copy pages into packs, with worker threads. Stops when *cancel becomes non-zero
+ * or now_us() passes deadline_us (0: none). */
+int memory_dump(struct memory_image *image, struct kobj_dump *ctx, const volatile int *cancel,
+                uint64_t deadline_us, struct crs_error *err);
+
+/* After the thaw: fill `memory` (spaces, objects, files), to be freed by the caller. */
+int memory_finish(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory **ret,
+                  struct crs_error *err);
+
+/* ---- restart ---- */
+
+/* Before anything is started: mapped files there and the same, CPU, vDSO. CRS_CANT_RESTART. */
+int memory_check(struct kobj_restore *ctx, struct crs_error *err);
+
+/* The file to exec for the stub: an open O_RDONLY (or O_PATH) descriptor of the saved executable. */
+int memory_open_exe(struct kobj_restore *ctx, const Crs__AddressSpace *space, int *ret_fd,
+                    struct crs_error *err);
+
+/*
+ * Build the address space in ctx->t: everything of the exec'ed stub is unmapped, the vDSO moved,
+ * mappings made and filled (checksums are checked as it goes). On success ctx->t->scratch is a
+ * page outside of the saved mappings, taken away by memory_seal().
+ */
+int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+
+/* The last steps: protections, seals, brk and the other fields of the kernel's mm; scratch gone.
+ * After this no call may be made that needs scratch memory. */
+int memory_seal(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+
+#endif

@@ -1,0 +1,174 @@
+/*
+ * kobj.h - kinds of kernel objects and how each is saved
+ *
+ * One file for each kind, with its match, dump, check, restore and describe side by side; one row
+ * in a table of table.c; one record in proto/KIND.proto; one victim in tests/victims/KIND.c; one
+ * paragraph in docs/kinds. docs/howto-add-a-kind.md has the steps.
+ *
+ * There are three tables: what a descriptor refers to (kobj_file_kinds), properties of a process
+ * (kobj_process_kinds) and of a thread (kobj_thread_kinds).
+ *
+ * Dump functions run while the process is frozen; they must be quick, and leave it as it was.
+ * A dump that can't be right fails with CRS_CANT_CHECKPOINT and names the object, the reason and
+ * the remedy. A check runs before anything is started at a restart and fails with
+ * CRS_CANT_RESTART; a restore that fails ends the restart.
+ */
+#ifndef KOBJ_KOBJ_H
+#define KOBJ_KOBJ_H
+
+#include <sys/stat.h>
+#include "base/array.h"
+#include "file.pb-c.h"
+#include "memory.pb-c.h"
+#include "process.pb-c.h"
+#include "store/store.h"
+#include "tracee/tracee.h"
+
+/* ---- contexts ---- */
+
+/* Shared memory and nameless files, found by mappings and descriptors alike; saved once. */
+struct kobj_object {
+    dev_t dev;
+    ino_t ino;
+    Crs__MemoryObject *record; /* owned */
+};
+
+/* One checkpoint being taken. */
+struct kobj_dump {
+    struct tracee *t; /* the process being dumped */
+    struct store_writer *writer;
+    ARRAY_OF(struct kobj_object) objects;
+    ARRAY_OF(struct open_file) files; /* all open file descriptions found */
+    crs_progress_fn progress;
+    void *progress_arg;
+    uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
+};
+
+/* One restart being made. */
+struct kobj_restore {
+    struct tracee *t; /* the stub being built */
+    struct store_reader *reader;
+    Crs__Tree *tree;
+    Crs__Files *files;
+    Crs__Memory *memory;
+    int *object_fds; /* for each memory->objects: a descriptor of ours, or -1 */
+    int *file_fds;   /* for each files->files: a descriptor of ours, or -1 */
+    enum crs_pids pids;
+    crs_progress_fn progress;
+    void *progress_arg;
+    void *pipes;             /* pipe.c's own: the pipes made so far */
+    int64_t monotonic_shift_ns; /* add to a saved CLOCK_MONOTONIC time to get the same one here */
+};
+
+/* Tell the user what is not quite as it was. */
+void kobj_warn(crs_progress_fn progress, void *arg, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+/* ---- descriptors ---- */
+
+/* An open file description, as collected in the freeze. */
+struct open_file {
+    uint32_t id; /* 1, 2, ... */
+    const struct kobj_file_kind *kind;
+    struct tracee *holder; /* the first process that holds it, */
+    int fd;                /* under this number */
+    int dup_fd;            /* our duplicate of it */
+    struct stat st;        /* of dup_fd */
+    char *link;            /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
+    char *fdinfo;          /* the text of /proc/PID/fdinfo/N */
+    unsigned flags;        /* F_GETFL */
+    uint64_t position;
+    Crs__OpenFile *record; /* filled by kobj_dump_file(), owned */
+};
+
+struct kobj_file_kind {
+    const char *name;  /* "eventfd"; names the files of the kind */
+    const char *title; /* "event counter (eventfd)" */
+    const char *saved; /* "yes", "with conditions", "refused" */
+    const char *conditions; /* for crs kinds and docs; NULL: none */
+    const char *privilege;  /* NULL: none needed */
+
+    bool (*match)(const struct open_file *file);
+    /* Make the payload (a packed message of proto/NAME.proto). NULL: none. */
+    int (*dump)(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
+                struct crs_error *err);
+    /* Can it be made here? Before anything is started. NULL: always. */
+    int (*check)(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err);
+    /* Make it, as a descriptor of ours with the position and flags of the record. */
+    int (*restore)(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
+                   struct crs_error *err);
+    /* After all descriptors stand in the process under their numbers: what needs those
+     * (epoll's interest list, locks). fd: its number in ctx->t. NULL: nothing. */
+    int (*connect)(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+                   struct crs_error *err);
+    /* A few words for crs show: "count 3, semaphore". NULL: none. */
+    int (*describe)(const Crs__OpenFile *record, char *text, size_t size);
+};
+
+extern const struct kobj_file_kind *const kobj_file_kinds[]; /* ends with NULL; first match wins */
+
+const struct kobj_file_kind *kobj_find_file_kind(const char *name);
+
+/* All descriptors of ctx->t: found, told apart by kcmp(2), matched and dumped. Adds new ones to
+ * ctx->files, and the numbers to *ret (Crs__Descriptor, allocated one by one). */
+int kobj_dump_files(struct kobj_dump *ctx, Crs__Descriptor ***ret, size_t *ret_n,
+                    struct crs_error *err);
+
+/* Check all files of ctx->files. */
+int kobj_check_files(struct kobj_restore *ctx, struct crs_error *err);
+/* Make all files of ctx->files in the caller (ctx->file_fds). */
+int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err);
+/* Put them into ctx->t under the numbers of the process; `service_fd` is a unix socket whose number
+ * in ctx->t is remote_service_fd, used to pass them, and closed (there) at the end. */
+int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, int service_fd,
+                       int remote_service_fd, struct crs_error *err);
+
+/* ---- shared memory and nameless files ---- */
+
+/* The object of that inode; new ones get record->id and a zeroed record. NULL: no memory. */
+struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino, bool *ret_new);
+/* Make object number i of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
+int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err);
+
+/* ---- properties of processes and threads ---- */
+
+struct kobj_process_kind {
+    const char *name, *title, *saved, *conditions, *privilege; /* as above */
+    /* An empty payload: nothing to save, no record is made. */
+    int (*dump)(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err);
+    int (*check)(struct kobj_restore *ctx, const Crs__Process *process, const struct bytes *payload,
+                 struct crs_error *err);
+    /* Runs when memory, threads and descriptors are there. In the order of the table. */
+    int (*restore)(struct kobj_restore *ctx, const Crs__Process *process,
+                   const struct bytes *payload, struct crs_error *err);
+    int (*describe)(const struct bytes *payload, char *text, size_t size);
+};
+
+struct kobj_thread_kind {
+    const char *name, *title, *saved, *conditions, *privilege;
+    int (*dump)(struct kobj_dump *ctx, struct tracee_thread *thread, struct bytes *ret_payload,
+                struct crs_error *err);
+    int (*restore)(struct kobj_restore *ctx, struct tracee_thread *thread,
+                   const Crs__Thread *record, const struct bytes *payload, struct crs_error *err);
+    int (*describe)(const struct bytes *payload, char *text, size_t size);
+};
+
+extern const struct kobj_process_kind *const kobj_process_kinds[];
+extern const struct kobj_thread_kind *const kobj_thread_kinds[];
+
+/* All properties of ctx->t (and one of its threads), by the tables. */
+int kobj_dump_process(struct kobj_dump *ctx, Crs__Attribute ***ret, size_t *ret_n,
+                      struct crs_error *err);
+int kobj_dump_thread(struct kobj_dump *ctx, struct tracee_thread *thread, Crs__Attribute ***ret,
+                     size_t *ret_n, struct crs_error *err);
+int kobj_check_process(struct kobj_restore *ctx, const Crs__Process *process,
+                       struct crs_error *err);
+int kobj_restore_process(struct kobj_restore *ctx, const Crs__Process *process,
+                         struct crs_error *err);
+int kobj_restore_thread(struct kobj_restore *ctx, struct tracee_thread *thread,
+                        const Crs__Thread *record, struct crs_error *err);
+
+/* Pack a message into bytes. 0 or -ENOMEM with words. */
+int kobj_pack(const ProtobufCMessage *message, struct bytes *ret, struct crs_error *err);
+
+#endif

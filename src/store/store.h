@@ -1,0 +1,123 @@
+/*
+ * store.h - snapshots on disk
+ *
+ * Purpose: write a snapshot so that it appears whole or not at all; read one without trust.
+ * The layout is specified in docs/format.md; the records in proto/.
+ *
+ * Writing: store_writer_open() makes a hidden directory beside the final one; records, and
+ * chunks of memory into packs; store_writer_publish() writes the manifest last, syncs everything
+ * and renames the directory. Freeing an unpublished writer removes what it wrote.
+ *
+ * Reading: store_reader_open() reads the manifest and checks the length of every file;
+ * store_get_record() checks the record's checksum, its limits and that nothing critical is
+ * unknown; chunks are checked by store_read_chunk().
+ *
+ * Threads: store_put_chunk() and store_read_chunk() may be called from several threads at once.
+ * Everything else from one.
+ */
+#ifndef STORE_STORE_H
+#define STORE_STORE_H
+
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "content.pb-c.h"
+
+#define STORE_PAGE_SIZE       4096u
+#define STORE_CHUNK_PAGES     256u                                  /* at most, in one chunk */
+#define STORE_CHUNK_SIZE      (STORE_CHUNK_PAGES * STORE_PAGE_SIZE) /* 1 MiB */
+#define STORE_FORMAT_VERSION  1
+#define STORE_RECORD_MAX_SIZE (1u << 30)
+
+/* ---- writing ---- */
+
+struct store_writer;
+
+/* `path` is the directory to appear; it must not exist (-EEXIST). `compress` as in crs.h. */
+int store_writer_open(const char *path, const char *compress, struct store_writer **ret,
+                      struct crs_error *err);
+void store_writer_free(struct store_writer *w);
+DEFINE_CLEANUP(struct store_writer, store_writer)
+
+/* Write message as NAME.pb. */
+int store_put_record(struct store_writer *w, const char *name, const ProtobufCMessage *message,
+                     struct crs_error *err);
+
+/*
+ * Append one chunk: `raw` holds size bytes, a multiple of the page size, at most STORE_CHUNK_SIZE.
+ * Compresses where that makes it smaller, checksums, writes, and fills *ret (place, sizes, codec,
+ * checksum of the stored bytes); its `runs` are the caller's. ret->checksum is allocated; free with
+ * crs__chunk__free_unpacked or hand it to the message that owns the chunk.
+ * `raw` should be page-aligned (faster).
+ */
+int store_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
+                    struct crs_error *err);
+
+/* Save a file's bytes as content: data of `fd` (its holes take no space), size bytes from 0. */
+int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
+                      struct crs_error *err);
+
+/* Raw (uncompressed) and stored bytes of chunks so far. */
+void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret_stored);
+
+/*
+ * `info` is an object whose members become the manifest's (what was saved: docs/format.md); the
+ * writer adds format, files, time. Takes the reference. After this nothing can fail any more:
+ * the snapshot is at `path`, synced.
+ */
+int store_writer_publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,
+                         struct crs_error *err);
+
+/* ---- reading ---- */
+
+struct store_reader;
+
+int store_reader_open(const char *path, struct store_reader **ret, struct crs_error *err);
+void store_reader_free(struct store_reader *r);
+DEFINE_CLEANUP(struct store_reader, store_reader)
+
+const char *store_reader_path(const struct store_reader *r);
+json_t *store_reader_manifest(const struct store_reader *r); /* borrowed */
+
+/* Read NAME.pb; *ret is freed by protobuf_c_message_free_unpacked(). Kind CRS_DAMAGED. */
+int store_get_record(struct store_reader *r, const char *name,
+                     const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **ret,
+                     struct crs_error *err);
+
+/* Unpack a message that was stored as bytes inside another one, with the same checks. */
+int store_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t size,
+                 ProtobufCMessage **ret, struct crs_error *err);
+
+/* Read, check and decompress one chunk into raw (chunk->raw_bytes; at most STORE_CHUNK_SIZE). */
+int store_read_chunk(struct store_reader *r, const Crs__Chunk *chunk, void *raw,
+                     struct crs_error *err);
+
+/* Check a chunk's checksum without giving its data (for packs that are filled by remote pread). */
+int store_check_chunk(struct store_reader *r, const Crs__Chunk *chunk, struct crs_error *err);
+
+/* A descriptor of pack number `pack`, owned by the reader. */
+int store_reader_pack_fd(struct store_reader *r, uint32_t pack, int *ret_fd, struct crs_error *err);
+
+/* Write content into `fd` (its size set, holes kept). */
+int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
+                      struct crs_error *err);
+
+/* Every length and every checksum, of every file and every chunk. */
+int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg,
+                 struct crs_error *err);
+
+/* ---- names ---- */
+
+int store_root(const char *store, char **ret, struct crs_error *err); /* not created */
+/* A job's name: letters, digits, . _ - +, not starting with . or -, at most 200 bytes. */
+int store_check_name(const char *name, struct crs_error *err);
+/* STORE/NAME/SEQ with the next free SEQ; makes STORE and STORE/NAME (0700). */
+int store_next_path(const char *store, const char *name, char **ret_path, unsigned *ret_seq,
+                    struct crs_error *err);
+int store_resolve(const char *store, const char *spec, char **ret_path, struct crs_error *err);
+int store_list(const char *store, const char *name, json_t **ret, struct crs_error *err);
+int store_remove(const char *path, struct crs_error *err);
+
+#endif

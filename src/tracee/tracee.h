@@ -1,0 +1,143 @@
+/*
+ * tracee.h - another process, held
+ *
+ * Purpose: hold every thread of a process with ptrace, read and change it, let it go as it was.
+ *
+ * Calling sequence: tracee_freeze() seizes and stops all threads. Then tracee_read/write(),
+ * remote system calls, registers. tracee_thaw() undoes what was changed and lets all threads run;
+ * freeing an unthawed tracee thaws it too. All from one thread of the caller: ptrace is per thread.
+ *
+ * The tool may be killed at any instant while it holds a program: the threads then go on as if
+ * nothing had happened. A remote call in a frozen *live* process therefore runs on a signal frame
+ * that restores the whole thread by rt_sigreturn if nobody takes it back (see arch.h). A *stub*,
+ * the process that a restart builds up, is killed when the tool ends (PTRACE_O_EXITKILL), so its
+ * remote calls use its registers directly.
+ *
+ * Remote system calls have two results: the return value of REMOTE() tells whether the call could
+ * be run at all (0, or -errno with words), *ret is what the kernel returned (-errno in it is the
+ * remote call's own failure).
+ */
+#ifndef TRACEE_TRACEE_H
+#define TRACEE_TRACEE_H
+
+#include <stdbool.h>
+#include <sys/types.h>
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "tracee/arch/arch.h"
+
+struct tracee;
+
+struct tracee_thread {
+    pid_t tid;       /* as the tracer sees it */
+    pid_t inner_tid; /* as the thread itself sees it, in its PID namespace */
+    struct tracee *owner;
+    struct arch_regs regs;      /* what it continues with in this process after the thaw */
+    struct arch_regs image;     /* what it continues with in a restarted process */
+    struct bytes image_scratch; /* bytes that `image` expects at image_scratch_address (timespecs) */
+    uint64_t image_scratch_address;
+    uint64_t sigmask;        /* the blocked signals, as the program set them */
+    bool exited;             /* a thread-group leader that has exited while others live */
+    bool injected;           /* its registers are ours at the moment */
+    struct bytes xstate;     /* NT_X86_XSTATE, read when it is first needed */
+};
+
+struct tracee {
+    pid_t pid;       /* thread-group ID, as the tracer sees it */
+    pid_t inner_pid; /* as it sees itself */
+    int pidfd;
+    int proc_fd; /* /proc/PID, a directory */
+    int mem_fd;  /* /proc/PID/mem */
+    bool stub;   /* built by us: no need to survive us */
+    bool frozen;
+    bool group_stopped; /* it was stopped by a signal (state T) when it was frozen */
+    struct tracee_thread *threads; /* [0] is the thread-group leader */
+    size_t n_threads;
+    uint64_t frozen_at_us; /* now_us() at the first interrupt */
+
+    /* Memory in the process for arguments of remote calls, writable; contents are undone at the
+     * thaw. At least TRACEE_SCRATCH_SIZE bytes. Each user may overwrite it at will between calls:
+     * nothing lives there longer than one remote call. 0: none yet (see tracee_prepare_calls). */
+    uint64_t scratch;
+    struct arch_calls *calls; /* how remote calls are made; owned */
+    struct undo *undo;        /* the changes to take back, newest first; owned */
+};
+
+#define TRACEE_SCRATCH_SIZE 4096
+
+#define tracee_for_each_thread(t, th)                                                              \
+    for (struct tracee_thread *th = (t)->threads; th < (t)->threads + (t)->n_threads; th++)        \
+        if (!th->exited)
+
+/*
+ * Seize and stop every thread of `pid`, until none is missed. Nothing is sent to it that it could
+ * see. deadline_us: now_us() value at which to give up (0: 10 s from now); -ETIMEDOUT then, and the
+ * process goes on. Errors: -ESRCH; -EPERM with the reason (traced by whom, other user, yama, not
+ * dumpable); -EBUSY.
+ */
+int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct crs_error *err);
+
+/*
+ * Take a stub: a child of the caller that stands in a ptrace stop after execve (made by the
+ * engine). Its one thread is threads[0].
+ */
+int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err);
+
+/* Undo every change and let all threads go on. `stopped`: leave it as by SIGSTOP. */
+int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err);
+void tracee_free(struct tracee *t); /* thaws if frozen */
+DEFINE_CLEANUP(struct tracee, tracee)
+
+/* The first thread that lives: remote calls that concern the whole process go there. */
+struct tracee_thread *tracee_main(struct tracee *t);
+
+/* ---- memory ---- */
+
+/* Whole ranges; -EFAULT with the address in words. Protection of the pages does not matter. */
+int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, struct crs_error *err);
+int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t size,
+                 struct crs_error *err);
+
+/* ---- remote system calls ---- */
+
+struct remote_call {
+    long number;
+    uint64_t args[6];
+    int64_t result; /* out */
+};
+
+/* Run the calls one after the other in thread `th`, each whatever the one before it returned. */
+int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                 struct crs_error *err);
+
+/* One call: REMOTE(th, &result, err, SYS_fcntl, fd, F_GETFD); missing arguments are 0. */
+#define REMOTE(th, ret, err, number, ...)                                                          \
+    tracee_call((th), (ret), (err), (number), (const uint64_t[6]){__VA_ARGS__})
+int tracee_call(struct tracee_thread *th, int64_t *ret, struct crs_error *err, long number,
+                const uint64_t args[6]);
+
+/* As REMOTE, but a failure of the remote call itself is a failure here, with the call's name
+ * `what` in words: "can't set the alternate signal stack: Invalid argument". *ret may be NULL. */
+int tracee_call_checked(struct tracee_thread *th, int64_t *ret, struct crs_error *err,
+                        enum crs_kind kind, const char *what, long number, const uint64_t args[6]);
+#define REMOTE_CHECKED(th, ret, err, kind, what, number, ...)                                      \
+    tracee_call_checked((th), (ret), (err), (kind), (what), (number), (const uint64_t[6]){__VA_ARGS__})
+
+/* One call with a block of memory passed by pointer in argument number `pointer_arg` (0..5):
+ * `in` is copied to the scratch first and `out` is copied back after (either may be NULL). */
+int tracee_call_with_block(struct tracee_thread *th, int64_t *ret, struct crs_error *err,
+                           long number, const uint64_t args[6], int pointer_arg, const void *in,
+                           void *out, size_t size);
+
+/* ---- descriptors of the process ---- */
+
+/* A duplicate of its descriptor `fd` in the caller (close-on-exec). -EBADF, -EPERM. */
+int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err);
+
+/* ---- undo ---- */
+
+/* Run `undo(t, arg)` at the thaw, newest first; it frees arg. */
+int tracee_undo_push(struct tracee *t, void (*undo)(struct tracee *t, void *arg), void *arg);
+
+#endif
