@@ -35,6 +35,8 @@ struct tracee_thread {
     struct tracee *owner;
     struct arch_regs regs;      /* what it continues with in this process after the thaw */
     struct arch_regs image;     /* what it continues with in a restarted process */
+    bool has_remaining;         /* it is in a call whose timeout the kernel keeps: */
+    uint64_t remaining_ns;      /* what is left of it */
     struct bytes image_scratch; /* bytes that `image` expects at image_scratch_address (timespecs) */
     uint64_t image_scratch_address;
     uint64_t sigmask;        /* the blocked signals, as the program set them */
@@ -60,6 +62,8 @@ struct tracee {
      * thaw. At least TRACEE_SCRATCH_SIZE bytes. Each user may overwrite it at will between calls:
      * nothing lives there longer than one remote call. 0: none yet (see tracee_prepare_calls). */
     uint64_t scratch;
+    size_t scratch_size;      /* 0: TRACEE_SCRATCH_SIZE */
+    bool stop_arrived;        /* a SIGSTOP came while calls ran: sent again at the thaw */
     struct arch_calls *calls; /* how remote calls are made; owned */
     struct undo *undo;        /* the changes to take back, newest first; owned */
 };
@@ -139,5 +143,16 @@ int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err);
 
 /* Run `undo(t, arg)` at the thaw, newest first; it frees arg. */
 int tracee_undo_push(struct tracee *t, void (*undo)(struct tracee *t, void *arg), void *arg);
+
+/* Undo everything now, newest first. Calls may be made after it again. */
+int tracee_undo_all(struct tracee *t, struct crs_error *err);
+
+/* ---- inside of this layer, and for the engine ---- */
+
+/* Wait for thread `tid` to stop or end. deadline_us 0: for ever. -ETIMEDOUT. */
+int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status);
+
+/* Take another thread of a stub, which stands in its first stop (made by a remote clone). */
+int tracee_adopt_thread(struct tracee *t, pid_t tid, struct crs_error *err);
 
 #endif

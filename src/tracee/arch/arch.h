@@ -39,21 +39,43 @@ uint64_t arch_program_counter(const struct arch_regs *regs);
 uint64_t arch_thread_pointer(const struct arch_regs *regs);
 
 /*
- * A thread was stopped in a system call: set regs (for this process) and image (for a fresh one)
- * so that the call goes on without the program's noticing, waits with what was left of their
- * timeout. elapsed_us: how long it has been in the call (UINT64_MAX: not known).
- * realtime/monotonic clocks are shifted at the restart by arch_shift_deadline().
+ * System calls that the stop interrupted. Before the stop: what it waits in, and since when.
+ * After it: th->regs (for this process) and th->image (for a fresh one) are made so that the call
+ * goes on without the program's noticing.
  */
-int arch_fix_interrupted_call(struct tracee_thread *th, uint64_t elapsed_us, struct crs_error *err);
+struct arch_waiting {
+    bool known;          /* it was waiting in a system call, and for how long is known */
+    uint64_t elapsed_ns; /* at the time of asking */
+    char wchan[64];      /* where it sleeps in the kernel */
+};
+/* Does a call with this number wait with a timeout? (Asking how long it has waited costs time.) */
+bool arch_call_has_timeout(long number);
+int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waiting *waiting,
+                              struct crs_error *err);
+/*
+ * In a stub: make the kernel hold the timeout of the call that `regs` is in, with remaining_ns
+ * left: the call is started and interrupted, so that `regs`, when set as they are, go on with it.
+ * May change regs, when the call ended at once.
+ */
+int arch_resume_timeout(struct tracee_thread *th, struct arch_regs *regs, uint64_t remaining_ns,
+                        struct crs_error *err);
+/*
+ * The call that `regs` will make again has an absolute deadline on a clock that was shifted:
+ * fill `deadline` (a timespec, 16 bytes) from it, and tell where to write the shifted one: *ret_address,
+ * which regs then point to. 0: nothing to do.
+ */
+int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_t shift_ns,
+                        struct crs_error *err);
 
 /* ---- remote calls ---- */
 int arch_calls_prepare_live(struct tracee *t, struct crs_error *err);
 int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err);
 void arch_calls_free(struct arch_calls *calls);
+/* One call, or several in a batch where the stub can. The stub's batch needs t->scratch_size of
+ * 64 KiB; arch_calls_batch(t, false) ends batches (they disturb SIGTRAP's disposition). */
+void arch_calls_batch(struct tracee *t, bool allowed);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
-/* Put the thread's own registers and signal mask back (live only). */
-int arch_calls_end(struct tracee_thread *th, struct crs_error *err);
 
 /* ---- the processor's features ---- */
 

@@ -1,0 +1,284 @@
+/*
+ * calls.c - remote system calls
+ *
+ * Each call is made with PTRACE_SYSCALL, from the stop at its entry to the stop at its exit: unlike
+ * single steps and breakpoints this never raises SIGTRAP, whose disposition belongs to the program.
+ * See internal.h for how the call is made harmless in a live process.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "tracee/arch/x86_64/internal.h"
+
+#define CALL_TIME_US   (30 * 1000000)
+#define BATCH_AREA     (16 << 10)
+#define BATCH_CODE     256 /* bytes at the beginning of the area */
+#define SYSCALL_STOP   (SIGTRAP | 0x80)
+#define EVENT_STOP     128
+
+/*
+ * Run r12 calls from the table at rbx, entries of 64 bytes: number, six arguments, result.
+ *  1: mov (%rbx),%rax; mov 8(%rbx),%rdi; mov 16(%rbx),%rsi; mov 24(%rbx),%rdx; mov 32(%rbx),%r10;
+ *     mov 40(%rbx),%r8; mov 48(%rbx),%r9; syscall; mov %rax,56(%rbx); add $64,%rbx; dec %r12;
+ *     jnz 1b; int3
+ */
+static const uint8_t batch_code[] = {
+    0x48, 0x8b, 0x03,             /* mov (%rbx),%rax */
+    0x48, 0x8b, 0x7b, 0x08,       /* mov 8(%rbx),%rdi */
+    0x48, 0x8b, 0x73, 0x10,       /* mov 16(%rbx),%rsi */
+    0x48, 0x8b, 0x53, 0x18,       /* mov 24(%rbx),%rdx */
+    0x4c, 0x8b, 0x53, 0x20,       /* mov 32(%rbx),%r10 */
+    0x4c, 0x8b, 0x43, 0x28,       /* mov 40(%rbx),%r8 */
+    0x4c, 0x8b, 0x4b, 0x30,       /* mov 48(%rbx),%r9 */
+    0x0f, 0x05,                   /* syscall */
+    0x48, 0x89, 0x43, 0x38,       /* mov %rax,56(%rbx) */
+    0x48, 0x83, 0xc3, 0x40,       /* add $64,%rbx */
+    0x49, 0xff, 0xcc,             /* dec %r12 */
+    0x75, 0xd6,                   /* jnz 1b */
+    0xcc,                         /* int3 */
+};
+_Static_assert(sizeof(struct remote_call) == 64, "a batch's entry is a remote_call");
+_Static_assert(sizeof(batch_code) == 43 && sizeof(batch_code) <= BATCH_CODE, "jnz's distance");
+
+/* ---- one stop after the other ---- */
+
+static bool at_call_entry(pid_t tid)
+{
+    struct __ptrace_syscall_info info = {0};
+
+    return ptrace(PTRACE_GET_SYSCALL_INFO, tid, (void *)sizeof(info), &info) > 0 &&
+           info.op == PTRACE_SYSCALL_INFO_ENTRY;
+}
+
+/* Let the thread run to its next system-call stop. A SIGSTOP that comes is kept for the thaw. */
+static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
+{
+    int status, signal = 0;
+
+    for (;;) {
+        if (ptrace(PTRACE_SYSCALL, th->tid, 0, (void *)(long)signal) < 0)
+            return crs_fail_errno(err, CRS_FAILED, "can't run a call");
+        int r = tracee_wait(th->tid, now_us() + CALL_TIME_US, &status);
+        if (r < 0)
+            return crs_fail(err, CRS_FAILED, -r, "a call did not return: %s", strerror(-r));
+        if (!WIFSTOPPED(status))
+            return crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
+                            WIFSIGNALED(status) ? "signal" : "exit code",
+                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+        if (WSTOPSIG(status) == SYSCALL_STOP)
+            return 0;
+        if (status >> 16)
+            continue; /* a group stop, or an event of our own call */
+        if (WSTOPSIG(status) == SIGSTOP) {
+            th->owner->stop_arrived = true;
+            continue;
+        }
+        return crs_fail(err, CRS_FAILED, EFAULT, "a call met signal %d (%s)", WSTOPSIG(status),
+                        strsignal(WSTOPSIG(status)));
+    }
+}
+
+static int run_one(struct tracee_thread *th, const struct arch_regs *base, struct remote_call *call,
+                   struct crs_error *err)
+{
+    struct arch_regs regs = *base;
+    struct user_regs_struct *u = &regs.user;
+
+    u->rip = th->owner->calls->gadgets.call;
+    u->orig_rax = -1;
+    u->rax = call->number;
+    u->rdi = call->args[0];
+    u->rsi = call->args[1];
+    u->rdx = call->args[2];
+    u->r10 = call->args[3];
+    u->r8 = call->args[4];
+    u->r9 = call->args[5];
+    int r = arch_set_regs(th->tid, &regs, err);
+    if (r < 0)
+        return r;
+    do {
+        r = run_to_call_stop(th, err);
+    } while (r == 0 && !at_call_entry(th->tid));
+    if (r == 0)
+        r = run_to_call_stop(th, err);
+    if (r == 0)
+        r = arch_get_regs(th->tid, &regs, err);
+    if (r == 0)
+        call->result = u->rax;
+    return r;
+}
+
+/* ---- live ---- */
+
+static int put_back(struct tracee_thread *th, struct crs_error *err)
+{
+    /* In this order: if the tool dies between them the frame puts everything back. */
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(th->sigmask), &th->sigmask) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't put back the signal mask");
+    return arch_set_regs(th->tid, &th->regs, err);
+}
+
+static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                    struct crs_error *err)
+{
+    struct arch_regs base = th->regs;
+    uint64_t all = ~0ULL;
+    int r = 0;
+
+    if (th->owner->calls->frame_area) {
+        r = frame_write(th, (uint64_t *)&base.user.rsp, err);
+        if (r < 0)
+            return r;
+    }
+    /* The registers lead to the frame before the mask changes. */
+    base.user.rip = th->owner->calls->gadgets.call;
+    base.user.rax = SYS_getpid;
+    base.user.orig_rax = -1;
+    r = arch_set_regs(th->tid, &base, err);
+    if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        r = crs_fail_errno(err, CRS_FAILED, "can't block signals");
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = run_one(th, &base, &calls[i], err);
+    int back = put_back(th, r < 0 ? NULL : err);
+    return r < 0 ? r : back;
+}
+
+int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
+{
+    struct arch_calls *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    int r = gadgets_find(t, &c->gadgets, err);
+    uint64_t area = 0;
+    if (r == 0)
+        r = frame_find_area(t, &area, err);
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    if (!area) {
+        free(c);
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOMEM,
+                        "the main stack of process %d has no room of 28 KiB below its stack "
+                        "pointer for the tool's calls",
+                        t->pid);
+    }
+    if (c->gadgets.sigreturn || c->gadgets.pop_rax)
+        c->frame_area = area;
+    else /* no way back by itself: registers are used directly */
+        c->frame_area = 0;
+    t->calls = c;
+    t->scratch = area + FRAME_SCRATCH_OFFSET;
+    t->scratch_size = TRACEE_SCRATCH_SIZE;
+    return 0;
+}
+
+/* ---- stubs ---- */
+
+static int run_batch(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                     struct crs_error *err)
+{
+    struct arch_calls *c = th->owner->calls;
+    struct arch_regs regs = th->regs;
+    int status;
+
+    int r = tracee_write(th->owner, c->table, calls, n * sizeof(*calls), err);
+    if (r < 0)
+        return r;
+    regs.user.rip = c->batch_code;
+    regs.user.rbx = c->table;
+    regs.user.r12 = n;
+    regs.user.orig_rax = -1;
+    r = arch_set_regs(th->tid, &regs, err);
+    if (r < 0)
+        return r;
+    if (ptrace(PTRACE_CONT, th->tid, 0, 0) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't run a batch of calls");
+    r = tracee_wait(th->tid, 0, &status);
+    if (r < 0 || !WIFSTOPPED(status) || WSTOPSIG(status) != SIGTRAP || status >> 16)
+        return crs_fail(err, CRS_FAILED, EFAULT, "a batch of calls ended with status %#x", status);
+    return tracee_read(th->owner, c->table, calls, n * sizeof(*calls), err);
+}
+
+static int run_stub(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                    struct crs_error *err)
+{
+    struct arch_calls *c = th->owner->calls;
+    int r = 0;
+
+    while (n > 2 && c->batch_allowed && r == 0) {
+        size_t part = n < c->table_room ? n : c->table_room;
+        r = run_batch(th, calls, part, err);
+        calls += part;
+        n -= part;
+    }
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = run_one(th, &th->regs, &calls[i], err);
+    return r;
+}
+
+/* Make the end of the scratch block the place for batches. */
+static int prepare_batch(struct tracee *t, struct crs_error *err)
+{
+    struct arch_calls *c = t->calls;
+    uint64_t area = t->scratch + t->scratch_size - BATCH_AREA;
+    struct remote_call call = {
+        .number = SYS_mprotect, .args = {area, BATCH_AREA, 7 /* read, write, execute */}};
+
+    int r = run_one(tracee_main(t), &tracee_main(t)->regs, &call, err);
+    if (r < 0)
+        return r;
+    if (call.result < 0) /* a policy against such memory: calls are then made one by one */
+        return 0;
+    r = tracee_write(t, area, batch_code, sizeof(batch_code), err);
+    if (r < 0)
+        return r;
+    c->batch_code = area;
+    c->table = area + BATCH_CODE;
+    c->table_room = (BATCH_AREA - BATCH_CODE) / sizeof(struct remote_call);
+    c->batch_allowed = true;
+    return 0;
+}
+
+int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
+{
+    struct arch_calls *c = calloc(1, sizeof(*c));
+
+    if (!c)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    arch_calls_free(t->calls);
+    t->calls = c;
+    int r = gadgets_find(t, &c->gadgets, err);
+    if (r < 0)
+        return r;
+    if (!t->scratch) {
+        t->scratch = (arch_stack_pointer(&tracee_main(t)->regs) - (64 << 10)) & ~4095ULL;
+        t->scratch_size = 32 << 10;
+    }
+    return t->scratch_size >= (64 << 10) ? prepare_batch(t, err) : 0;
+}
+
+void arch_calls_batch(struct tracee *t, bool allowed)
+{
+    if (t->calls)
+        t->calls->batch_allowed = allowed && t->calls->batch_code;
+}
+
+/* ---- both ---- */
+
+void arch_calls_free(struct arch_calls *calls)
+{
+    free(calls);
+}
+
+int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                   struct crs_error *err)
+{
+    return th->owner->stub ? run_stub(th, calls, n, err) : run_live(th, calls, n, err);
+}

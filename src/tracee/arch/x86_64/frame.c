@@ -1,0 +1,197 @@
+/*
+ * frame.c - the signal frame that takes a thread back to where it was
+ *
+ * See internal.h. The layout is the kernel's rt_sigframe: the return address, a ucontext, and the
+ * vector state that it points to.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ucontext.h>
+#include <sys/syscall.h>
+
+#include "base/io.h"
+#include "tracee/arch/x86_64/internal.h"
+
+#define UC_FP_XSTATE         1
+#define UC_SIGCONTEXT_SS     2
+#define UC_STRICT_RESTORE_SS 4
+#define XSTATE_MAGIC1        0x46505853u
+#define XSTATE_MAGIC2        0x46505845u
+#define SW_RESERVED_OFFSET   464
+#define XSTATE_MIN_SIZE      576
+
+/* Below the stack pointer of the main thread this much stays free for it. */
+#define STACK_DISTANCE (48 << 10)
+
+/* The kernel's ucontext: as the C library's, with a signal mask of 8 bytes. */
+struct frame {
+    uint64_t return_address;
+    uint64_t uc_flags;
+    uint64_t uc_link;
+    stack_t uc_stack;
+    mcontext_t uc_mcontext;
+    uint64_t uc_sigmask;
+};
+
+/* What the kernel leaves for software in the legacy area of XSAVE. */
+struct sw_reserved {
+    uint32_t magic1;
+    uint32_t extended_size;
+    uint64_t xfeatures;
+    uint32_t xstate_size;
+    uint32_t padding[7];
+};
+
+static void fill_registers(const struct tracee_thread *th, mcontext_t *m)
+{
+    struct user_regs_struct r = th->image.user;
+
+    /* The frame leads back to user code: the kernel's request to make a call again is taken by
+     * hand, as the kernel would do. rt_sigreturn forgets a timeout that the kernel keeps, so it
+     * is `image`, with the number of the call itself, that goes on; it waits anew then. */
+    if ((int64_t)r.orig_rax >= 0 && is_restart(r.rax)) {
+        r.rax = r.orig_rax;
+        r.rip -= 2;
+    }
+    const greg_t values[] = {
+        [REG_R8] = r.r8,   [REG_R9] = r.r9,   [REG_R10] = r.r10, [REG_R11] = r.r11,
+        [REG_R12] = r.r12, [REG_R13] = r.r13, [REG_R14] = r.r14, [REG_R15] = r.r15,
+        [REG_RDI] = r.rdi, [REG_RSI] = r.rsi, [REG_RBP] = r.rbp, [REG_RBX] = r.rbx,
+        [REG_RDX] = r.rdx, [REG_RAX] = r.rax, [REG_RCX] = r.rcx, [REG_RSP] = r.rsp,
+        [REG_RIP] = r.rip, [REG_EFL] = r.eflags,
+        [REG_CSGSFS] = (r.cs & 0xffff) | (r.gs & 0xffff) << 16 | (r.fs & 0xffff) << 32 |
+                       (r.ss & 0xffff) << 48,
+    };
+    memcpy(m->gregs, values, sizeof(values));
+}
+
+/* The vector state as a signal frame holds it: with marks before and after. */
+static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, struct crs_error *err)
+{
+    uint32_t magic2 = XSTATE_MAGIC2;
+    struct sw_reserved sw = {.magic1 = XSTATE_MAGIC1};
+
+    if (!th->xstate.data) {
+        int r = arch_get_xstate(th->tid, &th->xstate, err);
+        if (r < 0)
+            return r;
+    }
+    if (th->xstate.size < XSTATE_MIN_SIZE || th->xstate.size + sizeof(magic2) > room)
+        return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes",
+                        th->xstate.size);
+    memcpy(area, th->xstate.data, th->xstate.size);
+    memcpy(&sw.xfeatures, th->xstate.data + SW_RESERVED_OFFSET, sizeof(sw.xfeatures));
+    sw.xstate_size = th->xstate.size;
+    sw.extended_size = th->xstate.size + sizeof(magic2);
+    memcpy(area + SW_RESERVED_OFFSET, &sw, sizeof(sw));
+    memcpy(area + th->xstate.size, &magic2, sizeof(magic2));
+    return 0;
+}
+
+int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err)
+{
+    const struct arch_calls *c = th->owner->calls;
+    const struct gadgets *g = &c->gadgets;
+    uint8_t area[FRAME_AREA_SIZE - FRAME_OFFSET] = {0};
+    uint64_t at = c->frame_area + FRAME_OFFSET;
+    uint64_t xstate_at = (at + 16 + (FRAME_XSTATE_OFFSET - FRAME_OFFSET) + 63) & ~63ULL;
+    /* 16 bytes before the frame for `pop %rax`'s way. */
+    struct frame *f = (struct frame *)(area + 16);
+
+    int r = fill_xstate(th, area + (xstate_at - at), sizeof(area) - (xstate_at - at), err);
+    if (r < 0)
+        return r;
+    f->return_address = g->sigreturn ? g->sigreturn : g->call;
+    f->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+    f->uc_stack.ss_flags = 0x7eadbeef; /* no such flags: the kernel leaves the alternate stack */
+    f->uc_mcontext.fpregs = (fpregset_t)xstate_at;
+    f->uc_sigmask = th->sigmask;
+    fill_registers(th, &f->uc_mcontext);
+    uint64_t sp = at + 16;
+    if (!g->sigreturn) {
+        ((uint64_t *)area)[0] = g->pop_rax;
+        ((uint64_t *)area)[1] = SYS_rt_sigreturn;
+        sp = at;
+    }
+    *ret_sp = sp - g->call_pops;
+    return tracee_write(th->owner, at, area, sizeof(area), err);
+}
+
+/* ---- where it lies ---- */
+
+struct saved_bytes {
+    uint64_t address;
+    uint8_t data[FRAME_AREA_SIZE];
+};
+
+static void restore_bytes(struct tracee *t, void *arg)
+{
+    struct saved_bytes *saved = arg;
+
+    tracee_write(t, saved->address, saved->data, sizeof(saved->data), NULL);
+    free(saved);
+    arch_calls_free(t->calls);
+    t->calls = NULL;
+    t->scratch = 0;
+}
+
+static int save_bytes(struct tracee *t, uint64_t address, struct crs_error *err)
+{
+    struct saved_bytes *saved = malloc(sizeof(*saved));
+
+    if (!saved)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    saved->address = address;
+    int r = tracee_read(t, address, saved->data, sizeof(saved->data), err);
+    if (r == 0 && tracee_undo_push(t, restore_bytes, saved) < 0)
+        r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    if (r < 0)
+        free(saved);
+    return r;
+}
+
+static int find_stack(struct tracee *t, uint64_t *ret_start, uint64_t *ret_end)
+{
+    _cleanup_bytes_ struct bytes maps = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d/maps", tracee_main(t)->tid);
+    int r = read_file(t->proc_fd, path, 1 << 30, &maps);
+    if (r < 0)
+        return r;
+    char *p = strstr((char *)maps.data, "[stack]\n");
+    if (!p)
+        return -ENOENT;
+    while (p > (char *)maps.data && p[-1] != '\n')
+        p--;
+    return sscanf(p, "%lx-%lx rw", ret_start, ret_end) == 2 ? 0 : -ENOENT;
+}
+
+int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
+{
+    uint64_t start, end, lowest;
+
+    *ret = 0;
+    if (find_stack(t, &start, &end) < 0)
+        return 0;
+    lowest = end;
+    tracee_for_each_thread(t, th)
+    {
+        uint64_t sp = arch_stack_pointer(&th->regs);
+        if (sp >= start && sp < lowest)
+            lowest = sp;
+    }
+    /* Between the lowest stack pointer and the end of the mapping nothing lives but the red zone;
+     * keep clear of it as far as there is room, and leave the guard side alone. */
+    if (lowest - start < FRAME_AREA_SIZE + 4096)
+        return 0;
+    uint64_t at = start;
+    if (lowest - start > FRAME_AREA_SIZE + STACK_DISTANCE)
+        at = (lowest - STACK_DISTANCE - FRAME_AREA_SIZE) & ~4095ULL;
+    int r = save_bytes(t, at, err);
+    if (r < 0)
+        return r;
+    *ret = at;
+    return 0;
+}

@@ -1,0 +1,56 @@
+/*
+ * internal.h - how remote calls are made on x86-64; for the files of this folder
+ *
+ * In a live process a call must do no harm if the tool is killed in the middle of it. So the thread
+ * gets a stack on which a signal frame with its own registers lies, and runs a `syscall`
+ * instruction that is followed (after a few pops) by `ret`; the return address is an rt_sigreturn
+ * in the process's own code. Left alone at any instant, the thread makes the call, returns into
+ * rt_sigreturn, and is where it was, with registers, vector state and signal mask. Nothing is
+ * mapped for that: the instructions are found in the process's text (libc, vDSO, ...), and the
+ * frame lies at the far end of the main stack, which nobody uses.
+ */
+#ifndef X86_64_INTERNAL_H
+#define X86_64_INTERNAL_H
+
+#include "tracee/tracee.h"
+
+/* Instructions found in the process. 0: not there. */
+struct gadgets {
+    uint64_t call;            /* `syscall`, then pops of call_pops bytes, then `ret` */
+    uint64_t call_pops;
+    uint64_t sigreturn;       /* `mov $15, %eax; syscall` */
+    uint64_t pop_rax;         /* `pop %rax; ret`: with it any `syscall` is a sigreturn */
+};
+
+/* What arch_calls is on this architecture. */
+struct arch_calls {
+    struct gadgets gadgets;
+    uint64_t frame_area;      /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
+    uint64_t table;           /* stub: where a batch's table goes; 0: no batches */
+    uint64_t batch_code;
+    size_t table_room;        /* calls that fit */
+    bool batch_allowed;
+};
+
+/* Layout of the frame area: the scratch block, room for pops, the frame, the vector state. */
+#define FRAME_SCRATCH_OFFSET 0
+#define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
+#define FRAME_XSTATE_OFFSET  (FRAME_OFFSET + 1024)
+#define FRAME_AREA_SIZE      (24 << 10)
+
+/* Find the instructions in the executable mappings of t. */
+int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err);
+
+/* Find room for frames in the main stack; *ret is 0 when there is none. */
+int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err);
+
+/* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
+int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
+
+/* An error number that tells the kernel to make the call again (-ERESTART...). */
+static inline bool is_restart(uint64_t rax)
+{
+    return (int64_t)rax <= -512 && (int64_t)rax >= -516 && (int64_t)rax != -515;
+}
+
+#endif

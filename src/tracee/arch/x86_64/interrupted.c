@@ -1,0 +1,318 @@
+/*
+ * interrupted.c - system calls that the stop interrupted
+ *
+ * The kernel answers an interrupted call in one of three ways (measured, docs/architecture.md):
+ *
+ *   -512, -513, -514  it will make the call again by itself; so will a fresh process that gets the
+ *                     same registers.
+ *   -516              it keeps the timeout inside and goes on by restart_syscall; a fresh process
+ *                     would give EINTR. There the call is started anew with what is left and
+ *                     interrupted (arch_resume_timeout), so that its kernel holds the timeout.
+ *   -EINTR            epoll_wait and some others give up: the program would see EINTR at each
+ *                     checkpoint. They get -514 and what is left of the timeout as argument.
+ */
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "tracee/arch/x86_64/internal.h"
+
+#define RESTART_NO_HAND -514
+#define RESTART_BLOCK   -516
+
+/* Waiting a little longer than asked is allowed, shorter is not: the measure is a tick off. */
+#define MEASURE_MARGIN_NS 4000000
+
+/* Below the red zone: where a changed timespec stands until the call has read it. */
+#define BELOW_RED_ZONE 144
+
+enum timeout_kind {
+    TIMEOUT_NONE,
+    TIMEOUT_MS,       /* an int, in ms; negative: for ever */
+    TIMEOUT_TIMESPEC, /* a pointer; NULL: for ever */
+};
+
+struct waiting_call {
+    long number;
+    enum timeout_kind kind;
+    int arg;         /* the timeout's argument */
+    bool gives_eintr; /* when interrupted, although it could be made again */
+};
+
+static const struct waiting_call waiting_calls[] = {
+    {SYS_nanosleep, TIMEOUT_TIMESPEC, 0, false},
+    {SYS_clock_nanosleep, TIMEOUT_TIMESPEC, 2, false},
+    {SYS_poll, TIMEOUT_MS, 2, false},
+    {SYS_futex, TIMEOUT_TIMESPEC, 3, false},
+    {SYS_restart_syscall, TIMEOUT_NONE, 0, false},
+    {SYS_epoll_wait, TIMEOUT_MS, 3, true},
+    {SYS_epoll_pwait, TIMEOUT_MS, 3, true},
+    {SYS_epoll_pwait2, TIMEOUT_TIMESPEC, 3, true},
+    {SYS_rt_sigtimedwait, TIMEOUT_TIMESPEC, 2, true},
+    {SYS_semtimedop, TIMEOUT_TIMESPEC, 3, true},
+    {SYS_io_getevents, TIMEOUT_TIMESPEC, 4, true},
+    {SYS_io_pgetevents, TIMEOUT_TIMESPEC, 4, true},
+    {SYS_recvmmsg, TIMEOUT_TIMESPEC, 4, true},
+    {SYS_semop, TIMEOUT_NONE, 0, true},
+    {SYS_read, TIMEOUT_NONE, 0, true},     /* sockets with SO_RCVTIMEO, some devices */
+    {SYS_readv, TIMEOUT_NONE, 0, true},
+    {SYS_recvfrom, TIMEOUT_NONE, 0, true},
+    {SYS_recvmsg, TIMEOUT_NONE, 0, true},
+    {SYS_accept, TIMEOUT_NONE, 0, true},
+    {SYS_accept4, TIMEOUT_NONE, 0, true},
+    {SYS_write, TIMEOUT_NONE, 0, true},    /* SO_SNDTIMEO */
+    {SYS_writev, TIMEOUT_NONE, 0, true},
+    {SYS_sendto, TIMEOUT_NONE, 0, true},
+    {SYS_sendmsg, TIMEOUT_NONE, 0, true},
+    {SYS_io_uring_enter, TIMEOUT_NONE, 0, true},
+};
+
+static const struct waiting_call *find_call(long number)
+{
+    for (size_t i = 0; i < ELEMENTS(waiting_calls); i++)
+        if (waiting_calls[i].number == number)
+            return &waiting_calls[i];
+    return NULL;
+}
+
+bool arch_call_has_timeout(long number)
+{
+    const struct waiting_call *call = find_call(number);
+
+    return call && (call->kind != TIMEOUT_NONE || number == SYS_restart_syscall);
+}
+
+static unsigned long long *argument(struct user_regs_struct *u, int n)
+{
+    unsigned long long *const args[] = {&u->rdi, &u->rsi, &u->rdx, &u->r10, &u->r8, &u->r9};
+
+    return args[n];
+}
+
+static bool read_timespec(struct tracee *t, uint64_t address, uint64_t *ret_ns)
+{
+    struct timespec ts;
+
+    if (!address || tracee_read(t, address, &ts, sizeof(ts), NULL) < 0 || ts.tv_sec < 0)
+        return false;
+    *ret_ns = ts.tv_sec > 9000000000 ? INT64_MAX : (uint64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
+    return true;
+}
+
+static uint64_t left_of(uint64_t timeout_ns, const struct arch_waiting *waiting)
+{
+    uint64_t elapsed = waiting->known && waiting->elapsed_ns > MEASURE_MARGIN_NS
+                           ? waiting->elapsed_ns - MEASURE_MARGIN_NS
+                           : 0;
+
+    return timeout_ns > elapsed ? timeout_ns - elapsed : 0;
+}
+
+/* ---- calls that would give EINTR ---- */
+
+/* Put what is left in the place of the timeout, for the call that will be made again. */
+static int shorten_timeout(struct tracee_thread *th, const struct waiting_call *call,
+                           const struct arch_waiting *waiting, struct crs_error *err)
+{
+    struct user_regs_struct *u = &th->regs.user;
+    unsigned long long *arg = argument(u, call->arg);
+    uint64_t ns;
+
+    if (!waiting->known)
+        return 0;
+    if (call->kind == TIMEOUT_MS && (int)*arg > 0)
+        *arg = (left_of((uint64_t)(int)*arg * 1000000, waiting) + 999999) / 1000000;
+    if (call->kind != TIMEOUT_TIMESPEC || !read_timespec(th->owner, *arg, &ns))
+        return 0;
+    ns = left_of(ns, waiting);
+    struct timespec ts = {ns / 1000000000, ns % 1000000000};
+    uint64_t place = (u->rsp - BELOW_RED_ZONE) & ~7ULL;
+    int r = tracee_write(th->owner, place, &ts, sizeof(ts), err);
+    if (r == 0)
+        *arg = place;
+    return r;
+}
+
+/* ---- calls whose timeout the kernel keeps ---- */
+
+/* The call that restart_syscall stands for: from the code before it, else from where it sleeps. */
+static long resolve_restarted(struct tracee_thread *th, const struct arch_waiting *waiting)
+{
+    const struct user_regs_struct *u = &th->regs.user;
+    uint8_t code[7];
+    uint32_t number;
+
+    if (tracee_read(th->owner, u->rip - sizeof(code), code, sizeof(code), NULL) == 0 &&
+        code[0] == 0xb8) { /* mov $number, %eax; syscall */
+        memcpy(&number, code + 1, sizeof(number));
+        if (find_call(number) && number != SYS_restart_syscall)
+            return number;
+    }
+    if (strstr(waiting->wchan, "futex"))
+        return SYS_futex;
+    if (strstr(waiting->wchan, "poll"))
+        return SYS_poll;
+    if (strstr(waiting->wchan, "nanosleep")) /* the first argument: a clock's number, or a pointer */
+        return u->rdi < 64 || (int64_t)u->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
+    return -1;
+}
+
+static bool timeout_left(struct tracee_thread *th, long number, const struct arch_waiting *waiting,
+                         uint64_t *ret_ns)
+{
+    struct user_regs_struct *u = &th->regs.user;
+    uint64_t ns;
+
+    switch (number) {
+    case SYS_nanosleep: /* with a second argument the kernel has written the rest there */
+        if (u->rsi)
+            return read_timespec(th->owner, u->rsi, ret_ns);
+        if (!read_timespec(th->owner, u->rdi, &ns))
+            return false;
+        break;
+    case SYS_clock_nanosleep:
+        if (u->r10)
+            return read_timespec(th->owner, u->r10, ret_ns);
+        if (!read_timespec(th->owner, u->rdx, &ns))
+            return false;
+        break;
+    case SYS_poll:
+        if ((int)u->rdx < 0)
+            return false;
+        ns = (uint64_t)(int)u->rdx * 1000000;
+        break;
+    case SYS_futex: /* FUTEX_WAIT's is relative, FUTEX_WAIT_BITSET's absolute */
+        if ((u->rsi & 0x7f) != 0 || !read_timespec(th->owner, u->r10, &ns))
+            return false;
+        break;
+    default:
+        return false;
+    }
+    *ret_ns = left_of(ns, waiting);
+    return true;
+}
+
+static void keep_timeout(struct tracee_thread *th, const struct arch_waiting *waiting)
+{
+    struct user_regs_struct *image = &th->image.user;
+    long number = image->orig_rax;
+
+    if (number == SYS_restart_syscall)
+        number = resolve_restarted(th, waiting);
+    if (number < 0) {
+        image->rax = -EINTR;
+        image->orig_rax = -1;
+        return;
+    }
+    image->orig_rax = number;
+    if (timeout_left(th, number, waiting, &th->remaining_ns))
+        th->has_remaining = true;
+    else
+        image->rax = RESTART_NO_HAND;
+}
+
+int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waiting *waiting,
+                              struct crs_error *err)
+{
+    struct user_regs_struct *u = &th->regs.user;
+    const struct waiting_call *call =
+        (int64_t)u->orig_rax >= 0 ? find_call(u->orig_rax) : NULL;
+    int r = 0;
+
+    th->has_remaining = false;
+    if (call && call->gives_eintr && (int64_t)u->rax == -EINTR) {
+        u->rax = RESTART_NO_HAND;
+        r = shorten_timeout(th, call, waiting, err);
+        /* At once: whatever happens to the tool from here, the program sees no EINTR. */
+        if (r == 0)
+            r = arch_set_regs(th->tid, &th->regs, err);
+    }
+    th->image = th->regs;
+    if ((int64_t)u->orig_rax >= 0 && (int64_t)u->rax == RESTART_BLOCK)
+        keep_timeout(th, waiting);
+    return r;
+}
+
+/* ---- in a stub ---- */
+
+/* The arguments of the call, with `remaining_ns` in the scratch block as its timeout. */
+static int remaining_arguments(struct tracee_thread *th, struct user_regs_struct *u,
+                               uint64_t remaining_ns, struct crs_error *err)
+{
+    struct timespec ts = {remaining_ns / 1000000000, remaining_ns % 1000000000};
+    const struct waiting_call *call = find_call(u->orig_rax);
+
+    if (call->kind == TIMEOUT_MS) {
+        *argument(u, call->arg) = (remaining_ns + 999999) / 1000000;
+        return 0;
+    }
+    *argument(u, call->arg) = th->owner->scratch;
+    return tracee_write(th->owner, th->owner->scratch, &ts, sizeof(ts), err);
+}
+
+int arch_resume_timeout(struct tracee_thread *th, struct arch_regs *regs, uint64_t remaining_ns,
+                        struct crs_error *err)
+{
+    struct arch_regs with = *regs;
+    struct user_regs_struct *u = &with.user;
+    int status;
+
+    if ((int64_t)u->rax != RESTART_BLOCK || !find_call(u->orig_rax))
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "thread %d has a timeout but is in no call that has one (%lld)", th->tid,
+                        (long long)u->orig_rax);
+    int r = remaining_arguments(th, u, remaining_ns, err);
+    if (r < 0)
+        return r;
+    u->rax = u->orig_rax;
+    u->orig_rax = -1;
+    u->rip = th->owner->calls->gadgets.call;
+    r = arch_set_regs(th->tid, &with, err);
+    /* The entry; then the call runs with an interruption waiting for it. */
+    for (int stop = 0; stop < 2 && r == 0; stop++) {
+        if ((stop == 1 && ptrace(PTRACE_INTERRUPT, th->tid, 0, 0) < 0) ||
+            ptrace(PTRACE_SYSCALL, th->tid, 0, 0) < 0)
+            return crs_fail_errno(err, CRS_FAILED, "can't resume a call of thread %d", th->tid);
+        r = tracee_wait(th->tid, 0, &status);
+        if (r == 0 && WIFSTOPPED(status) && status >> 16)
+            stop--; /* an older interruption's stop */
+        else if (r < 0 || !WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80))
+            return crs_fail(err, CRS_FAILED, EFAULT,
+                            "resuming a call of thread %d ended with status %#x", th->tid, status);
+    }
+    r = arch_get_regs(th->tid, &with, err);
+    if (r == 0 && (int64_t)u->rax != RESTART_BLOCK) { /* it has happened already */
+        regs->user.rax = is_restart(u->rax) ? RESTART_NO_HAND : (long)u->rax;
+        regs->user.orig_rax = is_restart(u->rax) ? regs->user.orig_rax : (unsigned long long)-1;
+    }
+    return r;
+}
+
+int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_t shift_ns,
+                        struct crs_error *err)
+{
+    struct user_regs_struct *u = &regs->user;
+    unsigned long long *arg = NULL;
+    uint64_t ns;
+
+    if (!is_restart(u->rax) || shift_ns == 0)
+        return 0;
+    if (u->orig_rax == SYS_clock_nanosleep && (u->rsi & TIMER_ABSTIME) &&
+        (u->rdi == CLOCK_MONOTONIC || u->rdi == CLOCK_BOOTTIME))
+        arg = &u->rdx;
+    if (u->orig_rax == SYS_futex && (u->rsi & ~0x80ULL) == 9 /* FUTEX_WAIT_BITSET, monotonic */)
+        arg = &u->r10;
+    if (!arg || !read_timespec(th->owner, *arg, &ns))
+        return 0;
+    ns = (int64_t)ns + shift_ns > 0 ? ns + shift_ns : 0;
+    struct timespec ts = {ns / 1000000000, ns % 1000000000};
+    uint64_t place = (u->rsp - BELOW_RED_ZONE) & ~7ULL;
+    int r = tracee_write(th->owner, place, &ts, sizeof(ts), err);
+    if (r == 0)
+        *arg = place;
+    return r;
+}

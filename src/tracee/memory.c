@@ -1,0 +1,50 @@
+/* memory.c - the memory of a held process, and its descriptors */
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "base/io.h"
+#include "tracee/tracee.h"
+
+int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, struct crs_error *err)
+{
+    struct iovec local = {data, size}, remote = {(void *)address, size};
+
+    if (size <= 0x7ffff000 &&
+        process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+        return 0;
+    /* Pages without read permission can be read here only. */
+    int r = pread_full(t->mem_fd, data, size, address);
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, EFAULT,
+                        "can't read %zu bytes of memory at %#lx of process %d", size, address,
+                        t->pid);
+    return 0;
+}
+
+int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t size,
+                 struct crs_error *err)
+{
+    struct iovec local = {(void *)data, size}, remote = {(void *)address, size};
+
+    if (size <= 0x7ffff000 &&
+        process_vm_writev(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+        return 0;
+    int r = pwrite_full(t->mem_fd, data, size, address);
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, EFAULT,
+                        "can't write %zu bytes of memory at %#lx of process %d", size, address,
+                        t->pid);
+    return 0;
+}
+
+int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err)
+{
+    int r = syscall(SYS_pidfd_getfd, t->pidfd, fd, 0);
+
+    if (r < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't take descriptor %d of process %d", fd,
+                              t->pid);
+    *ret_fd = r;
+    return 0;
+}

@@ -1,0 +1,49 @@
+/* thaw.c - let a held process go as it was */
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
+
+#include "tracee/tracee.h"
+
+struct tracee_thread *tracee_main(struct tracee *t)
+{
+    tracee_for_each_thread(t, th) return th;
+    return &t->threads[0];
+}
+
+int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
+{
+    int r = 0;
+
+    if (!t->frozen)
+        return 0;
+    tracee_undo_all(t, err);
+    /* Sent while all stand still: it takes effect before any of them runs an instruction. */
+    if (stopped || t->stop_arrived)
+        syscall(SYS_pidfd_send_signal, t->pidfd, SIGSTOP, NULL, 0);
+    tracee_for_each_thread(t, th)
+    {
+        if (ptrace(PTRACE_DETACH, th->tid, 0, 0) < 0 && errno != ESRCH)
+            r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
+    }
+    t->frozen = false;
+    return r;
+}
+
+void tracee_free(struct tracee *t)
+{
+    if (!t)
+        return;
+    tracee_thaw(t, false, NULL);
+    for (size_t i = 0; i < t->n_threads; i++) {
+        bytes_clear(&t->threads[i].xstate);
+        bytes_clear(&t->threads[i].image_scratch);
+    }
+    free(t->threads);
+    arch_calls_free(t->calls);
+    cleanup_close(&t->pidfd);
+    cleanup_close(&t->proc_fd);
+    cleanup_close(&t->mem_fd);
+    free(t);
+}

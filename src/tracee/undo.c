@@ -1,0 +1,33 @@
+/* undo.c - the changes made to a process, taken back newest first */
+#include <stdlib.h>
+
+#include "tracee/tracee.h"
+
+struct undo {
+    void (*function)(struct tracee *t, void *arg);
+    void *arg;
+    struct undo *older;
+};
+
+int tracee_undo_push(struct tracee *t, void (*undo)(struct tracee *t, void *arg), void *arg)
+{
+    struct undo *u = malloc(sizeof(*u));
+
+    if (!u)
+        return -ENOMEM;
+    *u = (struct undo){undo, arg, t->undo};
+    t->undo = u;
+    return 0;
+}
+
+int tracee_undo_all(struct tracee *t, struct crs_error *err)
+{
+    while (t->undo) {
+        struct undo *u = t->undo;
+
+        t->undo = u->older;
+        u->function(t, u->arg);
+        free(u);
+    }
+    return 0;
+}

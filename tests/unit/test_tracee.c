@@ -1,0 +1,227 @@
+/*
+ * test_tracee.c - holding a live process: calls in it, and the tool's death in the middle of them
+ *
+ * The target is a child with several threads that blocks in many ways, counts, and ends with 1 when
+ * a call returns EINTR, a register or a vector register changes, or its state does.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "base/io.h"
+#include "tracee/tracee.h"
+
+struct shared {
+    atomic_ulong beats[4];
+    atomic_int failed;
+};
+static struct shared *shared;
+
+static void fail_target(int code)
+{
+    atomic_store(&shared->failed, code);
+}
+
+/* Registers and vector registers hold their values over millions of turns. */
+static void *spin(void *arg)
+{
+    double x[4] = {1.5, 2.5, 3.5, 4.5};
+    register unsigned long a __asm__("r12") = 0x1234567890abcdef;
+
+    for (;;) {
+        for (int i = 0; i < 1000; i++) {
+            __asm__ volatile("" : "+r"(a), "+x"(x[0]), "+x"(x[1]), "+x"(x[2]), "+x"(x[3]));
+        }
+        if (a != 0x1234567890abcdef || x[0] != 1.5 || x[3] != 4.5)
+            fail_target(1);
+        atomic_fetch_add(&shared->beats[0], 1);
+    }
+    return NULL;
+}
+
+static void *epolls(void *arg)
+{
+    int e = epoll_create1(0);
+    struct epoll_event event;
+
+    for (;;) {
+        if (epoll_wait(e, &event, 1, 5) != 0)
+            fail_target(2);
+        atomic_fetch_add(&shared->beats[1], 1);
+    }
+    return NULL;
+}
+
+static void *polls(void *arg)
+{
+    for (;;) {
+        if (poll(NULL, 0, 3) != 0)
+            fail_target(3);
+        struct timespec ts = {0, 2000000};
+        if (nanosleep(&ts, NULL) != 0)
+            fail_target(4);
+        atomic_fetch_add(&shared->beats[2], 1);
+    }
+    return NULL;
+}
+
+static void run_target(void)
+{
+    void *(*const bodies[])(void *) = {spin, epolls, polls};
+    sigset_t usr1, now;
+    pthread_t thread;
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_SETMASK, &usr1, NULL);
+    for (int i = 0; i < 3; i++)
+        pthread_create(&thread, NULL, bodies[i], NULL);
+    for (;;) {
+        struct timespec ts = {0, 3000000};
+        if (clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, &ts) != 0)
+            fail_target(5);
+        pthread_sigmask(SIG_SETMASK, NULL, &now);
+        if (memcmp(&now, &usr1, 8) != 0)
+            fail_target(6);
+        atomic_fetch_add(&shared->beats[3], 1);
+    }
+}
+
+static pid_t start_target(void)
+{
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    pid_t pid = fork();
+    if (pid == 0)
+        run_target();
+    usleep(50000);
+    return pid;
+}
+
+/* All four threads make progress, nothing has failed. */
+static void assert_alive(pid_t pid)
+{
+    unsigned long before[4];
+
+    for (int i = 0; i < 4; i++)
+        before[i] = atomic_load(&shared->beats[i]);
+    for (int turn = 0; turn < 2000; turn++) {
+        int moved = 0;
+        for (int i = 0; i < 4; i++)
+            moved += atomic_load(&shared->beats[i]) != before[i];
+        if (moved == 4)
+            break;
+        usleep(1000);
+    }
+    for (int i = 0; i < 4; i++)
+        assert_int_not_equal(atomic_load(&shared->beats[i]), before[i]);
+    assert_int_equal(atomic_load(&shared->failed), 0);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+}
+
+static void end_target(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+    munmap(shared, sizeof(*shared));
+}
+
+/* Hold it and call getpid and gettid in every thread `turns` times. */
+static int hold_and_call(pid_t pid, int turns)
+{
+    struct crs_error err = {0};
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+
+    if (tracee_freeze(pid, 0, &t, &err) < 0)
+        return print_error("freeze: %s\n", err.text), -1;
+    for (int i = 0; i < turns; i++) {
+        tracee_for_each_thread(t, th)
+        {
+            struct remote_call calls[] = {{.number = SYS_getpid}, {.number = SYS_gettid}};
+            if (tracee_calls(th, calls, 2, &err) < 0)
+                return print_error("call: %s\n", err.text), -1;
+            if (calls[0].result != pid || calls[1].result != th->tid)
+                return -1;
+        }
+    }
+    if (t->n_threads != 4)
+        return -1;
+    return tracee_thaw(t, false, &err);
+}
+
+static void calls_leave_no_trace(void **state)
+{
+    pid_t pid = start_target();
+
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(hold_and_call(pid, 2), 0);
+        if (i % 5 == 0)
+            assert_alive(pid);
+    }
+    assert_alive(pid);
+    end_target(pid);
+}
+
+static void death_in_a_call_is_harmless(void **state)
+{
+    pid_t pid = start_target();
+
+    srandom(1);
+    for (int i = 0; i < 100; i++) {
+        pid_t tool = fork();
+        if (tool == 0)
+            _exit(hold_and_call(pid, 1000000) < 0);
+        usleep(1000 + random() % 8000);
+        kill(tool, SIGKILL);
+        waitpid(tool, NULL, 0);
+        if (i % 10 == 0)
+            assert_alive(pid);
+    }
+    assert_alive(pid);
+    end_target(pid);
+}
+
+static void blocks_and_memory(void **state)
+{
+    pid_t pid = start_target();
+    struct crs_error err = {0};
+    struct tracee *t = NULL;
+    struct timespec ts = {0};
+    int64_t result = -1;
+
+    assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+    assert_int_equal(tracee_call_with_block(tracee_main(t), &result, &err, SYS_clock_gettime,
+                                            (uint64_t[6]){CLOCK_MONOTONIC}, 1, NULL, &ts,
+                                            sizeof(ts)),
+                     0);
+    assert_int_equal(result, 0);
+    assert_true(ts.tv_sec > 0 || ts.tv_nsec > 0);
+    assert_true(tracee_read(t, 16, &ts, sizeof(ts), &err) < 0);
+    assert_non_null(strstr(err.text, "0x10"));
+    tracee_free(t);
+    assert_alive(pid);
+    end_target(pid);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(calls_leave_no_trace),
+        cmocka_unit_test(death_in_a_call_is_harmless),
+        cmocka_unit_test(blocks_and_memory),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
