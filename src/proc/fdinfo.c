@@ -1,0 +1,209 @@
+/* fdinfo.c - /proc/PID/fdinfo/FD as a struct */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fdinfo.h"
+
+/* "(SECONDS, NANOSECONDS)" */
+static int parse_time(const char *value, uint64_t *ret_ns)
+{
+    uint64_t seconds, ns;
+
+    if (sscanf(value, " (%" SCNu64 ", %" SCNu64 ")", &seconds, &ns) != 2 || ns >= 1000000000 ||
+        seconds > UINT64_MAX / 1000000000 - 1)
+        return -EINVAL;
+    *ret_ns = seconds * 1000000000 + ns;
+    return 0;
+}
+
+static int parse_number(const char *value, int base, uint64_t *ret)
+{
+    char *end;
+
+    errno = 0;
+    *ret = strtoull(value, &end, base);
+    return errno || end == value ? -EINVAL : 0;
+}
+
+static int parse_number32(const char *value, int base, uint32_t *ret)
+{
+    uint64_t number;
+    int r = parse_number(value, base, &number);
+
+    if (r < 0 || number > UINT32_MAX)
+        return -EINVAL;
+    *ret = number;
+    return 0;
+}
+
+static int parse_bool(const char *value, bool *ret)
+{
+    uint64_t number;
+    int r = parse_number(value, 10, &number);
+
+    if (r == 0)
+        *ret = number != 0;
+    return r;
+}
+
+/* "tfd:        5 events:       19 data:               2a  pos:0 ino:1 sdev:2" */
+static int parse_target(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_target t = {0};
+
+    if (sscanf(value, "%" SCNu32 " events: %" SCNx32 " data: %" SCNx64 " pos:%*d ino:%" SCNx64,
+               &t.fd, &t.events, &t.data, &t.ino) != 4)
+        return -EINVAL;
+    struct fdinfo_target *new = ARRAY_ADD(&info->targets);
+    if (!new)
+        return -ENOMEM;
+    *new = t;
+    return 0;
+}
+
+/* "1: POSIX  ADVISORY  WRITE 1234 08:01:5678 0 EOF" */
+static int parse_lock(const char *value, struct fdinfo *info)
+{
+    char kind[16], advisory[16], type[16], end[32];
+    struct fdinfo_lock lock = {0};
+
+    if (sscanf(value, " %*u: %15s %15s %15s %*d %*x:%*x:%*u %" SCNu64 " %31s", kind, advisory, type,
+               &lock.start, end) != 5)
+        return -EINVAL;
+    if (strcmp(kind, "POSIX") == 0)
+        lock.kind = FDINFO_LOCK_POSIX;
+    else if (strcmp(kind, "OFDLCK") == 0)
+        lock.kind = FDINFO_LOCK_OFD;
+    else if (strcmp(kind, "FLOCK") == 0)
+        lock.kind = FDINFO_LOCK_FLOCK;
+    else
+        lock.kind = FDINFO_LOCK_LEASE;
+    lock.write = strcmp(type, "WRITE") == 0;
+    lock.end = UINT64_MAX;
+    if (strcmp(end, "EOF") != 0 && parse_number(end, 10, &lock.end) < 0)
+        return -EINVAL;
+    struct fdinfo_lock *new = ARRAY_ADD(&info->locks);
+    if (!new)
+        return -ENOMEM;
+    *new = lock;
+    return 0;
+}
+
+static int parse_eventfd_count(const char *value, struct fdinfo *info)
+{
+    info->has_eventfd = true;
+    return parse_number(value, 16, &info->eventfd_count);
+}
+
+static int parse_semaphore(const char *value, struct fdinfo *info)
+{
+    info->has_semaphore = true;
+    return parse_bool(value, &info->semaphore);
+}
+
+static int parse_sigmask(const char *value, struct fdinfo *info)
+{
+    info->has_signalfd = true;
+    return parse_number(value, 16, &info->sigmask);
+}
+
+static int parse_clock(const char *value, struct fdinfo *info)
+{
+    info->has_timerfd = true;
+    return parse_number32(value, 10, &info->clock);
+}
+
+static int parse_position(const char *value, struct fdinfo *info)
+{
+    return parse_number(value, 10, &info->position);
+}
+
+static int parse_flags(const char *value, struct fdinfo *info)
+{
+    return parse_number32(value, 8, &info->flags);
+}
+
+static int parse_ticks(const char *value, struct fdinfo *info)
+{
+    return parse_number(value, 10, &info->ticks);
+}
+
+static int parse_settime_flags(const char *value, struct fdinfo *info)
+{
+    return parse_number32(value, 8, &info->settime_flags);
+}
+
+static int parse_value(const char *value, struct fdinfo *info)
+{
+    return parse_time(value, &info->value_ns);
+}
+
+static int parse_interval(const char *value, struct fdinfo *info)
+{
+    return parse_time(value, &info->interval_ns);
+}
+
+static const struct {
+    const char *name;
+    int (*parse)(const char *value, struct fdinfo *info);
+} lines[] = {
+    {"pos:", parse_position},
+    {"flags:", parse_flags},
+    {"eventfd-count:", parse_eventfd_count},
+    {"eventfd-semaphore:", parse_semaphore},
+    {"sigmask:", parse_sigmask},
+    {"clockid:", parse_clock},
+    {"ticks:", parse_ticks},
+    {"settime flags:", parse_settime_flags},
+    {"it_value:", parse_value},
+    {"it_interval:", parse_interval},
+    {"tfd:", parse_target},
+    {"lock:", parse_lock},
+};
+
+static int parse_line(const char *line, struct fdinfo *info, bool *ret_flags)
+{
+    for (size_t i = 0; i < ELEMENTS(lines); i++) {
+        size_t n = strlen(lines[i].name);
+        if (strncmp(line, lines[i].name, n) != 0)
+            continue;
+        if (lines[i].parse == parse_flags)
+            *ret_flags = true;
+        return lines[i].parse(line + n, info);
+    }
+    return 0;
+}
+
+int fdinfo_parse(const char *text, struct fdinfo *ret)
+{
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    bool flags = false;
+    char line[512];
+
+    while (*text) {
+        size_t n = strcspn(text, "\n");
+        if (n < sizeof(line)) { /* no line that is known is longer */
+            memcpy(line, text, n);
+            line[n] = 0;
+            int r = parse_line(line, &info, &flags);
+            if (r < 0)
+                return r;
+        }
+        text += n + (text[n] == '\n');
+    }
+    if (!flags)
+        return -EINVAL;
+    *ret = info;
+    info = (struct fdinfo){0};
+    return 0;
+}
+
+void fdinfo_clear(struct fdinfo *info)
+{
+    free(info->targets.items);
+    free(info->locks.items);
+    *info = (struct fdinfo){0};
+}

@@ -1,0 +1,61 @@
+/*
+ * fdinfo.h - /proc/PID/fdinfo/FD as a struct
+ */
+#ifndef PROC_FDINFO_H
+#define PROC_FDINFO_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/array.h"
+
+/* A line "tfd:" of an epoll instance. */
+struct fdinfo_target {
+    uint32_t fd;
+    uint32_t events;
+    uint64_t data;
+    uint64_t ino;
+};
+
+enum fdinfo_lock_kind {
+    FDINFO_LOCK_POSIX,
+    FDINFO_LOCK_OFD,
+    FDINFO_LOCK_FLOCK,
+    FDINFO_LOCK_LEASE, /* a lease or a delegation */
+};
+
+/* A line "lock:". */
+struct fdinfo_lock {
+    enum fdinfo_lock_kind kind;
+    bool write;
+    uint64_t start, end; /* first and last byte; UINT64_MAX: to the end, wherever it is */
+};
+
+struct fdinfo {
+    uint64_t position;
+    uint32_t flags; /* of open(2), with O_CLOEXEC of the descriptor */
+
+    bool has_eventfd;
+    uint64_t eventfd_count;
+    bool has_semaphore; /* Linux 6.5 and later tell */
+    bool semaphore;
+
+    bool has_signalfd;
+    uint64_t sigmask;
+
+    bool has_timerfd;
+    uint32_t clock;
+    uint64_t ticks;
+    uint32_t settime_flags;
+    uint64_t value_ns, interval_ns; /* value: what remains; 0: not armed, or expired */
+
+    ARRAY_OF(struct fdinfo_target) targets;
+    ARRAY_OF(struct fdinfo_lock) locks;
+};
+
+/* Lines that are not known are passed over. -EINVAL: a known line is malformed, or "flags:" is
+ * missing; -ENOMEM. On success the caller calls fdinfo_clear(). */
+int fdinfo_parse(const char *text, struct fdinfo *ret);
+void fdinfo_clear(struct fdinfo *info);
+#define _cleanup_fdinfo_ __attribute__((cleanup(fdinfo_clear)))
+
+#endif

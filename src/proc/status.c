@@ -1,0 +1,168 @@
+/* status.c - /proc/PID/status: text in, struct out */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "status.h"
+
+enum form { TEXT, LETTER, OCTAL, PID, LAST_PID, FOUR_IDS, GROUPS, COUNT, HEX, FLAG, FEATURES };
+
+static const struct field {
+    const char *name;
+    enum form form;
+    size_t offset;
+} fields[] = {
+    {"Name", TEXT, offsetof(struct proc_status, name)},
+    {"State", LETTER, offsetof(struct proc_status, state)},
+    {"Umask", OCTAL, offsetof(struct proc_status, umask)},
+    {"Tgid", PID, offsetof(struct proc_status, tgid)},
+    {"Pid", PID, offsetof(struct proc_status, pid)},
+    {"PPid", PID, offsetof(struct proc_status, parent)},
+    {"TracerPid", PID, offsetof(struct proc_status, tracer)},
+    {"NStgid", LAST_PID, offsetof(struct proc_status, inner_tgid)},
+    {"NSpid", LAST_PID, offsetof(struct proc_status, inner_pid)},
+    {"NSpgid", LAST_PID, offsetof(struct proc_status, inner_pgid)},
+    {"NSsid", LAST_PID, offsetof(struct proc_status, inner_sid)},
+    {"Uid", FOUR_IDS, offsetof(struct proc_status, uid)},
+    {"Gid", FOUR_IDS, offsetof(struct proc_status, gid)},
+    {"Groups", GROUPS, 0},
+    {"Threads", COUNT, offsetof(struct proc_status, threads)},
+    {"SigPnd", HEX, offsetof(struct proc_status, signals_pending)},
+    {"ShdPnd", HEX, offsetof(struct proc_status, shared_pending)},
+    {"SigBlk", HEX, offsetof(struct proc_status, blocked)},
+    {"SigIgn", HEX, offsetof(struct proc_status, ignored)},
+    {"SigCgt", HEX, offsetof(struct proc_status, caught)},
+    {"CapInh", HEX, offsetof(struct proc_status, cap_inheritable)},
+    {"CapPrm", HEX, offsetof(struct proc_status, cap_permitted)},
+    {"CapEff", HEX, offsetof(struct proc_status, cap_effective)},
+    {"CapBnd", HEX, offsetof(struct proc_status, cap_bounding)},
+    {"CapAmb", HEX, offsetof(struct proc_status, cap_ambient)},
+    {"NoNewPrivs", FLAG, offsetof(struct proc_status, no_new_privs)},
+    {"Seccomp", COUNT, offsetof(struct proc_status, seccomp)},
+    {"x86_Thread_features", FEATURES, offsetof(struct proc_status, shadow_stack)},
+};
+
+static int parse_groups(const char *value, struct proc_status *status)
+{
+    size_t room = 0;
+    char *end;
+
+    for (;; value = end) {
+        unsigned long group = strtoul(value, &end, 10);
+        if (end == value)
+            return 0;
+        if (status->n_groups == room) {
+            room = room ? room * 2 : 32;
+            uint32_t *more = reallocarray(status->groups, room, sizeof(*more));
+            if (!more)
+                return -ENOMEM;
+            status->groups = more;
+        }
+        status->groups[status->n_groups++] = group;
+    }
+}
+
+static int parse_four_ids(const char *value, uint32_t ids[4])
+{
+    return sscanf(value, "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4 ? 0 : -EINVAL;
+}
+
+/* "NSpid: 812 5": as seen from each namespace, the innermost last. */
+static pid_t parse_last_pid(const char *value)
+{
+    pid_t pid = 0;
+    char *end;
+
+    for (;; value = end) {
+        long n = strtol(value, &end, 10);
+        if (end == value)
+            return pid;
+        pid = n;
+    }
+}
+
+static int parse_field(const struct field *field, const char *value, struct proc_status *status)
+{
+    void *place = (char *)status + field->offset;
+
+    switch (field->form) {
+    case TEXT:
+        snprintf(place, sizeof(status->name), "%s", value);
+        return 0;
+    case LETTER:
+        *(char *)place = *value;
+        return 0;
+    case OCTAL:
+        *(uint32_t *)place = strtoul(value, NULL, 8);
+        status->has_umask = true;
+        return 0;
+    case PID:
+        *(pid_t *)place = strtol(value, NULL, 10);
+        return 0;
+    case LAST_PID:
+        *(pid_t *)place = parse_last_pid(value);
+        return 0;
+    case FOUR_IDS:
+        return parse_four_ids(value, place);
+    case GROUPS:
+        return parse_groups(value, status);
+    case COUNT:
+        *(unsigned *)place = strtoul(value, NULL, 10);
+        return 0;
+    case HEX:
+        *(uint64_t *)place = strtoull(value, NULL, 16);
+        return 0;
+    case FLAG:
+        *(bool *)place = *value == '1';
+        return 0;
+    case FEATURES:
+        *(bool *)place = strstr(value, "shstk") != NULL;
+        return 0;
+    }
+    return 0;
+}
+
+static int parse_line(char *line, struct proc_status *status)
+{
+    char *value = strchr(line, ':');
+
+    if (!value)
+        return -EINVAL;
+    *value++ = 0;
+    value += strspn(value, " \t");
+    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
+        if (strcmp(line, fields[i].name) == 0)
+            return parse_field(&fields[i], value, status);
+    return 0;
+}
+
+int proc_status_parse(const char *text, struct proc_status *ret)
+{
+    struct proc_status status = {0};
+    char *copy = strdup(text), *next = copy, *line;
+    int r = copy ? 0 : -ENOMEM;
+
+    while (r == 0 && (line = strsep(&next, "\n")))
+        if (*line)
+            r = parse_line(line, &status);
+    free(copy);
+    if (r == 0 && (status.pid <= 0 || status.tgid <= 0))
+        r = -EINVAL;
+    if (r < 0) {
+        proc_status_clear(&status);
+        return r;
+    }
+    if (!status.inner_pid) /* kernels without PID namespaces don't show them */
+        status.inner_pid = status.pid;
+    if (!status.inner_tgid)
+        status.inner_tgid = status.tgid;
+    *ret = status;
+    return 0;
+}
+
+void proc_status_clear(struct proc_status *status)
+{
+    free(status->groups);
+    *status = (struct proc_status){0};
+}
