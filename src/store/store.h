@@ -55,7 +55,8 @@ int store_put_record(struct store_writer *w, const char *name, const ProtobufCMe
 int store_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
                     struct crs_error *err);
 
-/* Save a file's bytes as content: data of `fd` (its holes take no space), size bytes from 0. */
+/* Save a file's bytes as content: data of `fd` (its holes take no space), size bytes from 0, as
+ * fstat(2) tells. The position of fd stays. -EAGAIN: the file became shorter meanwhile. */
 int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
                       struct crs_error *err);
 
@@ -85,6 +86,8 @@ json_t *store_reader_manifest(const struct store_reader *r); /* borrowed */
 int store_get_record(struct store_reader *r, const char *name,
                      const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **ret,
                      struct crs_error *err);
+
+bool store_has_record(const struct store_reader *r, const char *name);
 
 /* Unpack a message that was stored as bytes inside another one, with the same checks. */
 int store_unpack(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t size,

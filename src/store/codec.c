@@ -1,0 +1,147 @@
+/* codec.c - compression of chunks */
+#include <lz4.h>
+#include <stdlib.h>
+#include <string.h>
+#include <zstd.h>
+
+#include "codec.h"
+#include "store/store.h"
+
+#define LEVEL_MIN (-7)
+#define LEVEL_MAX 19
+
+/* A chunk must shrink to this share of itself, or it is stored as it is: a restart then reads it
+ * straight into memory. */
+#define GAIN_PERCENT 95
+
+static const struct codec default_codec = {CRS__CODEC__CODEC_LZ4, 0};
+
+int codec_parse(const char *text, struct codec *ret, struct crs_error *err)
+{
+    static const struct codec none = {CRS__CODEC__CODEC_NONE, 0}, lz4 = {CRS__CODEC__CODEC_LZ4, 0},
+                              zstd = {CRS__CODEC__CODEC_ZSTD, 1};
+
+    if (!text) {
+        *ret = default_codec;
+    } else if (strcmp(text, "none") == 0) {
+        *ret = none;
+    } else if (strcmp(text, "lz4") == 0) {
+        *ret = lz4;
+    } else if (strcmp(text, "zstd") == 0) {
+        *ret = zstd;
+    } else if (strncmp(text, "zstd:", 5) == 0) {
+        char *end;
+        long level = strtol(text + 5, &end, 10);
+        if (!strchr("-123456789", text[5]) || text[5] == 0 || *end || level < LEVEL_MIN ||
+            level > LEVEL_MAX || level == 0)
+            return crs_fail(err, CRS_USAGE, EINVAL,
+                            "compression %s: the level is a number from %d to %d, not 0", text,
+                            LEVEL_MIN, LEVEL_MAX);
+        *ret = (struct codec){CRS__CODEC__CODEC_ZSTD, level};
+    } else {
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "unknown compression '%s'; there are none, lz4, zstd and zstd:LEVEL", text);
+    }
+    return 0;
+}
+
+const char *codec_name(Crs__Codec kind)
+{
+    switch (kind) {
+    case CRS__CODEC__CODEC_NONE:
+        return "none";
+    case CRS__CODEC__CODEC_LZ4:
+        return "lz4";
+    case CRS__CODEC__CODEC_ZSTD:
+        return "zstd";
+    default:
+        return NULL;
+    }
+}
+
+void codec_context_clear(struct codec_context *context)
+{
+    free(context->lz4);
+    ZSTD_freeCCtx(context->zstd_compress);
+    ZSTD_freeDCtx(context->zstd_decompress);
+    free(context->buffer);
+    *context = (struct codec_context){0};
+}
+
+uint8_t *codec_buffer(struct codec_context *context)
+{
+    if (!context->buffer)
+        context->buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
+    return context->buffer;
+}
+
+/* The size in the context's buffer; 0: stays larger than `room`; -ENOMEM. */
+static int compress_lz4(struct codec_context *context, const void *raw, size_t size, size_t room)
+{
+    if (!context->lz4)
+        context->lz4 = malloc(LZ4_sizeofState());
+    if (!context->lz4)
+        return -ENOMEM;
+    return LZ4_compress_fast_extState(context->lz4, raw, (char *)context->buffer, size, room, 1);
+}
+
+static int compress_zstd(struct codec_context *context, int level, const void *raw, size_t size,
+                         size_t room)
+{
+    if (!context->zstd_compress)
+        context->zstd_compress = ZSTD_createCCtx();
+    if (!context->zstd_compress)
+        return -ENOMEM;
+    size_t n = ZSTD_compressCCtx(context->zstd_compress, context->buffer, room, raw, size, level);
+    return ZSTD_isError(n) ? 0 : n; /* no room, mostly */
+}
+
+int codec_compress(const struct codec *codec, struct codec_context *context, const void *raw,
+                   size_t size, const void **ret_data, size_t *ret_size, Crs__Codec *ret_kind)
+{
+    size_t room = size * GAIN_PERCENT / 100;
+    int n = 0;
+
+    if (codec->kind != CRS__CODEC__CODEC_NONE && !codec_buffer(context))
+        return -ENOMEM;
+    if (codec->kind == CRS__CODEC__CODEC_LZ4)
+        n = compress_lz4(context, raw, size, room);
+    else if (codec->kind == CRS__CODEC__CODEC_ZSTD)
+        n = compress_zstd(context, codec->level, raw, size, room);
+    if (n < 0)
+        return n;
+    *ret_data = n > 0 ? context->buffer : raw;
+    *ret_size = n > 0 ? (size_t)n : size;
+    *ret_kind = n > 0 ? codec->kind : CRS__CODEC__CODEC_NONE;
+    return 0;
+}
+
+static int decompress_zstd(struct codec_context *context, const void *stored, size_t stored_size,
+                           void *raw, size_t raw_size)
+{
+    if (!context->zstd_decompress)
+        context->zstd_decompress = ZSTD_createDCtx();
+    if (!context->zstd_decompress)
+        return -ENOMEM;
+    size_t n = ZSTD_decompressDCtx(context->zstd_decompress, raw, raw_size, stored, stored_size);
+    return !ZSTD_isError(n) && n == raw_size ? 0 : -EBADMSG;
+}
+
+int codec_decompress(Crs__Codec kind, struct codec_context *context, const void *stored,
+                     size_t stored_size, void *raw, size_t raw_size)
+{
+    switch (kind) {
+    case CRS__CODEC__CODEC_NONE:
+        if (stored_size != raw_size)
+            return -EBADMSG;
+        memcpy(raw, stored, raw_size);
+        return 0;
+    case CRS__CODEC__CODEC_LZ4:
+        return LZ4_decompress_safe(stored, raw, stored_size, raw_size) == (int)raw_size ? 0
+                                                                                        : -EBADMSG;
+    case CRS__CODEC__CODEC_ZSTD:
+        return decompress_zstd(context, stored, stored_size, raw, raw_size);
+    default:
+        return -EBADMSG;
+    }
+}

@@ -1,0 +1,45 @@
+/*
+ * codec.h - compression of chunks
+ *
+ * A context belongs to one call at a time; it keeps the state of the libraries and a buffer for
+ * the stored form of one chunk.
+ */
+#ifndef STORE_CODEC_H
+#define STORE_CODEC_H
+
+#include "base/error.h"
+#include "content.pb-c.h"
+
+struct codec {
+    Crs__Codec kind;
+    int level; /* zstd's; negative levels are faster */
+};
+
+struct codec_context {
+    void *lz4;
+    void *zstd_compress;
+    void *zstd_decompress;
+    uint8_t *buffer; /* STORE_CHUNK_SIZE bytes, aligned to a page; codec_buffer() makes it */
+};
+
+/* "none", "lz4", "zstd", "zstd:LEVEL" with LEVEL -7 to 19 without 0; NULL: the default. */
+int codec_parse(const char *text, struct codec *ret, struct crs_error *err);
+const char *codec_name(Crs__Codec kind);
+
+void codec_context_clear(struct codec_context *context);
+
+/* The buffer of the context; NULL: no memory. */
+uint8_t *codec_buffer(struct codec_context *context);
+
+/*
+ * The form in which `raw` is to be stored: *ret_data points into raw (CODEC_NONE, when nothing
+ * is gained) or into the context's buffer. 0 or -ENOMEM.
+ */
+int codec_compress(const struct codec *codec, struct codec_context *context, const void *raw,
+                   size_t size, const void **ret_data, size_t *ret_size, Crs__Codec *ret_kind);
+
+/* Exactly raw_size bytes must come out. 0, -ENOMEM, -EBADMSG. */
+int codec_decompress(Crs__Codec kind, struct codec_context *context, const void *stored,
+                     size_t stored_size, void *raw, size_t raw_size);
+
+#endif

@@ -1,0 +1,302 @@
+/* content.c - a file's bytes, into packs and out of them */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "store/layout.h"
+#include "store/store.h"
+
+/* Short content stands in the record itself: a chunk has at least a page. */
+#define INLINE_MAX STORE_PAGE_SIZE
+
+struct saving {
+    struct store_writer *w;
+    Crs__Content *content; /* being filled */
+    size_t room;           /* in content->chunks */
+    int fd;
+    bool can_seek;   /* fd is our own description of it */
+    uint8_t *buffer; /* STORE_CHUNK_SIZE: pages that hold data, one after the other */
+    size_t n_pages;
+    ARRAY_OF(Crs__Run) runs; /* of the pages in the buffer */
+    struct crs_error *err;
+};
+
+static int no_memory(struct crs_error *err)
+{
+    return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+}
+
+/* A second open file description, so that SEEK_DATA doesn't move the position of one that the
+ * program shares. -1: not possible; the file is read whole, holes and all. */
+static int open_again(int fd)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+/* Runs of the buffer as messages of the chunk. */
+static int give_runs(struct saving *s, Crs__Chunk *chunk)
+{
+    chunk->runs = calloc(s->runs.n, sizeof(*chunk->runs));
+    if (!chunk->runs)
+        return -ENOMEM;
+    for (size_t i = 0; i < s->runs.n; i++) {
+        Crs__Run *run = malloc(sizeof(*run));
+        if (!run)
+            return -ENOMEM;
+        *run = s->runs.items[i];
+        chunk->runs[chunk->n_runs++] = run;
+    }
+    return 0;
+}
+
+static int add_chunk(struct saving *s, Crs__Chunk **ret)
+{
+    Crs__Content *c = s->content;
+
+    if (c->n_chunks == s->room) {
+        size_t room = s->room ? s->room * 2 : 16;
+        Crs__Chunk **chunks = reallocarray(c->chunks, room, sizeof(*chunks));
+        if (!chunks)
+            return -ENOMEM;
+        c->chunks = chunks;
+        s->room = room;
+    }
+    Crs__Chunk *chunk = malloc(sizeof(*chunk));
+    if (!chunk)
+        return -ENOMEM;
+    *chunk = (Crs__Chunk)CRS__CHUNK__INIT;
+    c->chunks[c->n_chunks++] = chunk;
+    *ret = chunk;
+    return 0;
+}
+
+/* Put what is in the buffer. */
+static int flush(struct saving *s)
+{
+    Crs__Chunk *chunk;
+
+    if (s->n_pages == 0)
+        return 0;
+    if (add_chunk(s, &chunk) < 0 || give_runs(s, chunk) < 0)
+        return no_memory(s->err);
+    int r = store_put_chunk(s->w, s->buffer, s->n_pages * STORE_PAGE_SIZE, chunk, s->err);
+    s->n_pages = 0;
+    s->runs.n = 0;
+    return r;
+}
+
+static bool is_zero(const uint8_t *page)
+{
+    return page[0] == 0 && memcmp(page, page + 1, STORE_PAGE_SIZE - 1) == 0;
+}
+
+/* The page that stands behind those in the buffer is number `page`: keep it if it holds data. */
+static int keep_page(struct saving *s, uint64_t page)
+{
+    Crs__Run *last = s->runs.n ? &s->runs.items[s->runs.n - 1] : NULL;
+
+    if (is_zero(s->buffer + s->n_pages * STORE_PAGE_SIZE))
+        return 0;
+    if (!last || last->first + last->count != page) {
+        last = ARRAY_ADD(&s->runs);
+        if (!last)
+            return no_memory(s->err);
+        *last = (Crs__Run)CRS__RUN__INIT;
+        last->first = page;
+    }
+    last->count++;
+    s->n_pages++;
+    return s->n_pages == STORE_CHUNK_PAGES ? flush(s) : 0;
+}
+
+/* Read up to `most` pages from number `page` behind those in the buffer; bytes behind the file's
+ * end are zero. */
+static int read_pages(struct saving *s, uint64_t page, size_t most)
+{
+    uint8_t *at = s->buffer + s->n_pages * STORE_PAGE_SIZE;
+    uint64_t left = s->content->size - page * STORE_PAGE_SIZE;
+    size_t size = most * STORE_PAGE_SIZE;
+    size_t want = left < size ? left : size;
+
+    int r = pread_full(s->fd, at, want, page * STORE_PAGE_SIZE);
+    if (r == -ENODATA)
+        return crs_fail(s->err, CRS_BUSY, EAGAIN,
+                        "a file became shorter while it was read; try again");
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(s->err, CRS_FAILED, "can't read a file that is to be saved");
+    }
+    memset(at + want, 0, size - want);
+    return 0;
+}
+
+/* Save the pages [first, end). */
+static int save_pages(struct saving *s, uint64_t first, uint64_t end)
+{
+    while (first < end) {
+        size_t n = STORE_CHUNK_PAGES - s->n_pages;
+        if (n > end - first)
+            n = end - first;
+        int r = read_pages(s, first, n);
+        /* pages move forward over zero ones, within what was read */
+        uint8_t *from = s->buffer + s->n_pages * STORE_PAGE_SIZE;
+        for (size_t i = 0; i < n && r == 0; i++) {
+            uint8_t *to = s->buffer + s->n_pages * STORE_PAGE_SIZE;
+            if (to != from + i * STORE_PAGE_SIZE)
+                memcpy(to, from + i * STORE_PAGE_SIZE, STORE_PAGE_SIZE);
+            r = keep_page(s, first + i);
+        }
+        if (r < 0)
+            return r;
+        first += n;
+    }
+    return 0;
+}
+
+/* The next pages with data at or behind `page`; an empty range at the end. */
+static int next_data(struct saving *s, uint64_t page, uint64_t *ret_first, uint64_t *ret_end)
+{
+    uint64_t n_pages = (s->content->size + STORE_PAGE_SIZE - 1) / STORE_PAGE_SIZE;
+    off_t data = 0, hole = -1;
+
+    *ret_first = page;
+    *ret_end = n_pages;
+    if (!s->can_seek)
+        return 0;
+    data = lseek(s->fd, page * STORE_PAGE_SIZE, SEEK_DATA);
+    if (data < 0 && errno == ENXIO) {
+        *ret_first = n_pages;
+        return 0;
+    }
+    if (data >= 0)
+        hole = lseek(s->fd, data, SEEK_HOLE);
+    if (hole < 0)
+        return errno == EINVAL ? 0 : crs_fail_errno(s->err, CRS_FAILED, "can't seek in a file");
+    *ret_first = data / STORE_PAGE_SIZE > (off_t)page ? (uint64_t)data / STORE_PAGE_SIZE : page;
+    *ret_end = ((uint64_t)hole + STORE_PAGE_SIZE - 1) / STORE_PAGE_SIZE;
+    if (*ret_end > n_pages)
+        *ret_end = n_pages;
+    if (*ret_first > n_pages)
+        *ret_first = n_pages;
+    return 0;
+}
+
+static int save_chunks(struct saving *s)
+{
+    uint64_t n_pages = (s->content->size + STORE_PAGE_SIZE - 1) / STORE_PAGE_SIZE;
+    uint64_t first = 0, end = 0;
+
+    s->buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
+    if (!s->buffer)
+        return no_memory(s->err);
+    while (end < n_pages) {
+        int r = next_data(s, end, &first, &end);
+        if (r == 0 && first < n_pages)
+            r = save_pages(s, first, end);
+        if (r < 0)
+            return r;
+    }
+    return flush(s);
+}
+
+static int save_inline(struct saving *s)
+{
+    Crs__Content *c = s->content;
+
+    c->inline_data.data = malloc(c->size);
+    if (!c->inline_data.data)
+        return no_memory(s->err);
+    c->inline_data.len = c->size;
+    int r = pread_full(s->fd, c->inline_data.data, c->size, 0);
+    if (r < 0) {
+        errno = r == -ENODATA ? EAGAIN : -r;
+        return crs_fail_errno(s->err, CRS_FAILED, "can't read a file that is to be saved");
+    }
+    return 0;
+}
+
+int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
+                      struct crs_error *err)
+{
+    _cleanup_close_ int own_fd = open_again(fd);
+    struct saving s = {.w = w, .fd = fd, .err = err};
+
+    if (own_fd >= 0) {
+        s.fd = own_fd;
+        s.can_seek = true;
+    }
+    if (size > LIMIT_CONTENT_SIZE)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, EFBIG, "a file of %llu bytes is too large",
+                        (unsigned long long)size);
+    s.content = malloc(sizeof(*s.content));
+    if (!s.content)
+        return no_memory(err);
+    *s.content = (Crs__Content)CRS__CONTENT__INIT;
+    s.content->size = size;
+    int r = 0;
+    if (size > 0)
+        r = size <= INLINE_MAX ? save_inline(&s) : save_chunks(&s);
+    free(s.buffer);
+    free(s.runs.items);
+    if (r < 0) {
+        crs__content__free_unpacked(s.content, NULL);
+        return r;
+    }
+    *ret = s.content;
+    return 0;
+}
+
+static int write_at(int fd, const void *data, size_t size, uint64_t offset, struct crs_error *err)
+{
+    int r = pwrite_full(fd, data, size, offset);
+
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(err, CRS_CANT_RESTART, "can't write the saved content of a file");
+    }
+    return 0;
+}
+
+static int restore_chunk(struct store_reader *r, const Crs__Content *content,
+                         const Crs__Chunk *chunk, int fd, uint8_t *buffer, struct crs_error *err)
+{
+    int x = store_read_chunk(r, chunk, buffer, err);
+
+    for (size_t i = 0, done = 0; i < chunk->n_runs && x == 0; i++) {
+        uint64_t offset = chunk->runs[i]->first * STORE_PAGE_SIZE;
+        uint64_t size = chunk->runs[i]->count * STORE_PAGE_SIZE;
+        if (offset >= content->size || size > chunk->raw_bytes - done)
+            return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content with pages behind its end",
+                            store_reader_path(r));
+        x = write_at(fd, buffer + done,
+                     size < content->size - offset ? size : content->size - offset, offset, err);
+        done += size;
+    }
+    return x;
+}
+
+int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
+                      struct crs_error *err)
+{
+    int x = 0;
+
+    if (content->size > LIMIT_CONTENT_SIZE || content->inline_data.len > content->size)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content of a size that can't be",
+                        store_reader_path(r));
+    if (ftruncate(fd, content->size) < 0)
+        return crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file of %llu bytes",
+                              (unsigned long long)content->size);
+    if (content->inline_data.len > 0)
+        x = write_at(fd, content->inline_data.data, content->inline_data.len, 0, err);
+    if (x < 0 || content->n_chunks == 0)
+        return x;
+    _cleanup_free_ uint8_t *buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
+    if (!buffer)
+        return no_memory(err);
+    for (size_t i = 0; i < content->n_chunks && x == 0; i++)
+        x = restore_chunk(r, content, content->chunks[i], fd, buffer, err);
+    return x;
+}

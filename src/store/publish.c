@@ -1,0 +1,171 @@
+/* publish.c - a snapshot appears: manifest, sync, rename */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <time.h>
+
+#include "store/manifest.h"
+#include "writer.h"
+
+static json_t *time_text(void)
+{
+    struct timespec now;
+    struct tm utc;
+    char text[64];
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    gmtime_r(&now.tv_sec, &utc);
+    size_t n = strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &utc);
+    snprintf(text + n, sizeof(text) - n, ".%03ldZ", now.tv_nsec / 1000000);
+    return json_string(text);
+}
+
+/* What a reader must be able to do, beyond what every reader of this version can. */
+static json_t *required_features(const struct store_writer *w, const json_t *info)
+{
+    json_t *list = json_array(), *item;
+    size_t i;
+
+    if (w->codec.kind != CRS__CODEC__CODEC_NONE)
+        json_array_append_new(list, json_string(codec_name(w->codec.kind)));
+    json_array_foreach(json_object_get(info, "requires"), i, item) json_array_append(list, item);
+    return list;
+}
+
+static json_t *list_files(const struct store_writer *w)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < w->files.n; i++) {
+        const struct writer_file *f = &w->files.items[i];
+        char checksum[CHECKSUM_TEXT_SIZE];
+        json_t *item =
+            json_pack("{s:s, s:I}", "name", f->name, "size_bytes", (json_int_t)f->size_bytes);
+        if (f->has_checksum) {
+            checksum_text(f->checksum, checksum);
+            json_object_set_new(item, "checksum", json_string(checksum));
+        }
+        if (json_array_append_new(list, item) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+/* The writer's members first and last, those of `info` between them. */
+static int make_manifest(struct store_writer *w, json_t *info, struct bytes *ret,
+                         struct crs_error *err)
+{
+    json_auto_t *files = list_files(w), *time = time_text();
+    json_auto_t *requires = required_features(w, info);
+    json_auto_t *manifest = json_pack("{s:s, s:i, s:O*, s:s, s:O*}", "format", FORMAT_NAME,
+                                      "version", STORE_FORMAT_VERSION, "requires", requires, "tool",
+                                      "crs " CRS_VERSION, "time", time);
+    uint64_t raw, stored;
+
+    store_writer_sizes(w, &raw, &stored);
+    if (!files || !time || !requires || !manifest ||
+        json_object_update_missing(manifest, info) < 0 ||
+        (!json_object_get(manifest, "memory_bytes") &&
+         json_object_set_new(manifest, "memory_bytes", json_integer(raw)) < 0) ||
+        json_object_set(manifest, "files", files) < 0)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the manifest of %s", w->path);
+    json_object_del(manifest, "checksum");
+    return manifest_seal(manifest, ret, err);
+}
+
+static int sync_file(struct store_writer *w, const char *name, struct crs_error *err)
+{
+    _cleanup_close_ int fd = openat(w->temporary.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fsync(fd) < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't sync %s of %s", name, w->path);
+    return 0;
+}
+
+/* Everything to the disk; the names last. */
+static int sync_files(struct store_writer *w, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < w->files.n && r == 0; i++)
+        r = sync_file(w, w->files.items[i].name, err);
+    if (r == 0)
+        r = sync_file(w, MANIFEST_NAME, err);
+    if (r == 0 && fsync(w->temporary.fd) < 0)
+        r = crs_fail_errno(err, CRS_STORAGE, "can't sync %s", w->path);
+    return r;
+}
+
+/* Rename without replacing; where the file system can't say that, nothing but an empty directory
+ * could be replaced by a directory. */
+static int rename_exclusive(int fd, const char *from, const char *to)
+{
+    struct stat st;
+
+    if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == 0)
+        return 0;
+    if (errno != EINVAL && errno != ENOSYS)
+        return -errno;
+    if (fstatat(fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return -EEXIST;
+    return renameat(fd, from, fd, to) == 0 ? 0 : -errno;
+}
+
+static int appear(struct store_writer *w, struct crs_error *err)
+{
+    struct temporary *t = &w->temporary;
+
+    int r = rename_exclusive(t->parent_fd, t->name, w->final);
+    if (r == -EEXIST || r == -ENOTEMPTY || r == -ENOTDIR)
+        return crs_fail(err, CRS_BUSY, EEXIST, "%s was made by somebody else meanwhile", w->path);
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(err, CRS_STORAGE, "can't rename the finished snapshot to %s",
+                              w->path);
+    }
+    if (fsync(t->parent_fd) < 0) {
+        r = crs_fail_errno(err, CRS_STORAGE, "can't sync the directory of %s", w->path);
+        if (rename_exclusive(t->parent_fd, w->final, t->name) < 0)
+            t->name[0] = 0; /* it stays, whole as far as we know; it isn't promised */
+        return r;
+    }
+    unlinkat(t->fd, LOCK_NAME, 0);
+    t->name[0] = 0;
+    return 0;
+}
+
+static int publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,
+                   struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    uint64_t size = 0;
+
+    int r = writer_finish_packs(w, err);
+    if (r == 0)
+        r = make_manifest(w, info, &text, err);
+    if (r == 0)
+        r = writer_put_file(w, MANIFEST_NAME, text.data, text.size, err);
+    if (r == 0)
+        r = sync_files(w, err);
+    if (r == 0)
+        r = appear(w, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < w->files.n; i++)
+        size += w->files.items[i].size_bytes;
+    *ret_size_bytes = size + text.size;
+    return 0;
+}
+
+int store_writer_publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,
+                         struct crs_error *err)
+{
+    json_auto_t *owned = info;
+    uint64_t size;
+
+    if (!json_is_object(owned))
+        return crs_fail(err, CRS_FAILED, EINVAL, "what was saved isn't told as an object");
+    return publish(w, owned, ret_size_bytes ? ret_size_bytes : &size, err);
+}

@@ -1,0 +1,241 @@
+/* reader.c - a snapshot opened for reading: manifest, lengths, records */
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "reader.h"
+#include "store/message.h"
+#include "store/temporary.h"
+
+int reader_open_file(struct store_reader *r, const char *name, uint64_t size_bytes, int *ret_fd,
+                     struct crs_error *err)
+{
+    struct stat st;
+
+    /* O_NONBLOCK: a FIFO that somebody put there must not hold us up */
+    _cleanup_close_ int fd =
+        openat(r->fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && (errno == ENOENT || errno == ELOOP))
+        return crs_fail(err, CRS_DAMAGED, errno, "%s: %s is %s", r->path, name,
+                        errno == ELOOP ? "a symbolic link" : "missing");
+    if (fd < 0)
+        return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_FAILED,
+                              "can't open %s of %s", name, r->path);
+    if (fstat(fd, &st) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't look at %s of %s", name, r->path);
+    if (!S_ISREG(st.st_mode))
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: %s is not a regular file", r->path, name);
+    if ((uint64_t)st.st_size != size_bytes)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %s has %" PRIu64 " bytes, the manifest says %" PRIu64, r->path, name,
+                        (uint64_t)st.st_size, size_bytes);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+const struct manifest_file *reader_find_file(const struct store_reader *r, const char *name)
+{
+    for (size_t i = 0; i < r->manifest.files.n; i++) {
+        if (strcmp(r->manifest.files.items[i].name, name) == 0)
+            return &r->manifest.files.items[i];
+    }
+    return NULL;
+}
+
+static int open_manifest(struct store_reader *r, int *ret_fd, size_t *ret_size,
+                         struct crs_error *err)
+{
+    struct stat st;
+
+    _cleanup_close_ int fd =
+        openat(r->fd, MANIFEST_NAME, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return crs_fail(err, CRS_DAMAGED, ENOENT, "%s is not a snapshot: it has no %s", r->path,
+                        MANIFEST_NAME);
+    if (fd < 0)
+        return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_DAMAGED,
+                              "can't open %s of %s", MANIFEST_NAME, r->path);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || st.st_size > LIMIT_MANIFEST_SIZE)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %s is not a regular file of at most %u bytes", r->path, MANIFEST_NAME,
+                        LIMIT_MANIFEST_SIZE);
+    *ret_size = st.st_size;
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static int read_manifest(struct store_reader *r, struct crs_error *err)
+{
+    _cleanup_close_ int fd = -1;
+    size_t size = 0;
+
+    int ret = open_manifest(r, &fd, &size, err);
+    if (ret < 0)
+        return ret;
+    _cleanup_free_ char *text = malloc(size ? size : 1);
+    if (!text)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    ret = pread_full(fd, text, size, 0);
+    if (ret < 0) {
+        errno = -ret;
+        return crs_fail_errno(err, CRS_DAMAGED, "can't read %s of %s", MANIFEST_NAME, r->path);
+    }
+    ret = manifest_parse(text, size, &r->manifest, err);
+    return ret < 0 ? crs_fail_at(err, ret, "%s", r->path) : 0;
+}
+
+static int check_files(struct store_reader *r, struct crs_error *err)
+{
+    for (size_t i = 0; i < r->manifest.files.n; i++) {
+        const struct manifest_file *f = &r->manifest.files.items[i];
+        _cleanup_close_ int fd = -1;
+        int ret = reader_open_file(r, f->name, f->size_bytes, &fd, err);
+        if (ret < 0)
+            return ret;
+        if (!f->pack)
+            continue;
+        struct reader_pack *p = ARRAY_ADD(&r->packs);
+        if (!p)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        *p = (struct reader_pack){f->pack, f->size_bytes, -1};
+    }
+    return 0;
+}
+
+/* A directory that its writer has not finished may have a manifest already. */
+static int check_finished(const char *path, struct crs_error *err)
+{
+    _cleanup_free_ char *real = realpath(path, NULL);
+    const char *slash = real ? strrchr(real, '/') : NULL;
+
+    if (slash && temporary_is_name(slash + 1, NULL))
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s is an unfinished snapshot", path);
+    return 0;
+}
+
+static int open_directory(const char *path, int *ret_fd, struct crs_error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0 && errno == ENOENT)
+        return crs_fail(err, CRS_NOT_FOUND, ENOENT, "there is no snapshot %s", path);
+    if (fd < 0 && errno == ENOTDIR)
+        return crs_fail(err, CRS_NOT_FOUND, ENOTDIR, "%s is not a directory, so not a snapshot",
+                        path);
+    if (fd < 0)
+        return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_FAILED,
+                              "can't open %s", path);
+    *ret_fd = fd;
+    return 0;
+}
+
+int store_reader_open(const char *path, struct store_reader **ret, struct crs_error *err)
+{
+    _cleanup_(cleanup_store_reader) struct store_reader *r = calloc(1, sizeof(*r));
+
+    if (!r)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    r->fd = -1;
+    pthread_mutex_init(&r->lock, NULL);
+    r->path = strdup(path);
+    if (!r->path)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    int x = open_directory(path, &r->fd, err);
+    if (x == 0)
+        x = check_finished(path, err);
+    if (x == 0)
+        x = read_manifest(r, err);
+    if (x == 0)
+        x = check_files(r, err);
+    if (x < 0)
+        return x;
+    *ret = TAKE_PTR(r);
+    return 0;
+}
+
+void store_reader_free(struct store_reader *r)
+{
+    if (!r)
+        return;
+    for (size_t i = 0; i < r->packs.n; i++)
+        cleanup_close(&r->packs.items[i].fd);
+    free(r->packs.items);
+    reader_free_contexts(r);
+    manifest_clear(&r->manifest);
+    cleanup_close(&r->fd);
+    pthread_mutex_destroy(&r->lock);
+    free(r->path);
+    free(r);
+}
+
+const char *store_reader_path(const struct store_reader *r)
+{
+    return r->path;
+}
+
+json_t *store_reader_manifest(const struct store_reader *r)
+{
+    return r->manifest.json;
+}
+
+static int read_record(struct store_reader *r, const struct manifest_file *f, uint8_t **ret,
+                       struct crs_error *err)
+{
+    uint8_t checksum[CHECKSUM_SIZE];
+    _cleanup_close_ int fd = -1;
+
+    int x = reader_open_file(r, f->name, f->size_bytes, &fd, err);
+    if (x < 0)
+        return x;
+    _cleanup_free_ uint8_t *data = malloc(f->size_bytes ? f->size_bytes : 1);
+    if (!data)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for %s of %s", f->name, r->path);
+    x = pread_full(fd, data, f->size_bytes, 0);
+    if (x < 0) {
+        errno = -x;
+        return crs_fail_errno(err, CRS_DAMAGED, "can't read %s of %s", f->name, r->path);
+    }
+    checksum_of(data, f->size_bytes, checksum);
+    if (memcmp(checksum, f->checksum, CHECKSUM_SIZE) != 0)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %s has a wrong checksum: its bytes have changed", r->path, f->name);
+    *ret = TAKE_PTR(data);
+    return 0;
+}
+
+int reader_check_record(struct store_reader *r, const struct manifest_file *file,
+                        struct crs_error *err)
+{
+    _cleanup_free_ uint8_t *data = NULL;
+
+    return read_record(r, file, &data, err);
+}
+
+bool store_has_record(const struct store_reader *r, const char *name)
+{
+    char file[LIMIT_FILE_NAME + 1];
+
+    snprintf(file, sizeof(file), "%s" RECORD_SUFFIX, name);
+    return reader_find_file(r, file);
+}
+
+int store_get_record(struct store_reader *r, const char *name,
+                     const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **ret,
+                     struct crs_error *err)
+{
+    char file[LIMIT_FILE_NAME + 1];
+    _cleanup_free_ uint8_t *data = NULL;
+
+    snprintf(file, sizeof(file), "%s" RECORD_SUFFIX, name);
+    const struct manifest_file *f = reader_find_file(r, file);
+    if (!f)
+        return crs_fail(err, CRS_DAMAGED, ENOENT, "%s: has no record %s", r->path, file);
+    int x = read_record(r, f, &data, err);
+    if (x < 0)
+        return x;
+    x = message_unpack(descriptor, data, f->size_bytes, reader_pack_size, r, ret, err);
+    return x < 0 ? crs_fail_at(err, x, "%s: %s", r->path, file) : 0;
+}

@@ -1,0 +1,63 @@
+/* snapshot.c - the snapshot functions of crs.h */
+#include "store/snapshot.h"
+
+int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_error *err)
+{
+    struct store_reader *reader = NULL;
+
+    int r = store_reader_open(path, &reader, err);
+    if (r < 0)
+        return r;
+    struct crs_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+    if (!snapshot) {
+        store_reader_free(reader);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    snapshot->reader = reader;
+    *ret = snapshot;
+    return 0;
+}
+
+void crs_snapshot_free(struct crs_snapshot *snapshot)
+{
+    if (!snapshot)
+        return;
+    store_reader_free(snapshot->reader);
+    free(snapshot);
+}
+
+int crs_snapshot_verify(struct crs_snapshot *snapshot, crs_progress_fn progress, void *arg,
+                        struct crs_error *err)
+{
+    return store_verify(snapshot->reader, progress, arg, err);
+}
+
+int crs_snapshot_resolve(const char *store, const char *spec, char **ret_path,
+                         struct crs_error *err)
+{
+    return store_resolve(store, spec, ret_path, err);
+}
+
+int crs_snapshot_list(const char *store, const char *name, char **ret_json, struct crs_error *err)
+{
+    json_auto_t *list = NULL;
+
+    int r = store_list(store, name, &list, err);
+    if (r < 0)
+        return r;
+    char *text = json_dumps(list, JSON_COMPACT);
+    if (!text)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    *ret_json = text;
+    return 0;
+}
+
+int crs_snapshot_remove(const char *path, struct crs_error *err)
+{
+    return store_remove(path, err);
+}
+
+int crs_store_path(const char *store, char **ret_path, struct crs_error *err)
+{
+    return store_root(store, ret_path, err);
+}

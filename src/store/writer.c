@@ -1,0 +1,216 @@
+/* writer.c - a snapshot being written: open, records, free */
+#include <fcntl.h>
+#include <libgen.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "store/message.h"
+#include "writer.h"
+
+static uint64_t file_size_limit(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return INT64_MAX;
+    return limit.rlim_cur;
+}
+
+/* `path` without slashes at its end, and the directory that it is in. */
+static int split_path(const char *path, char **ret_path, const char **ret_final, char **ret_parent,
+                      struct crs_error *err)
+{
+    _cleanup_free_ char *whole = strdup(path);
+    _cleanup_free_ char *parent = NULL;
+
+    if (!whole)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    for (size_t n = strlen(whole); n > 1 && whole[n - 1] == '/'; n--)
+        whole[n - 1] = 0;
+    char *slash = strrchr(whole, '/');
+    const char *final = slash ? slash + 1 : whole;
+    if (!*final || strcmp(final, ".") == 0 || strcmp(final, "..") == 0)
+        return crs_fail(err, CRS_USAGE, EINVAL, "'%s' can't be the directory of a new snapshot",
+                        path);
+    if (strlen(final) > NAME_MAX)
+        return crs_fail(err, CRS_USAGE, ENAMETOOLONG, "'%s' is too long a name", final);
+    if (temporary_is_name(final, NULL))
+        return crs_fail(err, CRS_USAGE, EINVAL, "'%s' is a name of unfinished snapshots", final);
+    if (!slash)
+        parent = strdup(".");
+    else if (slash == whole)
+        parent = strdup("/");
+    else
+        parent = strndup(whole, slash - whole);
+    if (!parent)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    *ret_final = final;
+    *ret_path = TAKE_PTR(whole);
+    *ret_parent = TAKE_PTR(parent);
+    return 0;
+}
+
+static int open_parent(struct store_writer *w, const char *parent, struct crs_error *err)
+{
+    struct stat st;
+
+    _cleanup_close_ int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return crs_fail_errno(err, errno == ENOENT ? CRS_NOT_FOUND : CRS_STORAGE, "can't open %s",
+                              parent);
+    if (fstatat(fd, w->final, &st, AT_SYMLINK_NOFOLLOW) == 0)
+        return crs_fail(err, CRS_USAGE, EEXIST,
+                        "%s exists already; a snapshot is never written "
+                        "over, choose another name or remove it",
+                        w->path);
+    if (errno != ENOENT)
+        return crs_fail_errno(err, CRS_STORAGE, "can't look at %s", w->path);
+    temporary_clean(fd);
+    return temporary_make(TAKE_FD(fd), w->final, parent, &w->temporary, err);
+}
+
+int store_writer_open(const char *path, const char *compress, struct store_writer **ret,
+                      struct crs_error *err)
+{
+    _cleanup_(cleanup_store_writer) struct store_writer *w = calloc(1, sizeof(*w));
+    _cleanup_free_ char *parent = NULL;
+
+    if (!w)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    w->temporary = (struct temporary)TEMPORARY_NONE;
+    w->file_limit = file_size_limit();
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->idle, NULL);
+    int r = codec_parse(compress, &w->codec, err);
+    if (r < 0)
+        return r;
+    r = split_path(path, &w->path, &w->final, &parent, err);
+    if (r < 0)
+        return r;
+    r = open_parent(w, parent, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(w);
+    return 0;
+}
+
+void store_writer_free(struct store_writer *w)
+{
+    if (!w)
+        return;
+    writer_free_packs(w);
+    temporary_clear(&w->temporary);
+    pthread_cond_destroy(&w->idle);
+    pthread_mutex_destroy(&w->lock);
+    free(w->files.items);
+    free(w->path);
+    free(w);
+}
+
+int writer_create_file(struct store_writer *w, const char *name, int *ret_fd, struct crs_error *err)
+{
+    struct stat st;
+
+    _cleanup_close_ int fd =
+        openat(w->temporary.fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't create %s of %s", name, w->path);
+    if (fstat(fd, &st) < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't look at %s of %s", name, w->path);
+    /* a umask may have taken bits, an inherited ACL given some; EPERM: a file system without */
+    if ((st.st_mode & 07777) != 0600 && fchmod(fd, 0600) < 0 && errno != EPERM)
+        return crs_fail_errno(err, CRS_STORAGE, "can't make %s of %s private", name, w->path);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int writer_check_size(struct store_writer *w, const char *name, uint64_t size_bytes,
+                      struct crs_error *err)
+{
+    if (size_bytes > w->file_limit)
+        return crs_fail(err, CRS_STORAGE, EFBIG,
+                        "%s of %s would be larger than the limit of this process for files "
+                        "(ulimit -f), %llu bytes",
+                        name, w->path, (unsigned long long)w->file_limit);
+    return 0;
+}
+
+int writer_add_file(struct store_writer *w, const char *name, uint64_t size_bytes,
+                    const uint8_t *checksum, struct crs_error *err)
+{
+    struct writer_file *f = ARRAY_ADD(&w->files);
+
+    if (!f)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    strncpy(f->name, name, sizeof(f->name) - 1);
+    f->size_bytes = size_bytes;
+    f->has_checksum = checksum;
+    if (checksum)
+        memcpy(f->checksum, checksum, CHECKSUM_SIZE);
+    return 0;
+}
+
+int writer_put_file(struct store_writer *w, const char *name, const void *data, size_t size,
+                    struct crs_error *err)
+{
+    _cleanup_close_ int fd = -1;
+
+    int r = writer_check_size(w, name, size, err);
+    if (r < 0)
+        return r;
+    r = writer_create_file(w, name, &fd, err);
+    if (r < 0)
+        return r;
+    r = write_full(fd, data, size);
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(err, CRS_STORAGE, "can't write %s of %s", name, w->path);
+    }
+    return 0;
+}
+
+int store_put_record(struct store_writer *w, const char *name, const ProtobufCMessage *message,
+                     struct crs_error *err)
+{
+    char file[LIMIT_FILE_NAME + 1];
+    uint8_t checksum[CHECKSUM_SIZE];
+
+    if (snprintf(file, sizeof(file), "%s" RECORD_SUFFIX, name) >= (int)sizeof(file) ||
+        !layout_is_record(file))
+        return crs_fail(err, CRS_FAILED, EINVAL, "'%s' can't be the name of a record", name);
+    size_t size = protobuf_c_message_get_packed_size(message);
+    if (size > STORE_RECORD_MAX_SIZE)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, EFBIG,
+                        "the record %s would have %zu bytes, more than the %u a snapshot may have",
+                        file, size, STORE_RECORD_MAX_SIZE);
+    _cleanup_free_ uint8_t *data = malloc(size ? size : 1);
+    if (!data)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for %zu bytes of %s", size, file);
+    protobuf_c_message_pack(message, data);
+
+    /* What a reader would refuse must not be written: the limits hold for both. */
+    int r = message_scan(message->descriptor, data, size, CRS_CANT_CHECKPOINT, err);
+    if (r < 0)
+        return crs_fail_at(err, r, "%s", file);
+    checksum_of(data, size, checksum);
+    r = writer_put_file(w, file, data, size, err);
+    if (r < 0)
+        return r;
+    return writer_add_file(w, file, size, checksum, err);
+}
+
+void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret_stored)
+{
+    uint64_t raw = 0, stored = 0;
+
+    pthread_mutex_lock(&w->lock);
+    for (unsigned i = 0; i < w->n_packs; i++) {
+        raw += __atomic_load_n(&w->packs[i]->raw_bytes, __ATOMIC_RELAXED);
+        stored += __atomic_load_n(&w->packs[i]->stored_bytes, __ATOMIC_RELAXED);
+    }
+    pthread_mutex_unlock(&w->lock);
+    *ret_raw = raw;
+    *ret_stored = stored;
+}

@@ -1,0 +1,77 @@
+/*
+ * writer.h - inside of a snapshot being written
+ */
+#ifndef STORE_WRITER_H
+#define STORE_WRITER_H
+
+#include <pthread.h>
+
+#include "store/checksum.h"
+#include "store/codec.h"
+#include "store/store.h"
+#include "store/temporary.h"
+
+/* As many threads may put chunks at the same instant; more wait. */
+#define WRITER_PACKS 64u
+
+struct pack_entry {
+    uint64_t offset;
+    uint32_t stored_bytes;
+    uint8_t checksum[CHECKSUM_SIZE];
+};
+
+/* A pack belongs to one store_put_chunk() at a time, so that nothing in it needs a lock, and
+ * threads don't queue at the inode. */
+struct pack {
+    uint32_t number;
+    int fd;
+    uint64_t end;
+    uint64_t written_back; /* from here on nothing was told to go to the disk yet */
+    uint64_t raw_bytes, stored_bytes;
+    struct codec_context context;
+    ARRAY_OF(struct pack_entry) entries;
+    bool busy;
+};
+
+struct writer_file {
+    char name[LIMIT_FILE_NAME + 1];
+    uint64_t size_bytes;
+    uint8_t checksum[CHECKSUM_SIZE];
+    bool has_checksum; /* packs have one for each chunk instead */
+};
+
+struct store_writer {
+    char *path;        /* where it is to appear */
+    const char *final; /* its last part */
+    struct temporary temporary;
+    struct codec codec;
+    uint64_t file_limit; /* RLIMIT_FSIZE: met, it would kill us */
+    ARRAY_OF(struct writer_file) files;
+    pthread_mutex_t lock; /* guards the rest */
+    pthread_cond_t idle;
+    struct pack *packs[WRITER_PACKS];
+    unsigned n_packs;
+};
+
+/* Make a file of the snapshot: new, 0600. */
+int writer_create_file(struct store_writer *w, const char *name, int *ret_fd,
+                       struct crs_error *err);
+
+/* Would a file of that size be allowed? */
+int writer_check_size(struct store_writer *w, const char *name, uint64_t size_bytes,
+                      struct crs_error *err);
+
+/* Note a finished file for the manifest. */
+int writer_add_file(struct store_writer *w, const char *name, uint64_t size_bytes,
+                    const uint8_t *checksum, struct crs_error *err);
+
+/* Write a whole file of the snapshot. Synced when it is published: nobody waits for a disk while
+ * the program stands still. */
+int writer_put_file(struct store_writer *w, const char *name, const void *data, size_t size,
+                    struct crs_error *err);
+
+/* No chunk is put any more: write the record of what is in the packs. */
+int writer_finish_packs(struct store_writer *w, struct crs_error *err);
+void writer_free_packs(struct store_writer *w);
+
+#endif
