@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "tracee/reaped.h"
 #include "tracee/tracee.h"
 
 #ifndef PTRACE_EVENT_STOP
@@ -183,6 +184,8 @@ int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
 {
     for (int turn = 0;; turn++) {
         pid_t r = waitpid(tid, ret_status, __WALL | __WNOTHREAD | (deadline_us ? WNOHANG : 0));
+        if (r == tid && !WIFSTOPPED(*ret_status))
+            tracee_note_end(tid, *ret_status);
         if (r == tid)
             return 0;
         if (r < 0 && errno != EINTR)
@@ -255,8 +258,11 @@ static int read_thread(struct tracee_thread *th, const struct arch_waiting *wait
                        struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
+    /* First of all, the call that was interrupted: should the tool be killed before this, a call
+     * that gives up on interruption (epoll_wait) would show it to the program. */
     int r = arch_get_regs(th->tid, &th->regs, err);
-
+    if (r == 0)
+        r = arch_fix_interrupted_call(th, waiting, err);
     if (r < 0)
         return r;
     if (ptrace(PTRACE_GETSIGMASK, th->tid, sizeof(th->sigmask), &th->sigmask) < 0)
@@ -265,7 +271,7 @@ static int read_thread(struct tracee_thread *th, const struct arch_waiting *wait
         th->inner_tid = status_number((char *)status.data, "\nNSpid:", true);
     if (th->inner_tid <= 0)
         th->inner_tid = th->tid;
-    return arch_fix_interrupted_call(th, waiting, err);
+    return 0;
 }
 
 /* 1: nothing to hold: it has ended, or has no user state. */
@@ -374,6 +380,26 @@ static int open_process(struct tracee *t, struct crs_error *err)
         return errno == ESRCH
                    ? crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", t->pid)
                    : crs_fail_errno(err, CRS_FAILED, "can't open process %d", t->pid);
+    return 0;
+}
+
+int tracee_check(pid_t pid, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes status = {0};
+    struct tracee t = {.pid = pid, .pidfd = -1, .proc_fd = -1, .mem_fd = -1};
+    int r = open_process(&t, err);
+    _cleanup_close_ int proc_fd = t.proc_fd, pidfd = t.pidfd;
+    _cleanup_close_ int mem_fd = r < 0 ? -1 : openat(proc_fd, "mem", O_RDONLY | O_CLOEXEC);
+
+    (void)pidfd;
+    if (r < 0)
+        return r;
+    if (mem_fd < 0)
+        return explain_refusal(&t, errno, err);
+    if (read_file(proc_fd, "status", 1 << 20, &status) == 0 &&
+        (status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
+         !strstr((char *)status.data, "\nVmSize:")))
+        return explain_refusal(&t, EPERM, err);
     return 0;
 }
 

@@ -74,6 +74,9 @@ struct tracee {
     for (struct tracee_thread *th = (t)->threads; th < (t)->threads + (t)->n_threads; th++)        \
         if (!th->exited)
 
+/* May the caller hold `pid`? Errors as of tracee_freeze(), without touching the process. */
+int tracee_check(pid_t pid, struct crs_error *err);
+
 /*
  * Seize and stop every thread of `pid`, until none is missed. Nothing is sent to it that it could
  * see. deadline_us: now_us() value at which to give up (0: 10 s from now); -ETIMEDOUT then, and the

@@ -36,6 +36,7 @@ int arch_get_xstate(pid_t tid, struct bytes *ret, struct crs_error *err);
 int arch_set_xstate(pid_t tid, const struct bytes *xstate, struct crs_error *err);
 uint64_t arch_stack_pointer(const struct arch_regs *regs);
 uint64_t arch_program_counter(const struct arch_regs *regs);
+void arch_set_program_counter(struct arch_regs *regs, uint64_t address); /* not in a call any more */
 uint64_t arch_thread_pointer(const struct arch_regs *regs);
 
 /*

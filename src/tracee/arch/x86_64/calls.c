@@ -164,7 +164,7 @@ int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
     }
     if (!area) {
         free(c);
-        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOMEM,
+        return crs_fail(err, CRS_CANT_CHECKPOINT, EAGAIN,
                         "the main stack of process %d has no room of 28 KiB below its stack "
                         "pointer for the tool's calls",
                         t->pid);
@@ -257,6 +257,7 @@ int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
     int r = gadgets_find(t, &c->gadgets, err);
     if (r < 0)
         return r;
+    c->gadgets.call = c->gadgets.any;
     if (!t->scratch) {
         t->scratch = (arch_stack_pointer(&tracee_main(t)->regs) - (64 << 10)) & ~4095ULL;
         t->scratch_size = 32 << 10;

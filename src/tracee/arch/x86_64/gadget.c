@@ -12,9 +12,10 @@
 #include "tracee/arch/x86_64/internal.h"
 
 #define SEARCH_CHUNK (1 << 20)
-#define OVERLAP      32
+#define OVERLAP      64
 
-/* After `syscall` at p: pops and `add $n, %rsp`, then `ret`. The bytes popped, or -1. */
+/* After `syscall` at p: pops and `add $n, %rsp`, clearing of registers (as the vDSO does it), then
+ * `ret`. The bytes popped, or -1. */
 static int pops_until_ret(const uint8_t *p, const uint8_t *end)
 {
     int pops = 0;
@@ -28,6 +29,10 @@ static int pops_until_ret(const uint8_t *p, const uint8_t *end)
             pops += 8, p += 2;
         } else if (end - p > 4 && p[0] == 0x48 && p[1] == 0x83 && p[2] == 0xc4 && p[3] < 0x80) {
             pops += p[3], p += 4;
+        } else if (end - p > 2 && *p == 0x31 && p[1] >= 0xc0) { /* xor of registers */
+            p += 2;
+        } else if (end - p > 3 && *p == 0x45 && p[1] == 0x31 && p[2] >= 0xc0) {
+            p += 3;
         } else {
             return -1;
         }
@@ -42,7 +47,9 @@ static void search_chunk(const uint8_t *data, size_t size, uint64_t address, str
     for (const uint8_t *p = data; (p = memchr(p, 0x0f, end - p)) && end - p >= 2; p++) {
         if (p[1] != 0x05)
             continue;
-        int pops = pops_until_ret(p, end - p > 24 ? p + 24 : end);
+        if (!g->any)
+            g->any = address + (p - data);
+        int pops = pops_until_ret(p, end - p > OVERLAP ? p + OVERLAP : end);
         if (pops >= 0 && pops < 512 && (!g->call || (uint64_t)pops < g->call_pops)) {
             g->call = address + (p - data);
             g->call_pops = pops;
@@ -112,7 +119,7 @@ int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ENOMEM, "can't read the mappings of process %d", t->pid);
     search_maps(t, (char *)maps.data, 'v', buffer, ret);
     search_maps(t, (char *)maps.data, 'f', buffer, ret);
-    if (!ret->call)
+    if (!ret->any || (!ret->call && !t->stub))
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOEXEC,
                         "process %d has no `syscall` instruction in its text or vDSO: no call can "
                         "be made in it",

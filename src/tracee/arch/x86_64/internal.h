@@ -16,6 +16,7 @@
 
 /* Instructions found in the process. 0: not there. */
 struct gadgets {
+    uint64_t any;             /* any `syscall`: enough for a stub */
     uint64_t call;            /* `syscall`, then pops of call_pops bytes, then `ret` */
     uint64_t call_pops;
     uint64_t sigreturn;       /* `mov $15, %eax; syscall` */

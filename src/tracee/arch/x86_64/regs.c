@@ -71,6 +71,14 @@ uint64_t arch_program_counter(const struct arch_regs *regs)
     return regs->user.rip;
 }
 
+void arch_set_program_counter(struct arch_regs *regs, uint64_t address)
+{
+    if (regs->user.rip == address)
+        return;
+    regs->user.rip = address;
+    regs->user.orig_rax = -1;
+}
+
 uint64_t arch_thread_pointer(const struct arch_regs *regs)
 {
     return regs->user.fs_base;
