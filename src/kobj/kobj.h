@@ -42,6 +42,8 @@ struct kobj_dump {
     crs_progress_fn progress;
     void *progress_arg;
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
+    Crs__Descriptor **descriptors; /* of ctx->t, by number: during kobj_dump_files() */
+    size_t n_descriptors;
 };
 
 /* One restart being made. */
@@ -54,11 +56,20 @@ struct kobj_restore {
     int *object_fds; /* for each memory->objects: a descriptor of ours, or -1 */
     int *file_fds;   /* for each files->files: a descriptor of ours, or -1 */
     enum crs_pids pids;
+    bool detach; /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
     void *pipes;             /* pipe.c's own: the pipes made so far */
+    struct memory_files *memory_files; /* memory_open_files()'s own */
     int64_t monotonic_shift_ns; /* add to a saved CLOCK_MONOTONIC time to get the same one here */
+    const Crs__Process *process; /* what ctx->t becomes, during kobj_install_files() */
+    uint64_t nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };
+
+/* Free what the functions below keep in a context: files and objects, with their descriptors. */
+void kobj_dump_clear(struct kobj_dump *ctx);
+/* Close file_fds and object_fds, and free both arrays. */
+void kobj_restore_clear(struct kobj_restore *ctx);
 
 /* Tell the user what is not quite as it was. */
 void kobj_warn(crs_progress_fn progress, void *arg, const char *format, ...)
@@ -72,7 +83,7 @@ struct open_file {
     const struct kobj_file_kind *kind;
     struct tracee *holder; /* the first process that holds it, */
     int fd;                /* under this number */
-    int dup_fd;            /* our duplicate of it */
+    int dup_fd;            /* our duplicate of it; -1 after kobj_dump_files() */
     struct stat st;        /* of dup_fd */
     char *link;            /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
     char *fdinfo;          /* the text of /proc/PID/fdinfo/N */
@@ -127,20 +138,32 @@ int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, in
 
 /* The object of that inode; new ones get record->id and a zeroed record. NULL: no memory. */
 struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino, bool *ret_new);
-/* Make object number i of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
+/* Fill its record from a descriptor of it: kind, name, size, mode, seals and content, unless
+ * record->content is set already. So whoever meets the object first saves it, the other refers to
+ * it; an object's content is all of it, whatever part is mapped. */
+int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__ObjectKind kind,
+                     const char *name, int fd, struct crs_error *err);
+/* Make object `id` of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
 int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 
 struct kobj_process_kind {
     const char *name, *title, *saved, *conditions, *privilege; /* as above */
-    /* An empty payload: nothing to save, no record is made. */
+    /* A payload left without data: nothing to save, no record is made. (kobj_pack() gives data
+     * also to a message that packs into no bytes, whose fields all are 0.) */
     int (*dump)(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err);
     int (*check)(struct kobj_restore *ctx, const Crs__Process *process, const struct bytes *payload,
                  struct crs_error *err);
     /* Runs when memory, threads and descriptors are there. In the order of the table. */
     int (*restore)(struct kobj_restore *ctx, const Crs__Process *process,
                    const struct bytes *payload, struct crs_error *err);
+    /* After the properties of all threads, before memory_seal(). NULL: nothing. */
+    int (*finish)(struct kobj_restore *ctx, const Crs__Process *process,
+                  const struct bytes *payload, struct crs_error *err);
+    /* After memory_seal(), without scratch memory: what would have hindered us. NULL: nothing. */
+    int (*lock)(struct kobj_restore *ctx, const Crs__Process *process,
+                const struct bytes *payload, struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
 };
 
@@ -167,6 +190,17 @@ int kobj_restore_process(struct kobj_restore *ctx, const Crs__Process *process,
                          struct crs_error *err);
 int kobj_restore_thread(struct kobj_restore *ctx, struct tracee_thread *thread,
                         const Crs__Thread *record, struct crs_error *err);
+
+/*
+ * The order of a restart: kobj_restore_process(); kobj_restore_thread() for each thread;
+ * arch_calls_batch(t, false), since a batch's trap would reset the program's action on SIGTRAP;
+ * kobj_finish_process() (that action, capabilities given up); memory_seal(); kobj_lock_process()
+ * (MDWE, not dumpable: /proc/PID is not ours any more after it, ptrace is). All threads block all
+ * signals meanwhile: pending signals are queued by the first two.
+ */
+int kobj_finish_process(struct kobj_restore *ctx, const Crs__Process *process,
+                        struct crs_error *err);
+int kobj_lock_process(struct kobj_restore *ctx, const Crs__Process *process, struct crs_error *err);
 
 /* Pack a message into bytes. 0 or -ENOMEM with words. */
 int kobj_pack(const ProtobufCMessage *message, struct bytes *ret, struct crs_error *err);

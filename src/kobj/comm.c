@@ -1,0 +1,70 @@
+/* comm.c - the names of threads */
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "comm.pb-c.h"
+#include "kobj/attributes.h"
+
+#define NAME_SIZE 16
+
+static int dump_comm(struct kobj_dump *ctx, struct tracee_thread *thread, struct bytes *ret_payload,
+                     struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    Crs__Comm message = CRS__COMM__INIT;
+    int r = kobj_read_proc(ctx->t, &text, err, "task/%d/comm", thread->tid);
+
+    if (r < 0)
+        return r;
+    if (text.size > 0 &&
+        text.data[text.size - 1] == '\n') /* the kernel's; a name may have its own */
+        text.size--;
+    message.name =
+        (ProtobufCBinaryData){text.size < NAME_SIZE ? text.size : NAME_SIZE - 1, text.data};
+    return kobj_pack(&message.base, ret_payload, err);
+}
+
+static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
+                        const Crs__Thread *record, const struct bytes *payload,
+                        struct crs_error *err)
+{
+    _cleanup_message_ Crs__Comm *message = NULL;
+    char name[NAME_SIZE] = {0};
+    int64_t result;
+    int r = kobj_unpack(&crs__comm__descriptor, payload, &message, err);
+
+    if (r < 0)
+        return r;
+    if (message->name.len >= NAME_SIZE)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "a thread's name has %zu bytes",
+                        message->name.len);
+    if (message->name.len)
+        memcpy(name, message->name.data, message->name.len);
+    r = tracee_call_with_block(thread, &result, err, SYS_prctl, (uint64_t[6]){PR_SET_NAME}, 1, name,
+                               NULL, sizeof(name));
+    if (r == 0 && kobj_call_failed(result))
+        r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set it: %s", strerror(-result));
+    return r;
+}
+
+static int describe_comm(const struct bytes *payload, char *text, size_t size)
+{
+    _cleanup_message_ Crs__Comm *message = NULL;
+    int r = kobj_unpack(&crs__comm__descriptor, payload, &message, NULL);
+
+    if (r == 0)
+        snprintf(text, size, "%.*s", (int)message->name.len,
+                 message->name.len ? (const char *)message->name.data : "");
+    return r;
+}
+
+const struct kobj_thread_kind kobj_comm = {
+    .name = "comm",
+    .title = "name",
+    .saved = "yes",
+    .dump = dump_comm,
+    .restore = restore_comm,
+    .describe = describe_comm,
+};

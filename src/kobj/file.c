@@ -1,0 +1,195 @@
+/* file.c - what the kinds of descriptors share */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "kobj/file.h"
+
+#define DELETED " (deleted)"
+
+/* What fcntl(F_SETFL) changes; O_ASYNC comes with its owner, at the end. */
+#define SETTABLE (O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME)
+
+static const char *article(const char *title)
+{
+    return strchr("aeio", title[0]) ? "an" : "a";
+}
+
+int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
+                const char *remedy)
+{
+    const char *title = file->kind->title;
+
+    return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP, "fd %d is %s %s (%s): %s; %s", file->fd,
+                    article(title), title, file->link, reason, remedy);
+}
+
+int file_refuse_errno(const struct open_file *file, struct crs_error *err, const char *what)
+{
+    return crs_fail_errno(err, CRS_CANT_CHECKPOINT, "fd %d (%s): can't %s", file->fd, file->link,
+                          what);
+}
+
+int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs_error *err)
+{
+    int r = fdinfo_parse(file->fdinfo, ret);
+
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, -r, "fd %d (%s): its fdinfo can't be understood", file->fd,
+                        file->link);
+    return 0;
+}
+
+bool file_is_anonymous(const struct open_file *file, const char *name)
+{
+    return strncmp(file->link, "anon_inode:", 11) == 0 && strcmp(file->link + 11, name) == 0;
+}
+
+bool file_has_path(const struct open_file *file)
+{
+    return file->link[0] == '/';
+}
+
+static bool has_deleted_mark(const char *link)
+{
+    size_t n = strlen(link), mark = strlen(DELETED);
+
+    return n > mark && strcmp(link + n - mark, DELETED) == 0;
+}
+
+bool file_is_deleted(const struct open_file *file)
+{
+    struct stat st;
+
+    if (file->st.st_nlink == 0)
+        return true;
+    if (!has_deleted_mark(file->link))
+        return false;
+    /* " (deleted)" may belong to the name */
+    return lstat(file->link, &st) < 0 || st.st_ino != file->st.st_ino ||
+           st.st_dev != file->st.st_dev;
+}
+
+int file_path(const struct open_file *file, char **ret, struct crs_error *err)
+{
+    struct stat st;
+
+    if (lstat(file->link, &st) < 0 || st.st_dev != file->st.st_dev || st.st_ino != file->st.st_ino)
+        return file_refuse(file, err,
+                           "its path leads to something else here (another mount namespace or "
+                           "root directory, or another file mounted over it)",
+                           "run the checkpoint where the program sees its files");
+    char *path = strdup(file->link);
+    if (!path)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    *ret = path;
+    return 0;
+}
+
+int file_unpack(const Crs__OpenFile *record, const ProtobufCMessageDescriptor *descriptor,
+                ProtobufCMessage **ret, struct crs_error *err)
+{
+    int r = store_unpack(descriptor, record->payload.data, record->payload.len, ret, err);
+
+    return r < 0 ? crs_fail_at(err, r, "file %u (%s)", record->id, record->name) : 0;
+}
+
+const Crs__OpenFile *file_find(const struct kobj_restore *ctx, uint32_t id)
+{
+    return id >= 1 && id <= ctx->files->n_files ? ctx->files->files[id - 1] : NULL;
+}
+
+int file_open_flags(const Crs__OpenFile *record)
+{
+    int flags = record->flags & ~(O_CREAT | O_EXCL | O_TRUNC | O_ASYNC);
+
+    if (flags & O_TMPFILE & ~O_DIRECTORY)
+        flags &= ~O_TMPFILE;
+    return flags | O_NOCTTY | O_CLOEXEC;
+}
+
+int file_set_flags(int fd, const Crs__OpenFile *record, struct crs_error *err)
+{
+    int now = fcntl(fd, F_GETFL);
+    int wanted = (now & ~SETTABLE) | (record->flags & SETTABLE);
+
+    if (now >= 0 && (now == wanted || (now & O_PATH) || fcntl(fd, F_SETFL, wanted) == 0))
+        return 0;
+    return crs_fail_errno(err, CRS_CANT_RESTART, "can't set the flags of %s (0%o)", record->name,
+                          record->flags);
+}
+
+int file_reopen(int fd, int flags, int *ret_fd)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    int new = open(path, (flags & ~O_NOFOLLOW) | O_CLOEXEC | O_NOCTTY);
+    if (new < 0)
+        return -errno;
+    *ret_fd = new;
+    return 0;
+}
+
+int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err)
+{
+    _cleanup_close_ int owned = fd;
+    int r = file_set_flags(owned, record, err);
+
+    if (r < 0)
+        return r;
+    *ret_fd = TAKE_FD(owned);
+    return 0;
+}
+
+static const char *type_name(mode_t type)
+{
+    switch (type & S_IFMT) {
+    case S_IFREG:
+        return "a regular file";
+    case S_IFDIR:
+        return "a directory";
+    case S_IFCHR:
+        return "a character device";
+    case S_IFBLK:
+        return "a block device";
+    case S_IFIFO:
+        return "a FIFO";
+    case S_IFLNK:
+        return "a symbolic link";
+    case S_IFSOCK:
+        return "a socket";
+    }
+    return "of an unknown type";
+}
+
+int file_check_path(const char *path, mode_t type, struct stat *ret, struct crs_error *err)
+{
+    struct stat st;
+
+    if (path[0] != '/')
+        return crs_fail(err, CRS_DAMAGED, EINVAL, "the file %s has no path", path);
+    if ((S_ISLNK(type) ? lstat(path, &st) : stat(path, &st)) < 0)
+        return crs_fail_errno(err, CRS_CANT_RESTART,
+                              "%s, which the program has open, can't be found here", path);
+    if ((st.st_mode & S_IFMT) != (type & S_IFMT))
+        return crs_fail(err, CRS_CANT_RESTART, EINVAL, "%s was %s and is %s here", path,
+                        type_name(type), type_name(st.st_mode));
+    if (ret)
+        *ret = st;
+    return 0;
+}
+
+bool file_has_number(const struct kobj_restore *ctx, const Crs__OpenFile *record, uint32_t fd)
+{
+    for (size_t i = 0; i < ctx->tree->n_processes; i++) {
+        const Crs__Process *p = ctx->tree->processes[i];
+        for (size_t j = 0; j < p->n_descriptors; j++)
+            if (p->descriptors[j]->fd == fd && p->descriptors[j]->file == record->id)
+                return true;
+    }
+    return false;
+}

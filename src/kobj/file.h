@@ -1,0 +1,98 @@
+/*
+ * file.h - what the kinds of descriptors share
+ */
+#ifndef KOBJ_FILE_H
+#define KOBJ_FILE_H
+
+#include "kobj/kobj.h"
+#include "proc/fdinfo.h"
+
+/* ---- words ---- */
+
+/* "fd 7 is an event counter (anon_inode:[eventfd]): REASON; REMEDY" with CRS_CANT_CHECKPOINT. */
+int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
+                const char *remedy);
+/* "fd 7 (/tmp/x): can't WHAT: words of errno" */
+int file_refuse_errno(const struct open_file *file, struct crs_error *err, const char *what);
+
+/* ---- of a collected descriptor ---- */
+
+int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs_error *err);
+/* Is its link "anon_inode:NAME"? */
+bool file_is_anonymous(const struct open_file *file, const char *name);
+/* A path, not "pipe:[1]" or "anon_inode:x". */
+bool file_has_path(const struct open_file *file);
+/* Its name was removed: no link is left, or the one that it was opened by is gone. */
+bool file_is_deleted(const struct open_file *file);
+/* Its path, when that leads to this very file here; else refused. The caller frees. */
+int file_path(const struct open_file *file, char **ret, struct crs_error *err);
+
+/* ---- of a record ---- */
+
+/* Unpack its payload; freed by protobuf_c_message_free_unpacked(). */
+int file_unpack(const Crs__OpenFile *record, const ProtobufCMessageDescriptor *descriptor,
+                ProtobufCMessage **ret, struct crs_error *err);
+/* The record of that id; NULL: there is none. */
+const Crs__OpenFile *file_find(const struct kobj_restore *ctx, uint32_t id);
+/* The flags to open it with: what can be given to open(2) again. */
+int file_open_flags(const Crs__OpenFile *record);
+/* Give `fd` the saved flags that F_SETFL can set. */
+int file_set_flags(int fd, const Crs__OpenFile *record, struct crs_error *err);
+/* A new description of what `fd` is, by way of /proc/self/fd. -errno. */
+int file_reopen(int fd, int flags, int *ret_fd);
+/* Take over `fd` as the restored descriptor: flags are set, it is closed on failure. */
+int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err);
+/* The path must lead to a file of this type (S_IFREG...) here; *ret (may be NULL) its status. */
+int file_check_path(const char *path, mode_t type, struct stat *ret, struct crs_error *err);
+/* Is it one of the descriptors 0 to 2 of a process of the snapshot? */
+bool file_has_number(const struct kobj_restore *ctx, const Crs__OpenFile *record, uint32_t fd);
+
+/* ---- locks (locks.c) ---- */
+
+int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err);
+/* Could they be taken now? `path`: the file. */
+int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error *err);
+/* Take them, for ctx->t, whose descriptor `fd` it is. */
+int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+                  struct crs_error *err);
+
+/* ---- signals of descriptors (owner.c) ---- */
+
+/* F_GETOWN_EX and F_GETSIG into the record. */
+int owner_dump(struct kobj_dump *ctx, const struct open_file *file, Crs__OpenFile *record,
+               struct crs_error *err);
+/* F_SETOWN_EX, F_SETSIG and O_ASYNC, made by ctx->t, whose descriptor `fd` it is. */
+int owner_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+                  struct crs_error *err);
+
+/* ---- inherited descriptors (inherit.c) ---- */
+
+/* Does the restarter's descriptor take the place of this file where its number is 0 to 2? */
+bool inherit_is_wanted(const Crs__OpenFile *record);
+/* A descriptor for number `number` (0 to 2), from the restarter's. */
+int inherit_number(const Crs__OpenFile *record, int number, int *ret_fd, struct crs_error *err);
+/* One for any other number. */
+int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
+                struct crs_error *err);
+
+/* Close what was kept while pipes were made. */
+void pipe_restore_end(struct kobj_restore *ctx);
+
+/* ---- objects ---- */
+
+/* Set the seals that had to wait until memory was mapped. */
+int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
+
+/* ---- epoll ---- */
+
+/* Interest lists, inner instances before those that watch them. */
+int epoll_restore_lists(struct kobj_restore *ctx, struct crs_error *err);
+/* The number under which ctx->process has the file; -1: it doesn't. */
+int file_number(const struct kobj_restore *ctx, uint32_t id);
+
+/* ---- the rows of the table ---- */
+
+extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
+    kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal;
+
+#endif

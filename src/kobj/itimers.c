@@ -1,0 +1,105 @@
+/* itimers.c - interval timers: setitimer(2), alarm(2) */
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+
+#include "itimers.pb-c.h"
+#include "kobj/attributes.h"
+
+#define N_TIMERS 3 /* ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF */
+
+static uint64_t to_us(const struct timeval *tv)
+{
+    return (uint64_t)tv->tv_sec * 1000000 + tv->tv_usec;
+}
+
+static struct timeval from_us(uint64_t us)
+{
+    return (struct timeval){us / 1000000, us % 1000000};
+}
+
+static int dump_itimers(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
+{
+    struct remote_call calls[N_TIMERS] = {0};
+    struct itimerval values[N_TIMERS];
+    Crs__Itimer records[N_TIMERS], *pointers[N_TIMERS];
+    Crs__Itimers message = CRS__ITIMERS__INIT;
+
+    for (int which = 0; which < N_TIMERS; which++)
+        calls[which] = (struct remote_call){.number = SYS_getitimer, .args = {which}};
+    int r = kobj_call_blocks(tracee_main(ctx->t), calls, N_TIMERS, 1, NULL, values,
+                             sizeof(values[0]), err);
+    message.timers = pointers;
+    for (int which = 0; r == 0 && which < N_TIMERS; which++) {
+        if (kobj_call_failed(calls[which].result))
+            return crs_fail(err, CRS_CANT_CHECKPOINT, -calls[which].result,
+                            "can't read interval timer %d of process %d: %s", which, ctx->t->pid,
+                            strerror(-calls[which].result));
+        if (!to_us(&values[which].it_value) && !to_us(&values[which].it_interval))
+            continue;
+        Crs__Itimer *record = &records[message.n_timers];
+        crs__itimer__init(record);
+        record->which = which;
+        record->remaining_us = to_us(&values[which].it_value);
+        record->interval_us = to_us(&values[which].it_interval);
+        pointers[message.n_timers++] = record;
+    }
+    return r == 0 && message.n_timers ? kobj_pack(&message.base, ret_payload, err) : r;
+}
+
+/*
+ * A real-time timer with an interval and nothing left has expired: the kernel starts it again when
+ * its pending SIGALRM is taken. It gets there by expiring at once here too; the saved SIGALRM,
+ * which is queued later, finds one pending and vanishes.
+ */
+static uint64_t time_to_set(const Crs__Itimer *record)
+{
+    if (record->which == ITIMER_REAL && !record->remaining_us && record->interval_us)
+        return 1;
+    return record->remaining_us;
+}
+
+static int restore_itimers(struct kobj_restore *ctx, const Crs__Process *process,
+                           const struct bytes *payload, struct crs_error *err)
+{
+    _cleanup_message_ Crs__Itimers *message = NULL;
+    int r = kobj_unpack(&crs__itimers__descriptor, payload, &message, err);
+
+    for (size_t i = 0; r == 0 && i < message->n_timers; i++) {
+        const Crs__Itimer *record = message->timers[i];
+        struct itimerval value = {from_us(record->interval_us), from_us(time_to_set(record))};
+        int64_t result;
+        r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_setitimer,
+                                   (uint64_t[6]){record->which}, 1, &value, NULL, sizeof(value));
+        if (r == 0 && kobj_call_failed(result))
+            r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set interval timer %u: %s",
+                         record->which, strerror(-result));
+    }
+    return r;
+}
+
+static int describe_itimers(const struct bytes *payload, char *text, size_t size)
+{
+    static const char *const names[N_TIMERS] = {"real", "virtual", "profiling"};
+    _cleanup_message_ Crs__Itimers *message = NULL;
+    int r = kobj_unpack(&crs__itimers__descriptor, payload, &message, NULL);
+    size_t n = 0;
+
+    for (size_t i = 0; r == 0 && i < message->n_timers && n < size; i++) {
+        const Crs__Itimer *record = message->timers[i];
+        n += snprintf(text + n, size - n, "%s%s: %.1f s left", i ? ", " : "",
+                      record->which < N_TIMERS ? names[record->which] : "?",
+                      record->remaining_us / 1e6);
+    }
+    return r;
+}
+
+const struct kobj_process_kind kobj_itimers = {
+    .name = "itimers",
+    .title = "interval timers (setitimer, alarm)",
+    .saved = "yes",
+    .dump = dump_itimers,
+    .restore = restore_itimers,
+    .describe = describe_itimers,
+};

@@ -1,0 +1,136 @@
+/*
+ * locks.c - file locks: of the process (POSIX), of the description (OFD, flock)
+ *
+ * POSIX locks belong to the process and vanish when it closes any descriptor of the file, so they
+ * are taken by the process itself, when all its descriptors are in place.
+ */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kobj/file.h"
+
+static int add(Crs__OpenFile *record, const struct fdinfo_lock *from, struct crs_error *err)
+{
+    Crs__FileLock *lock = malloc(sizeof(*lock));
+
+    if (!lock)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    crs__file_lock__init(lock);
+    lock->kind = from->kind == FDINFO_LOCK_POSIX ? CRS__LOCK_KIND__LOCK_POSIX
+                 : from->kind == FDINFO_LOCK_OFD ? CRS__LOCK_KIND__LOCK_OFD
+                                                 : CRS__LOCK_KIND__LOCK_FLOCK;
+    lock->write = from->write;
+    lock->start = from->start;
+    lock->end = from->end;
+    record->locks[record->n_locks++] = lock;
+    return 0;
+}
+
+int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err)
+{
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    int r = file_parse_info(file, &info, err);
+
+    if (r < 0 || info.locks.n == 0)
+        return r;
+    record->locks = calloc(info.locks.n, sizeof(*record->locks));
+    if (!record->locks)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    for (size_t i = 0; i < info.locks.n; i++) {
+        if (info.locks.items[i].kind == FDINFO_LOCK_LEASE)
+            return file_refuse(file, err, "the program holds a lease on it, which can't be saved",
+                               "give the lease up (F_SETLEASE F_UNLCK) before the checkpoint");
+        r = add(record, &info.locks.items[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static struct flock as_flock(const Crs__FileLock *lock)
+{
+    return (struct flock){
+        .l_type = lock->write ? F_WRLCK : F_RDLCK,
+        .l_whence = SEEK_SET,
+        .l_start = lock->start,
+        .l_len = lock->end == UINT64_MAX ? 0 : lock->end - lock->start + 1,
+    };
+}
+
+static int flock_operation(const Crs__FileLock *lock)
+{
+    return (lock->write ? LOCK_EX : LOCK_SH) | LOCK_NB;
+}
+
+static int held(const Crs__OpenFile *record, const char *path, pid_t pid, struct crs_error *err)
+{
+    char by[64] = "another program";
+
+    if (pid > 0)
+        snprintf(by, sizeof(by), "process %d", (int)pid);
+    return crs_fail(err, CRS_CANT_RESTART, EAGAIN,
+                    "%s was locked by the program and is locked by %s now; end that and try again",
+                    path ? path : record->name, by);
+}
+
+static int check_lock(const Crs__OpenFile *record, const Crs__FileLock *lock, const char *path,
+                      int fd, struct crs_error *err)
+{
+    struct flock fl = as_flock(lock);
+
+    if (lock->kind == CRS__LOCK_KIND__LOCK_FLOCK) {
+        if (flock(fd, flock_operation(lock)) < 0 && errno == EWOULDBLOCK)
+            return held(record, path, 0, err);
+        flock(fd, LOCK_UN);
+        return 0;
+    }
+    if (fcntl(fd, F_OFD_GETLK, &fl) == 0 && fl.l_type != F_UNLCK)
+        return held(record, path, fl.l_pid, err);
+    return 0;
+}
+
+int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error *err)
+{
+    if (record->n_locks == 0)
+        return 0;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd < 0) /* it may be writable only: the restart itself will tell */
+        return 0;
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < record->n_locks; i++)
+        r = check_lock(record, record->locks[i], path, fd, err);
+    return r;
+}
+
+int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+                  struct crs_error *err)
+{
+    struct tracee_thread *th = tracee_main(ctx->t);
+
+    for (size_t i = 0; i < record->n_locks; i++) {
+        const Crs__FileLock *lock = record->locks[i];
+        struct flock fl = as_flock(lock);
+        int command = lock->kind == CRS__LOCK_KIND__LOCK_POSIX ? F_SETLK : F_OFD_SETLK;
+        int64_t result;
+        int r;
+
+        if (lock->kind == CRS__LOCK_KIND__LOCK_FLOCK)
+            r = REMOTE(th, &result, err, SYS_flock, fd, flock_operation(lock));
+        else
+            r = tracee_call_with_block(th, &result, err, SYS_fcntl,
+                                       (const uint64_t[6]){fd, command, 0}, 2, &fl, NULL,
+                                       sizeof(fl));
+        if (r < 0)
+            return r;
+        if (result == -EAGAIN || result == -EACCES)
+            return held(record, NULL, 0, err);
+        if (result < 0)
+            return crs_fail(err, CRS_CANT_RESTART, -result, "can't lock %s as it was: %s",
+                            record->name, strerror(-result));
+    }
+    return 0;
+}

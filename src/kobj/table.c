@@ -1,0 +1,60 @@
+/* table.c - the kinds of descriptors */
+#include <string.h>
+
+#include "kobj/file.h"
+#include "kobj/unsupported.h"
+
+const struct kobj_file_kind *const kobj_file_kinds[] = {
+    /* before what they look like */
+    &kobj_path,
+    &unsupported_mqueue.kind,
+    &unsupported_process_file.kind,
+    &unsupported_hugetlb.kind,
+    &unsupported_secret.kind,
+
+    &kobj_memfd,
+    &kobj_regular,
+    &kobj_directory,
+    &kobj_pipe,
+    &kobj_fifo,
+    &kobj_device,
+    &unsupported_pty_master.kind,
+    &kobj_terminal,
+    &kobj_eventfd,
+    &kobj_timerfd,
+    &kobj_signalfd,
+    &kobj_epoll,
+
+    &unsupported_unix.kind,
+    &unsupported_tcp.kind,
+    &unsupported_udp.kind,
+    &unsupported_inet.kind,
+    &unsupported_netlink.kind,
+    &unsupported_packet.kind,
+    &unsupported_vsock.kind,
+    &unsupported_alg.kind,
+    &unsupported_socket.kind,
+    &unsupported_inotify.kind,
+    &unsupported_fanotify.kind,
+    &unsupported_pidfd.kind,
+    &unsupported_io_uring.kind,
+    &unsupported_userfaultfd.kind,
+    &unsupported_perf.kind,
+    &unsupported_bpf.kind,
+    &unsupported_seccomp.kind,
+    &unsupported_landlock.kind,
+    &unsupported_mount.kind,
+    &unsupported_namespace.kind,
+    &unsupported_block.kind,
+    &unsupported_character.kind,
+    &unsupported_other.kind, /* matches everything */
+    NULL,
+};
+
+const struct kobj_file_kind *kobj_find_file_kind(const char *name)
+{
+    for (const struct kobj_file_kind *const *kind = kobj_file_kinds; *kind; kind++)
+        if (strcmp((*kind)->name, name) == 0)
+            return *kind;
+    return NULL;
+}

@@ -1,0 +1,175 @@
+/* thread_prctl.c - what prctl(2) sets for a thread */
+#include <linux/securebits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "kobj/attributes.h"
+#include "thread_prctl.pb-c.h"
+
+/* Those that the kernel answers in memory come first, 4 bytes of scratch for each. */
+enum {
+    DEATH_SIGNAL,
+    TSC,
+    SLACK,
+    SECUREBITS,
+    MCE,
+    N_QUESTIONS,
+};
+#define N_IN_MEMORY   2
+#define N_SPECULATION 3 /* PR_SPEC_STORE_BYPASS, INDIRECT_BRANCH, L1D_FLUSH */
+
+#define SPECULATION_SETTINGS (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC)
+
+static int ask(struct tracee_thread *thread, uint32_t values[N_QUESTIONS], struct crs_error *err)
+{
+    static const int questions[N_QUESTIONS] = {PR_GET_PDEATHSIG, PR_GET_TSC, PR_GET_TIMERSLACK,
+                                               PR_GET_SECUREBITS, PR_MCE_KILL_GET};
+    struct remote_call calls[N_QUESTIONS] = {0};
+    struct tracee *t = thread->owner;
+    uint32_t in_memory[N_IN_MEMORY];
+    int r = kobj_need_scratch(thread, err);
+
+    for (int i = 0; i < N_QUESTIONS; i++)
+        calls[i] = (struct remote_call){.number = SYS_prctl, .args = {questions[i]}};
+    for (int i = 0; i < N_IN_MEMORY; i++)
+        calls[i].args[1] = t->scratch + i * sizeof(uint32_t);
+    if (r == 0)
+        r = tracee_calls(thread, calls, N_QUESTIONS, err);
+    if (r == 0)
+        r = tracee_read(t, t->scratch, in_memory, sizeof(in_memory), err);
+    for (int i = 0; r == 0 && i < N_QUESTIONS; i++)
+        /* What the kernel can't tell, it hasn't done. */
+        values[i] = kobj_call_failed(calls[i].result) ? 0
+                    : i < N_IN_MEMORY                 ? in_memory[i]
+                                                      : (uint32_t)calls[i].result;
+    return r;
+}
+
+/* Most processors leave threads no choice for most features: then there is nothing to ask. */
+static int ask_speculation(struct tracee_thread *thread, uint32_t values[N_SPECULATION],
+                           struct crs_error *err)
+{
+    int r = 0;
+
+    for (int i = 0; r == 0 && i < N_SPECULATION; i++) {
+        int64_t result = prctl(PR_GET_SPECULATION_CTRL, i, 0, 0, 0);
+        if (result > 0 && (result & PR_SPEC_PRCTL))
+            r = REMOTE(thread, &result, err, SYS_prctl, PR_GET_SPECULATION_CTRL, i);
+        values[i] = result < 0 ? 0 : result;
+    }
+    return r;
+}
+
+static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread,
+                             struct bytes *ret_payload, struct crs_error *err)
+{
+    Crs__Speculation speculation[N_SPECULATION], *pointers[N_SPECULATION];
+    Crs__ThreadPrctl message = CRS__THREAD_PRCTL__INIT;
+    _cleanup_proc_status_ struct proc_status status = {0};
+    uint32_t values[N_QUESTIONS], controls[N_SPECULATION];
+    int r = kobj_read_status(thread, &status, err);
+
+    if (r == 0)
+        r = ask(thread, values, err);
+    if (r == 0)
+        r = ask_speculation(thread, controls, err);
+    if (r < 0)
+        return r;
+    message.parent_death_signal = values[DEATH_SIGNAL];
+    message.no_new_privileges = status.no_new_privs;
+    message.timer_slack_ns = values[SLACK];
+    message.securebits = values[SECUREBITS];
+    message.tsc = values[TSC];
+    message.mce_kill = values[MCE];
+    message.speculation = pointers;
+    for (int i = 0; i < N_SPECULATION; i++) {
+        uint32_t control = controls[i];
+        if (!(control & PR_SPEC_PRCTL) || !(control & SPECULATION_SETTINGS))
+            continue;
+        Crs__Speculation *record = &speculation[message.n_speculation];
+        crs__speculation__init(record);
+        record->feature = i;
+        record->control = control & SPECULATION_SETTINGS;
+        pointers[message.n_speculation++] = record;
+    }
+    return kobj_pack(&message.base, ret_payload, err);
+}
+
+static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const char *words,
+               int option, uint64_t a, uint64_t b, struct crs_error *err)
+{
+    int64_t result;
+    int r = REMOTE(thread, &result, err, SYS_prctl, option, a, b);
+
+    if (r == 0 && kobj_call_failed(result))
+        KOBJ_WARN(ctx, "can't %s again: %s", words, strerror(-result));
+    return r;
+}
+
+/* With --detach the restarter ends before the program: the signal would come at once. */
+static int restore_death_signal(struct kobj_restore *ctx, struct tracee_thread *thread,
+                                uint32_t number, struct crs_error *err)
+{
+    if (number && ctx->detach) {
+        KOBJ_WARN(ctx,
+                  "signal %u at the end of its parent (PR_SET_PDEATHSIG) is not set in a program "
+                  "that is restarted without a parent",
+                  number);
+        number = 0;
+    }
+    return set(ctx, thread, "set the parent-death signal", PR_SET_PDEATHSIG, number, 0, err);
+}
+
+static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *thread,
+                                const Crs__Thread *record, const struct bytes *payload,
+                                struct crs_error *err)
+{
+    _cleanup_message_ Crs__ThreadPrctl *m = NULL;
+    uint32_t values[N_QUESTIONS];
+    int r = kobj_unpack(&crs__thread_prctl__descriptor, payload, &m, err);
+
+    if (r == 0)
+        r = ask(thread, values, err);
+    if (r == 0 && m->timer_slack_ns && m->timer_slack_ns != values[SLACK])
+        r = set(ctx, thread, "set the timer slack", PR_SET_TIMERSLACK, m->timer_slack_ns, 0, err);
+    if (r == 0 && m->securebits != values[SECUREBITS])
+        r = set(ctx, thread, "set the secure bits", PR_SET_SECUREBITS, m->securebits, 0, err);
+    if (r == 0 && m->tsc && m->tsc != values[TSC])
+        r = set(ctx, thread, "deny the time stamp counter", PR_SET_TSC, m->tsc, 0, err);
+    if (r == 0 && m->mce_kill != values[MCE])
+        r = REMOTE_CHECKED(thread, NULL, err, CRS_CANT_RESTART, "set the machine check policy",
+                           SYS_prctl, PR_MCE_KILL, PR_MCE_KILL_SET, m->mce_kill);
+    for (size_t i = 0; r == 0 && i < m->n_speculation; i++)
+        r = set(ctx, thread, "restrict speculation", PR_SET_SPECULATION_CTRL,
+                m->speculation[i]->feature, m->speculation[i]->control, err);
+    if (r == 0)
+        r = restore_death_signal(ctx, thread, m->parent_death_signal, err);
+    if (r == 0 && m->no_new_privileges)
+        r = set(ctx, thread, "set no_new_privs", PR_SET_NO_NEW_PRIVS, 1, 0, err);
+    return r;
+}
+
+static int describe_thread_prctl(const struct bytes *payload, char *text, size_t size)
+{
+    _cleanup_message_ Crs__ThreadPrctl *m = NULL;
+    int r = kobj_unpack(&crs__thread_prctl__descriptor, payload, &m, NULL);
+
+    if (r == 0)
+        snprintf(text, size, "timer slack %llu ns%s%s", (unsigned long long)m->timer_slack_ns,
+                 m->no_new_privileges ? ", no new privileges" : "",
+                 m->parent_death_signal ? ", signal at the parent's end" : "");
+    return r;
+}
+
+const struct kobj_thread_kind kobj_thread_prctl = {
+    .name = "thread_prctl",
+    .title = "prctl settings",
+    .saved = "yes",
+    .conditions = "the parent-death signal not with --detach",
+    .privilege = "CAP_SETPCAP to change secure bits",
+    .dump = dump_thread_prctl,
+    .restore = restore_thread_prctl,
+    .describe = describe_thread_prctl,
+};

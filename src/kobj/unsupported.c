@@ -1,0 +1,248 @@
+/* unsupported.c - kinds of descriptors that can't be saved yet */
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/vfs.h>
+
+#include "kobj/file.h"
+#include "kobj/unsupported.h"
+
+#define MQUEUE_FS_MAGIC 0x19800202
+
+#define CLOSE_IT "close it before the checkpoint"
+
+static int refuse(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
+                  struct crs_error *err)
+{
+    const struct unsupported *row = (const struct unsupported *)file->kind;
+
+    return file_refuse(file, err, row->reason, row->remedy);
+}
+
+_Static_assert(offsetof(struct unsupported, kind) == 0, "a row starts with its kind");
+
+#define ROW(id, name_, title_, match_, reason_, remedy_)                                           \
+    const struct unsupported unsupported_##id = {                                                  \
+        .kind =                                                                                    \
+            {.name = name_, .title = title_, .saved = "refused", .match = match_, .dump = refuse}, \
+        .reason = reason_,                                                                         \
+        .remedy = remedy_,                                                                         \
+    }
+
+/* ---- sockets ---- */
+
+static int socket_option(const struct open_file *file, int name)
+{
+    int value = -1;
+    socklen_t size = sizeof(value);
+
+    if (!S_ISSOCK(file->st.st_mode) ||
+        getsockopt(file->dup_fd, SOL_SOCKET, name, &value, &size) < 0)
+        return -1;
+    return value;
+}
+
+static bool is_family(const struct open_file *file, int family)
+{
+    return S_ISSOCK(file->st.st_mode) && socket_option(file, SO_DOMAIN) == family;
+}
+
+static bool is_inet(const struct open_file *file)
+{
+    return is_family(file, AF_INET) || is_family(file, AF_INET6);
+}
+
+static bool match_unix(const struct open_file *file)
+{
+    return is_family(file, AF_UNIX);
+}
+ROW(unix, "unix-socket", "unix socket", match_unix, "sockets can't be saved yet", CLOSE_IT);
+
+static bool match_tcp(const struct open_file *file)
+{
+    return is_inet(file) && socket_option(file, SO_PROTOCOL) == IPPROTO_TCP;
+}
+ROW(tcp, "tcp-socket", "TCP socket", match_tcp, "sockets can't be saved yet", CLOSE_IT);
+
+static bool match_udp(const struct open_file *file)
+{
+    return is_inet(file) && socket_option(file, SO_PROTOCOL) == IPPROTO_UDP;
+}
+ROW(udp, "udp-socket", "UDP socket", match_udp, "sockets can't be saved yet", CLOSE_IT);
+
+ROW(inet, "inet-socket", "internet socket other than TCP and UDP", is_inet,
+    "sockets can't be saved yet", CLOSE_IT);
+
+static bool match_netlink(const struct open_file *file)
+{
+    return is_family(file, AF_NETLINK);
+}
+ROW(netlink, "netlink-socket", "netlink socket", match_netlink,
+    "the kernel's answers on their way to it can't be saved", CLOSE_IT);
+
+static bool match_packet(const struct open_file *file)
+{
+    return is_family(file, AF_PACKET);
+}
+ROW(packet, "packet-socket", "packet socket", match_packet, "sockets can't be saved yet", CLOSE_IT);
+
+static bool match_vsock(const struct open_file *file)
+{
+    return is_family(file, AF_VSOCK);
+}
+ROW(vsock, "vsock-socket", "socket between a virtual machine and its host", match_vsock,
+    "its other end is on another machine", CLOSE_IT);
+
+static bool match_alg(const struct open_file *file)
+{
+    return is_family(file, AF_ALG);
+}
+ROW(alg, "alg-socket", "socket of the kernel's cryptography (AF_ALG)", match_alg,
+    "its key can't be read", CLOSE_IT);
+
+static bool match_socket(const struct open_file *file)
+{
+    return S_ISSOCK(file->st.st_mode);
+}
+ROW(socket, "socket", "socket of another family", match_socket, "sockets can't be saved yet",
+    CLOSE_IT);
+
+/* ---- without a path ---- */
+
+#define ANONYMOUS(id, link)                                                                        \
+    static bool match_##id(const struct open_file *file)                                           \
+    {                                                                                              \
+        return file_is_anonymous(file, link);                                                      \
+    }
+
+ANONYMOUS(inotify, "inotify")
+ROW(inotify, "inotify", "inotify instance", match_inotify,
+    "the paths that it watches can't be saved yet", CLOSE_IT);
+
+ANONYMOUS(fanotify, "[fanotify]")
+ROW(fanotify, "fanotify", "fanotify group", match_fanotify, "what it watches can't be saved",
+    CLOSE_IT);
+
+static bool match_pidfd(const struct open_file *file)
+{
+    return file_is_anonymous(file, "[pidfd]") || strncmp(file->link, "pidfd:", 6) == 0;
+}
+ROW(pidfd, "pidfd", "process descriptor (pidfd)", match_pidfd,
+    "the process that it refers to isn't part of the checkpoint", CLOSE_IT);
+
+ANONYMOUS(io_uring, "[io_uring]")
+ROW(io_uring, "io-uring", "io_uring", match_io_uring,
+    "its ring and the requests in it can't be saved", CLOSE_IT);
+
+ANONYMOUS(userfaultfd, "[userfaultfd]")
+ROW(userfaultfd, "userfaultfd", "userfaultfd", match_userfaultfd,
+    "the page faults that it handles can't be saved", CLOSE_IT);
+
+ANONYMOUS(perf, "[perf_event]")
+ROW(perf, "perf-event", "performance counter (perf_event)", match_perf,
+    "the counter belongs to this process on this machine", CLOSE_IT);
+
+static bool match_bpf(const struct open_file *file)
+{
+    return strncmp(file->link, "anon_inode:bpf", 14) == 0 ||
+           strncmp(file->link, "anon_inode:[bpf", 15) == 0 || file_is_anonymous(file, "btf");
+}
+ROW(bpf, "bpf", "BPF object", match_bpf, "it lives in the kernel and can't be saved", CLOSE_IT);
+
+ANONYMOUS(seccomp, "seccomp notify")
+ROW(seccomp, "seccomp-notify", "seccomp listener", match_seccomp,
+    "the process that it listens to isn't part of the checkpoint", CLOSE_IT);
+
+static bool match_landlock(const struct open_file *file)
+{
+    return strncmp(file->link, "anon_inode:[landlock", 20) == 0 ||
+           strncmp(file->link, "anon_inode:landlock", 19) == 0;
+}
+ROW(landlock, "landlock", "landlock ruleset", match_landlock, "its rules can't be read", CLOSE_IT);
+
+ANONYMOUS(mount, "[fscontext]")
+ROW(mount, "mount-context", "mount being configured (fsopen)", match_mount,
+    "its parameters can't be read", CLOSE_IT);
+
+/* ---- special file systems ---- */
+
+static bool is_on(const struct open_file *file, long magic)
+{
+    struct statfs fs;
+
+    return fstatfs(file->dup_fd, &fs) == 0 && (long)fs.f_type == magic;
+}
+
+static bool match_namespace(const struct open_file *file)
+{
+    return is_on(file, NSFS_MAGIC);
+}
+ROW(namespace, "namespace", "namespace", match_namespace,
+    "the namespace isn't part of the checkpoint", CLOSE_IT);
+
+static bool match_mqueue(const struct open_file *file)
+{
+    return S_ISREG(file->st.st_mode) && is_on(file, MQUEUE_FS_MAGIC);
+}
+ROW(mqueue, "mqueue", "message queue (mq_open)", match_mqueue,
+    "the messages in it can't be saved yet", "close it (mq_close) before the checkpoint");
+
+/* A restarted process may have another number; /proc/meminfo and the like are plain files. */
+static bool match_process_file(const struct open_file *file)
+{
+    return strncmp(file->link, "/proc/", 6) == 0 && file->link[6] >= '0' && file->link[6] <= '9' &&
+           is_on(file, PROC_SUPER_MAGIC);
+}
+ROW(process_file, "process-file", "file about a process", match_process_file,
+    "it may be another process after a restart", CLOSE_IT);
+
+static bool match_hugetlb(const struct open_file *file)
+{
+    return S_ISREG(file->st.st_mode) && is_on(file, HUGETLBFS_MAGIC);
+}
+ROW(hugetlb, "hugetlb", "file of huge pages (hugetlbfs)", match_hugetlb,
+    "huge pages can't be saved yet", "unmap and close it before the checkpoint");
+
+static bool match_secret(const struct open_file *file)
+{
+    return strncmp(file->link, "/secretmem", 10) == 0;
+}
+ROW(secret, "secret-memory", "secret memory (memfd_secret)", match_secret,
+    "the kernel lets nobody else read it", CLOSE_IT);
+
+/* ---- devices ---- */
+
+/* Multiplexer /dev/ptmx, and the old BSD masters */
+static bool match_pty_master(const struct open_file *file)
+{
+    return S_ISCHR(file->st.st_mode) &&
+           (file->st.st_rdev == makedev(5, 2) || major(file->st.st_rdev) == 2);
+}
+ROW(pty_master, "pty-master", "pseudoterminal's master", match_pty_master,
+    "the terminal behind it can't be saved yet", CLOSE_IT);
+
+static bool match_block(const struct open_file *file)
+{
+    return S_ISBLK(file->st.st_mode);
+}
+ROW(block, "block-device", "block device", match_block, "its content isn't part of the checkpoint",
+    CLOSE_IT);
+
+static bool match_character(const struct open_file *file)
+{
+    return S_ISCHR(file->st.st_mode);
+}
+ROW(character, "other-device", "device", match_character, "the state of the device can't be read",
+    CLOSE_IT);
+
+static bool match_everything(const struct open_file *file)
+{
+    return true;
+}
+ROW(other, "other", "object of an unknown kind", match_everything, "it isn't known how to save it",
+    CLOSE_IT);

@@ -1,0 +1,24 @@
+/*
+ * unsupported.h - kinds of descriptors that can't be saved yet: each a row with its words
+ *
+ * A kind that learns to be saved gets a file of its own and leaves this list.
+ */
+#ifndef KOBJ_UNSUPPORTED_H
+#define KOBJ_UNSUPPORTED_H
+
+#include "kobj/kobj.h"
+
+struct unsupported {
+    struct kobj_file_kind kind;
+    const char *reason, *remedy;
+};
+
+extern const struct unsupported unsupported_mqueue, unsupported_process_file, unsupported_hugetlb,
+    unsupported_secret, unsupported_pty_master, unsupported_unix, unsupported_tcp, unsupported_udp,
+    unsupported_inet, unsupported_netlink, unsupported_packet, unsupported_vsock, unsupported_alg,
+    unsupported_socket, unsupported_inotify, unsupported_fanotify, unsupported_pidfd,
+    unsupported_io_uring, unsupported_userfaultfd, unsupported_perf, unsupported_bpf,
+    unsupported_seccomp, unsupported_landlock, unsupported_mount, unsupported_namespace,
+    unsupported_block, unsupported_character, unsupported_other;
+
+#endif
