@@ -39,19 +39,40 @@ int memory_finish(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory
 /* Before anything is started: mapped files there and the same, CPU, vDSO. CRS_CANT_RESTART. */
 int memory_check(struct kobj_restore *ctx, struct crs_error *err);
 
-/* The file to exec for the stub: an open O_RDONLY (or O_PATH) descriptor of the saved executable. */
+/* Would a thread that stands at `pc` be inside of the saved vDSO? It can't go on in another one. */
+bool memory_in_vdso(const Crs__AddressSpace *space, uint64_t pc);
+
+/* Is the saved vDSO the one that this kernel has? */
+bool memory_vdso_is_same(const Crs__AddressSpace *space);
+
+/*
+ * Before the stub is forked: open the packs, the mapped files and the shared objects of `space`,
+ * at numbers from MEMORY_FD_BASE on and without close-on-exec, for the stub to inherit: the stub
+ * must close no descriptor from that number on. They are kept in ctx->memory_files.
+ */
+#define MEMORY_FD_BASE 512
+int memory_open_files(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                      struct crs_error *err);
+
+/* Close ours (the stub's are closed by memory_rebuild()). To be called in every case, at the end
+ * of the restart; does nothing the second time. */
+void memory_close_files(struct kobj_restore *ctx);
+
+/* The file to exec for the stub: an open O_RDONLY descriptor of the saved executable
+ * (close-on-exec, the caller's). May be called before or after memory_open_files(). */
 int memory_open_exe(struct kobj_restore *ctx, const Crs__AddressSpace *space, int *ret_fd,
                     struct crs_error *err);
 
 /*
  * Build the address space in ctx->t: everything of the exec'ed stub is unmapped, the vDSO moved,
- * mappings made and filled (checksums are checked as it goes). On success ctx->t->scratch is a
- * page outside of the saved mappings, taken away by memory_seal().
+ * mappings made and filled (checksums are checked as it goes). On success ctx->t->scratch lies
+ * outside of the saved mappings; memory_seal() takes it away. The protections are the final ones
+ * then: what has to be written after this goes by tracee_write(), which doesn't mind them.
  */
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
-/* The last steps: protections, seals, brk and the other fields of the kernel's mm; scratch gone.
- * After this no call may be made that needs scratch memory. */
+/* The last steps: locks, seals, brk and the other fields of the kernel's mm; scratch gone.
+ * After this no call may be made that needs scratch memory. RLIMIT_MEMLOCK counts here. */
 int memory_seal(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
 #endif

@@ -1,0 +1,363 @@
+/*
+ * checkpoint.c - the order of events of a checkpoint
+ *
+ * Check, prepare, freeze, collect, dump, thaw, finish, publish. Until the snapshot is published
+ * nothing of the program is given up; a failure at any point lets it go on as it was.
+ *
+ * The work is done in a thread of its own: what ptrace holds ends with the thread, so even a failure
+ * in the middle of the freeze leaves no thread of the program behind.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "engine/collect.h"
+#include "engine/manifest_info.h"
+#include "store/store.h"
+
+#define FREEZE_TIME_US (10 * 1000000)
+#define FREEZE_TRIES   4
+#define END_TIME_US    (5 * 1000000)
+
+struct checkpoint {
+    pid_t pid;
+    const struct crs_checkpoint_options *options;
+    struct crs_checkpoint_result result;
+    uint64_t started_us, deadline_us;
+
+    struct store_writer *writer;
+    struct memory_image *image;
+    struct kobj_dump ctx;
+    Crs__Tree *tree;
+    Crs__Files *files;
+    Crs__Memory *memory;
+
+    int ret;
+    struct crs_error err;
+};
+
+static void tell(const struct checkpoint *c, const char *phase)
+{
+    if (c->options->progress)
+        c->options->progress(&(struct crs_progress){.phase = phase}, c->options->progress_arg);
+}
+
+/* Has the caller given up, or the time run out? */
+static int check_time(const struct checkpoint *c, struct crs_error *err)
+{
+    if (c->options->cancel && *c->options->cancel)
+        return crs_fail(err, CRS_FAILED, ECANCELED,
+                        "the checkpoint was cancelled; process %d goes on", c->pid);
+    if (c->deadline_us && now_us() > c->deadline_us)
+        return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
+                        "the checkpoint did not finish within %d ms; process %d goes on unharmed",
+                        c->options->timeout_ms, c->pid);
+    return 0;
+}
+
+/* ---- where it goes ---- */
+
+/* "python3-1234" for a process without a name of its own in the store. */
+static char *default_name(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes comm = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    if (read_file(AT_FDCWD, path, 256, &comm) < 0)
+        return format_string("process-%d", pid);
+    comm.data[strcspn((char *)comm.data, "\n")] = 0;
+    for (char *p = (char *)comm.data; *p; p++)
+        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+", *p))
+            *p = '_';
+    return format_string("%s%s-%d", strchr("._-+", comm.data[0]) ? "p" : "", (char *)comm.data,
+                         pid);
+}
+
+static int choose_path(struct checkpoint *c, struct crs_error *err)
+{
+    const struct crs_checkpoint_options *o = c->options;
+    unsigned seq;
+
+    if (o->output) {
+        c->result.path = strdup(o->output);
+        return c->result.path ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    _cleanup_free_ char *name = o->name ? strdup(o->name) : default_name(c->pid);
+    if (!name)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    int r = store_next_path(o->store, name, &c->result.path, &seq, err);
+    if (r < 0)
+        return r;
+    c->result.name = format_string("%s@%u", name, seq);
+    return c->result.name ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+}
+
+/* Two checkpoints of one name at a time may choose the same number: the later takes the next. */
+static int open_writer(struct checkpoint *c, struct crs_error *err)
+{
+    for (int tries = 0;; tries++) {
+        int r = choose_path(c, err);
+        if (r == 0)
+            r = store_writer_open(c->result.path, c->options->compress, &c->writer, err);
+        if (r != -EEXIST || c->options->output || tries == 20)
+            return r;
+        crs_checkpoint_result_clear(&c->result);
+    }
+}
+
+/* ---- the freeze ---- */
+
+static int freeze(struct checkpoint *c, struct crs_error *err)
+{
+    uint64_t until = now_us() + FREEZE_TIME_US;
+    int64_t pid;
+    int r = 0;
+
+    if (c->deadline_us && c->deadline_us < until)
+        until = c->deadline_us;
+    /* A thread may still be on its way back from a call of a tool that was killed. */
+    for (int tries = 0; tries < FREEZE_TRIES; tries++) {
+        r = tracee_freeze(c->pid, until, &c->ctx.t, err);
+        if (r == 0)
+            r = REMOTE(tracee_main(c->ctx.t), &pid, err, SYS_getpid);
+        if (r != -EAGAIN)
+            break;
+        tracee_free(TAKE_PTR(c->ctx.t));
+        usleep(10000 << tries);
+    }
+    return r;
+}
+
+static int collect(struct checkpoint *c, struct crs_error *err)
+{
+    Crs__Process *process = NULL;
+
+    int r = collect_clocks(&c->ctx, err);
+    if (r == 0)
+        r = collect_process(&c->ctx, c->image, &process, err);
+    if (r < 0)
+        return r;
+    c->tree->processes = calloc(1, sizeof(*c->tree->processes));
+    if (!c->tree->processes) {
+        crs__process__free_unpacked(process, NULL);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    c->tree->processes[c->tree->n_processes++] = process;
+    c->tree->monotonic_ns = c->ctx.monotonic_ns;
+    c->tree->boottime_ns = c->ctx.boottime_ns;
+    c->tree->realtime_ns = c->ctx.realtime_ns;
+    return collect_files(&c->ctx, &c->files, err);
+}
+
+/* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
+static int take(struct checkpoint *c, struct crs_error *err)
+{
+    tell(c, "freeze");
+    int r = freeze(c, err);
+    if (r == 0)
+        r = collect(c, err);
+    if (r == 0)
+        r = check_time(c, err);
+    if (r == 0)
+        r = tracee_undo_all(c->ctx.t, err);
+    if (r == 0) {
+        tell(c, "memory");
+        r = memory_dump(c->image, &c->ctx, c->options->cancel, c->deadline_us, err);
+    }
+    if (r < 0)
+        return r;
+    c->result.n_processes = 1;
+    c->result.n_threads = c->ctx.t->n_threads;
+    if (c->options->afterwards == CRS_CONTINUE)
+        r = tracee_thaw(c->ctx.t, false, err);
+    c->result.pause_us = now_us() - c->ctx.t->frozen_at_us;
+    return r;
+}
+
+/* ---- the snapshot ---- */
+
+static int write_records(struct checkpoint *c, struct crs_error *err)
+{
+    int r = memory_finish(c->image, &c->ctx, &c->memory, err);
+    if (r == 0)
+        r = store_put_record(c->writer, "tree", &c->tree->base, err);
+    if (r == 0)
+        r = store_put_record(c->writer, "files", &c->files->base, err);
+    if (r == 0)
+        r = store_put_record(c->writer, "memory", &c->memory->base, err);
+    return r;
+}
+
+static int publish(struct checkpoint *c, struct crs_error *err)
+{
+    uint64_t stored;
+    json_t *info;
+
+    int r = write_records(c, err);
+    if (r == 0)
+        r = check_time(c, err);
+    if (r == 0)
+        r = manifest_info(c->tree, &info, err);
+    if (r < 0)
+        return r;
+    json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
+    if (c->result.name) {
+        json_object_set_new(info, "name", json_string(c->result.name));
+    }
+    store_writer_sizes(c->writer, &c->result.memory_bytes, &stored);
+    tell(c, "sync");
+    return store_writer_publish(c->writer, info, &c->result.size_bytes, err);
+}
+
+/*
+ * The parent sees the end only when the tracer has seen each thread's. The leader's is left for the
+ * parent, which may be another thread of this very process.
+ */
+static void wait_for_end(struct tracee *t)
+{
+    uint64_t until = now_us() + END_TIME_US;
+    siginfo_t info;
+    int status;
+
+    for (size_t i = 1; i < t->n_threads; i++)
+        while (tracee_wait(t->threads[i].tid, until, &status) == 0 && WIFSTOPPED(status))
+            ;
+    while (now_us() < until) {
+        info.si_pid = 0;
+        if (waitid(P_PID, t->pid, &info, WEXITED | WNOWAIT | WNOHANG | __WALL | __WNOTHREAD) < 0 ||
+            info.si_pid)
+            return;
+        usleep(200);
+    }
+}
+
+/* The snapshot is safe: end or stop the program if that was asked for. */
+static int afterwards(struct checkpoint *c, struct crs_error *err)
+{
+    struct tracee *t = c->ctx.t;
+
+    if (c->options->afterwards == CRS_CONTINUE)
+        return 0;
+    if (c->options->afterwards == CRS_STOP)
+        return tracee_thaw(t, true, err);
+    if (syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+        return crs_fail_errno(err, CRS_FAILED,
+                              "the snapshot %s is safe, but process %d can't be killed",
+                              c->result.path, t->pid);
+    t->frozen = false; /* nothing is left to be let go */
+    wait_for_end(t);
+    return 0;
+}
+
+static int run(struct checkpoint *c, struct crs_error *err)
+{
+    int r = tracee_check(c->pid, err);
+    if (r == 0)
+        r = open_writer(c, err);
+    if (r == 0)
+        r = memory_prepare(c->pid, &c->image, err);
+    if (r < 0)
+        return r;
+    c->ctx.writer = c->writer;
+    c->ctx.progress = c->options->progress;
+    c->ctx.progress_arg = c->options->progress_arg;
+    r = take(c, err);
+    if (r == 0)
+        r = publish(c, err);
+    if (r == 0)
+        r = afterwards(c, err);
+    return r;
+}
+
+static void *run_in_thread(void *arg)
+{
+    struct checkpoint *c = arg;
+
+    c->ret = run(c, &c->err);
+    tracee_free(TAKE_PTR(c->ctx.t));
+    return NULL;
+}
+
+/* ---- the interface ---- */
+
+static int check_options(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
+{
+    if (o->struct_size != sizeof(*o))
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "the options' struct_size is %zu, not %zu: use "
+                        "CRS_CHECKPOINT_OPTIONS_INIT",
+                        o->struct_size, sizeof(*o));
+    if (pid <= 0)
+        return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
+    if (pid == getpid())
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "a process can't be checkpointed from inside itself: start another one for "
+                        "it");
+    if (o->output && o->name)
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "a snapshot has an output directory or a name in the store, not both");
+    if ((int)o->afterwards < CRS_CONTINUE || o->afterwards > CRS_STOP)
+        return crs_fail(err, CRS_USAGE, EINVAL, "afterwards is %d", o->afterwards);
+    return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
+}
+
+static void clear(struct checkpoint *c)
+{
+    kobj_dump_clear(&c->ctx);
+    memory_image_free(c->image);
+    store_writer_free(c->writer);
+    crs__tree__free_unpacked(c->tree, NULL);
+    crs__files__free_unpacked(c->files, NULL);
+    crs__memory__free_unpacked(c->memory, NULL);
+    crs_checkpoint_result_clear(&c->result);
+}
+
+int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
+                   struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    const struct crs_checkpoint_options defaults = CRS_CHECKPOINT_OPTIONS_INIT;
+    struct checkpoint c = {.pid = pid, .options = options ? options : &defaults};
+    pthread_t thread;
+
+    int r = check_options(pid, c.options, err);
+    if (r < 0)
+        return r;
+    c.started_us = now_us();
+    if (c.options->timeout_ms > 0)
+        c.deadline_us = c.started_us + c.options->timeout_ms * 1000ull;
+    c.tree = malloc(sizeof(*c.tree));
+    if (!c.tree)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    crs__tree__init(c.tree);
+    r = pthread_create(&thread, NULL, run_in_thread, &c);
+    if (r > 0) {
+        clear(&c);
+        return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
+    }
+    pthread_join(thread, NULL);
+    if (c.ret < 0 && err)
+        *err = c.err;
+    if (c.ret == 0) {
+        c.result.total_us = now_us() - c.started_us;
+        if (ret)
+            *ret = c.result;
+        else
+            crs_checkpoint_result_clear(&c.result);
+        c.result = (struct crs_checkpoint_result){0};
+    }
+    clear(&c);
+    return c.ret;
+}
+
+void crs_checkpoint_result_clear(struct crs_checkpoint_result *result)
+{
+    free(result->path);
+    free(result->name);
+    *result = (struct crs_checkpoint_result){0};
+}

@@ -1,0 +1,19 @@
+/*
+ * clocks.h - CLOCK_MONOTONIC and CLOCK_BOOTTIME go on from the saved instant
+ */
+#ifndef ENGINE_CLOCKS_H
+#define ENGINE_CLOCKS_H
+
+#include "base/error.h"
+#include "process.pb-c.h"
+
+/*
+ * Make a time namespace for the caller's future children in which the clocks stand as in `tree`.
+ * *ret_fd: what clocks_leave() needs. -EPERM and others when it can't be: nothing has changed then.
+ */
+int clocks_enter(const Crs__Tree *tree, int *ret_fd);
+
+/* Future children live in the caller's own time namespace again. */
+void clocks_leave(int fd);
+
+#endif

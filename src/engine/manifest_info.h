@@ -1,0 +1,18 @@
+/*
+ * manifest_info.h - what the manifest says of a snapshot's making
+ */
+#ifndef ENGINE_MANIFEST_INFO_H
+#define ENGINE_MANIFEST_INFO_H
+
+#include <jansson.h>
+#include "base/error.h"
+#include "process.pb-c.h"
+
+/* Host, kernel, processor, processes; the members are specified in docs/format.md. */
+int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err);
+
+/* Does this machine have the architecture and the processor's features that `manifest` names?
+ * CRS_CANT_RESTART with what is missing. */
+int manifest_check_machine(const json_t *manifest, struct crs_error *err);
+
+#endif

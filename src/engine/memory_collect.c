@@ -1,0 +1,350 @@
+/* memory_collect.c - the tables of an address space: before, in, and after the freeze */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+
+#include "base/io.h"
+#include "memory_image.h"
+#include "proc/mm.h"
+
+#define MAPS_LIMIT (256u << 20)
+#define VDSO_LIMIT (1u << 20)
+#define AUXV_LIMIT 65536u
+
+int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
+                     struct bytes *ret, struct crs_error *err)
+{
+    char path[80];
+
+    snprintf(path, sizeof(path), "task/%d/%s", image->tid, name);
+    int r = read_file(ctx->t->proc_fd, path, MAPS_LIMIT, ret);
+    if (r < 0)
+        return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read /proc/%d/%s: %s", image->pid, path,
+                        strerror(-r));
+    return 0;
+}
+
+/* ---- before ---- */
+
+int memory_prepare(pid_t pid, struct memory_image **ret, struct crs_error *err)
+{
+    _cleanup_(cleanup_memory_image) struct memory_image *image = calloc(1, sizeof(*image));
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    if (!image)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
+    image->pid = pid;
+    image->pagemap_fd = -1;
+    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+    int r = read_file(AT_FDCWD, path, MAPS_LIMIT, &text);
+    if (r == -ESRCH || r == -ENOENT)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
+    if (r < 0)
+        return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read %s: %s", path, strerror(-r));
+    r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(image);
+    return 0;
+}
+
+void memory_image_free(struct memory_image *image)
+{
+    for (size_t i = 0; i < image->vmas.n; i++)
+        if (image->vmas.items[i].record)
+            crs__vma__free_unpacked(image->vmas.items[i].record, NULL);
+    for (size_t i = 0; i < image->files.n; i++) {
+        if (image->files.items[i].record)
+            crs__mapped_file__free_unpacked(image->files.items[i].record, NULL);
+        cleanup_close(&image->files.items[i].deleted_fd);
+    }
+    for (size_t i = 0; i < image->objects.n; i++)
+        cleanup_close(&image->objects.items[i].fd);
+    if (image->space)
+        crs__address_space__free_unpacked(image->space, NULL);
+    cleanup_close(&image->pagemap_fd);
+    copy_plan_clear(&image->plan);
+    page_runs_clear(&image->guards);
+    proc_smaps_clear(&image->smaps);
+    proc_maps_clear(&image->maps);
+    free(image->vmas.items);
+    free(image->files.items);
+    free(image->objects.items);
+    free(image->descriptors.items);
+    free(image);
+}
+
+/* ---- in the freeze ---- */
+
+static int open_pagemap(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    char path[80];
+
+    snprintf(path, sizeof(path), "task/%d/pagemap", image->tid);
+    image->pagemap_fd = openat(ctx->t->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    if (image->pagemap_fd < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open /proc/%d/pagemap", image->pid);
+    pagemap_can_scan(image->pagemap_fd, &image->can_scan, &image->guard_bit);
+    return 0;
+}
+
+static int read_maps(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    int r = memory_read_proc(image, ctx, "maps", &text, err);
+
+    return r < 0 ? r : proc_maps_parse((const char *)text.data, text.size, &image->maps, err);
+}
+
+/* Are the flags of all mappings known from before? */
+static bool flags_are_known(const struct memory_image *image)
+{
+    for (size_t i = 0; i < image->maps.n; i++) {
+        const struct proc_smap *smap = proc_smaps_find(&image->smaps, image->maps.items[i].start);
+        if (!smap || !proc_map_equal(&smap->map, &image->maps.items[i]))
+            return false;
+    }
+    return true;
+}
+
+static int read_smaps(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+
+    /* Reading pagemap entries one by one needs the counts of this very moment. */
+    if (image->can_scan && flags_are_known(image))
+        return 0;
+    int r = memory_read_proc(image, ctx, "smaps", &text, err);
+    return r < 0 ? r : proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+}
+
+static int list_vmas(struct memory_image *image, struct crs_error *err)
+{
+    for (size_t i = 0; i < image->maps.n; i++) {
+        const struct proc_map *map = &image->maps.items[i];
+        const struct proc_smap *smap = proc_smaps_find(&image->smaps, map->start);
+        if (!smap)
+            return crs_fail(err, CRS_FAILED, EIO, "maps and smaps differ at %#llx",
+                            (unsigned long long)map->start);
+        struct memory_vma *vma = ARRAY_ADD(&image->vmas);
+        if (!vma)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+        *vma = (struct memory_vma){.map = *map,
+                                   .vm_flags = smap->flags,
+                                   .protection_key = smap->protection_key,
+                                   .limit = smap->resident_pages + smap->swapped_pages};
+    }
+    return 0;
+}
+
+/* What prctl(PR_SET_MM_MAP) takes. */
+static int collect_mm(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0}, auxv = {0};
+    Crs__AddressSpace *space = image->space;
+    struct proc_mm mm;
+    int64_t brk;
+
+    int r = memory_read_proc(image, ctx, "stat", &text, err);
+    if (r == 0)
+        r = memory_read_proc(image, ctx, "auxv", &auxv, err);
+    if (r < 0)
+        return r;
+    if (proc_mm_parse((const char *)text.data, &mm) < 0 || mm.start_code < PAGE ||
+        auxv.size > AUXV_LIMIT)
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "the addresses of code and data in /proc/%d/stat are hidden from this user",
+                        image->pid);
+    r = REMOTE(tracee_main(ctx->t), &brk, err, SYS_brk, 0);
+    if (r < 0)
+        return r;
+    space->start_code = mm.start_code;
+    space->end_code = mm.end_code;
+    space->start_data = mm.start_data;
+    space->end_data = mm.end_data;
+    space->start_brk = mm.start_brk;
+    space->brk = brk;
+    space->start_stack = mm.start_stack;
+    space->arg_start = mm.arg_start;
+    space->arg_end = mm.arg_end;
+    space->env_start = mm.env_start;
+    space->env_end = mm.env_end;
+    space->auxv.data = auxv.data;
+    space->auxv.len = auxv.size;
+    auxv = (struct bytes){0};
+    return 0;
+}
+
+static int collect_vdso(struct memory_image *image, struct kobj_dump *ctx,
+                        const struct memory_vma *vma, struct crs_error *err)
+{
+    Crs__AddressSpace *space = image->space;
+    size_t size = vma->map.end - vma->map.start;
+
+    if (size > VDSO_LIMIT || space->vdso.data)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP, "the vDSO isn't of a known form");
+    space->vdso.data = malloc(size);
+    if (!space->vdso.data)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the vDSO");
+    space->vdso.len = size;
+    space->vdso_address = vma->map.start;
+    return tracee_read(ctx->t, vma->map.start, space->vdso.data, size, err);
+}
+
+static uint32_t how_to_copy(const struct memory_vma *vma)
+{
+    return (vma->map.protection & PROT_READ ? 0 : COPY_FORCED) |
+           (vma->pages == PAGES_CHANGED ? COPY_KEEP_ZERO : 0) |
+           (vma->pages == PAGES_ALL ? COPY_MAY_FAIL : 0);
+}
+
+static int plan_vma(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
+                    struct crs_error *err)
+{
+    enum page_filter filter = vma->pages == PAGES_CHANGED ? PAGES_CHANGED_FILE : PAGES_ANONYMOUS;
+    _cleanup_page_runs_ struct page_runs runs = {0};
+    int r = 0;
+
+    if (vma->pages == PAGES_NONE || (!image->can_scan && vma->pages != PAGES_ALL && !vma->limit))
+        return 0;
+    if (vma->pages == PAGES_ALL)
+        return copy_plan_add(&image->plan, sink, -1, PAGE_OF(vma->map.start),
+                             PAGE_OF(vma->map.end - vma->map.start), vma->map.start,
+                             how_to_copy(vma), err);
+    r = pagemap_scan(image->pagemap_fd, image->can_scan, image->guard_bit, vma->map.start,
+                     vma->map.end, vma->limit, filter, &runs, &image->guards, err);
+    for (size_t i = 0; r == 0 && i < runs.n; i++)
+        r = copy_plan_add(&image->plan, sink, -1, runs.items[i].first, runs.items[i].count,
+                          runs.items[i].first * PAGE, how_to_copy(vma), err);
+    return r;
+}
+
+static int collect_vmas(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    uint32_t sink;
+    int r =
+        copy_plan_sink(&image->plan, &image->space->chunks, &image->space->n_chunks, &sink, err);
+
+    for (size_t i = 0; r == 0 && i < image->vmas.n; i++) {
+        struct memory_vma *vma = &image->vmas.items[i];
+        r = memory_vma_classify(image, ctx, vma, err);
+        if (r == 0 && vma->record && vma->record->kind == CRS__VMA_KIND__VMA_VDSO)
+            r = collect_vdso(image, ctx, vma, err);
+        if (r == 0 && vma->record)
+            r = plan_vma(image, vma, sink, err);
+    }
+    return r;
+}
+
+/* The space takes the records of the mappings. */
+static int hand_over_vmas(struct memory_image *image, struct crs_error *err)
+{
+    Crs__AddressSpace *space = image->space;
+
+    space->vmas = calloc(image->vmas.n, sizeof(*space->vmas));
+    if (!space->vmas)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+    for (size_t i = 0; i < image->vmas.n; i++)
+        if (image->vmas.items[i].record)
+            space->vmas[space->n_vmas++] = TAKE_PTR(image->vmas.items[i].record);
+    return 0;
+}
+
+int memory_collect(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    image->tid = tracee_main(ctx->t)->tid;
+    image->space = malloc(sizeof(*image->space));
+    if (!image->space)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
+    crs__address_space__init(image->space);
+    image->space->id = 1;
+
+    int r = open_pagemap(image, ctx, err);
+    if (r == 0)
+        r = read_maps(image, ctx, err);
+    if (r == 0)
+        r = read_smaps(image, ctx, err);
+    if (r == 0)
+        r = list_vmas(image, err);
+    if (r == 0)
+        r = collect_mm(image, ctx, err);
+    if (r == 0)
+        r = memory_find_exe(image, ctx, err);
+    if (r == 0)
+        r = collect_vmas(image, ctx, err);
+    if (r == 0)
+        r = memory_objects_plan(image, ctx, err);
+    if (r == 0)
+        r = hand_over_vmas(image, err);
+    image->space->exe = image->exe_file;
+    return r;
+}
+
+uint64_t memory_image_bytes(const struct memory_image *image)
+{
+    return image->plan.n_pages * PAGE;
+}
+
+/* ---- after ---- */
+
+static int set_guards(struct memory_image *image, struct crs_error *err)
+{
+    Crs__AddressSpace *space = image->space;
+
+    if (image->guards.n == 0)
+        return 0;
+    space->guards = calloc(image->guards.n, sizeof(*space->guards));
+    for (size_t i = 0; space->guards && i < image->guards.n; i++) {
+        Crs__Run *run = malloc(sizeof(*run));
+        if (!run)
+            break;
+        crs__run__init(run);
+        run->first = image->guards.items[i].first;
+        run->count = image->guards.items[i].count;
+        space->guards[space->n_guards++] = run;
+    }
+    if (space->n_guards < image->guards.n)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of guard pages");
+    return 0;
+}
+
+static int hand_over(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory *memory)
+{
+    memory->spaces = calloc(1, sizeof(*memory->spaces));
+    memory->files = calloc(image->files.n + 1, sizeof(*memory->files));
+    memory->objects = calloc(ctx->objects.n + 1, sizeof(*memory->objects));
+    if (!memory->spaces || !memory->files || !memory->objects)
+        return -ENOMEM;
+    memory->spaces[memory->n_spaces++] = TAKE_PTR(image->space);
+    for (size_t i = 0; i < image->files.n; i++)
+        memory->files[memory->n_files++] = TAKE_PTR(image->files.items[i].record);
+    for (size_t i = 0; i < ctx->objects.n; i++)
+        if (ctx->objects.items[i].record)
+            memory->objects[memory->n_objects++] = TAKE_PTR(ctx->objects.items[i].record);
+    return 0;
+}
+
+int memory_finish(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory **ret,
+                  struct crs_error *err)
+{
+    Crs__Memory *memory = malloc(sizeof(*memory));
+    int r = set_guards(image, err);
+
+    if (r == 0)
+        r = memory_files_finish(image, ctx, err);
+    if (r == 0 && !memory)
+        r = crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the record of memory");
+    if (r < 0) {
+        free(memory);
+        return r;
+    }
+    crs__memory__init(memory);
+    if (hand_over(image, ctx, memory) < 0) {
+        crs__memory__free_unpacked(memory, NULL);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the record of memory");
+    }
+    *ret = memory;
+    return 0;
+}

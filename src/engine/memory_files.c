@@ -1,0 +1,208 @@
+/* memory_files.c - files mapped by their names, and the executable */
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <xxhash.h>
+
+#include "base/io.h"
+#include "memory_image.h"
+
+static int64_t mtime_ns(const struct stat *st)
+{
+    return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+}
+
+static struct memory_file *find_file(struct memory_image *image, const struct stat *st,
+                                     uint32_t flags)
+{
+    /* From the end: mappings of one file stand beside each other. */
+    for (size_t i = image->files.n; i-- > 0;) {
+        struct memory_file *file = &image->files.items[i];
+        if (file->dev == st->st_dev && file->ino == st->st_ino && file->record->flags == flags)
+            return file;
+    }
+    return NULL;
+}
+
+static int add_file(struct memory_image *image, const char *path, const struct stat *st,
+                    uint32_t flags, struct memory_file **ret, struct crs_error *err)
+{
+    struct memory_file *file = ARRAY_ADD(&image->files);
+    Crs__MappedFile *record = file ? malloc(sizeof(*record)) : NULL;
+
+    if (!record) {
+        image->files.n -= !!file;
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
+    }
+    crs__mapped_file__init(record);
+    *file = (struct memory_file){st->st_dev, st->st_ino, record, -1};
+    record->path = strdup(path);
+    if (!record->path)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
+    record->id = image->files.n;
+    record->size = st->st_size;
+    record->mtime_ns = mtime_ns(st);
+    record->mode = st->st_mode;
+    record->flags = flags;
+    *ret = file;
+    return 0;
+}
+
+static int check_file(const struct proc_map *map, struct stat *ret_st, struct crs_error *err)
+{
+    unsigned long long start = map->start, end = map->end;
+
+    if (stat(map->name, ret_st) < 0)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, errno,
+                        "the mapping %#llx-%#llx is of %s, which isn't there for this tool (%s): "
+                        "run the tool where the program sees its files",
+                        start, end, map->name, strerror(errno));
+    if (ret_st->st_dev == map->dev && ret_st->st_ino != map->inode)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ESTALE,
+                        "the mapping %#llx-%#llx is of %s, which is another file for this tool: "
+                        "run the tool where the program sees its files",
+                        start, end, map->name);
+    if (!S_ISREG(ret_st->st_mode) &&
+        !(S_ISCHR(ret_st->st_mode) && !map->shared && strcmp(map->name, "/dev/zero") == 0))
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "the mapping %#llx-%#llx is of %s, a device, whose memory can't be saved; "
+                        "unmap it before the checkpoint",
+                        start, end, map->name);
+    return 0;
+}
+
+int memory_file_get(struct memory_image *image, const struct memory_vma *vma, uint32_t *ret_id,
+                    struct crs_error *err)
+{
+    bool writable = vma->map.shared && (vma->vm_flags & PROC_VM_MAY_WRITE);
+    struct stat st = {.st_dev = vma->map.dev, .st_ino = vma->map.inode};
+    uint32_t flags = writable ? O_RDWR : O_RDONLY;
+    struct memory_file *file = find_file(image, &st, flags);
+
+    if (!file || strcmp(file->record->path, vma->map.name) != 0) {
+        int r = check_file(&vma->map, &st, err);
+        if (r < 0)
+            return r;
+        /* On some file systems maps and stat(2) don't agree on the device. */
+        file = find_file(image, &st, flags);
+        if (!file && (r = add_file(image, vma->map.name, &st, flags, &file, err)) < 0)
+            return r;
+    }
+    file->record->writable_shared |= writable;
+    *ret_id = file->record->id;
+    return 0;
+}
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t n = strlen(text), k = strlen(end);
+
+    return n > k && strcmp(text + n - k, end) == 0;
+}
+
+int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    _cleanup_free_ char *path = NULL;
+    struct memory_file *file;
+    struct stat st, named;
+    int r = read_link(ctx->t->proc_fd, "exe", &path);
+
+    if (r < 0)
+        return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read which file is executed: %s",
+                        strerror(-r));
+    if (fstatat(ctx->t->proc_fd, "exe", &st, 0) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't look at the executable %s", path);
+    bool found = stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino;
+    image->exe_deleted = !found && ends_with(path, " (deleted)");
+    if (!found && !image->exe_deleted)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ESTALE,
+                        "the executable %s isn't the same file for this tool: run the tool where "
+                        "the program sees its files",
+                        path);
+    if (image->exe_deleted)
+        path[strlen(path) - strlen(" (deleted)")] = 0;
+    r = add_file(image, path, &st, O_RDONLY, &file, err);
+    if (r < 0)
+        return r;
+    image->exe_dev = st.st_dev;
+    image->exe_ino = st.st_ino;
+    image->exe_file = file->record->id;
+    if (!image->exe_deleted)
+        return 0;
+    file->deleted_fd = openat(ctx->t->proc_fd, "exe", O_RDONLY | O_CLOEXEC);
+    if (file->deleted_fd < 0)
+        return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
+                              "can't read the executable %s, which was deleted", path);
+    return 0;
+}
+
+int memory_checksum_file(int fd, uint64_t size, struct bytes *ret)
+{
+    XXH3_state_t *state = XXH3_createState();
+    _cleanup_free_ uint8_t *buffer = malloc(1 << 18);
+    XXH128_canonical_t checksum;
+    int r = state && buffer ? 0 : -ENOMEM;
+
+    if (r == 0)
+        XXH3_128bits_reset(state);
+    for (uint64_t at = 0; r == 0 && at < size;) {
+        size_t n = size - at < 1 << 18 ? size - at : 1 << 18;
+        r = pread_full(fd, buffer, n, at);
+        if (r == 0)
+            XXH3_128bits_update(state, buffer, n);
+        at += n;
+    }
+    if (r == 0) {
+        XXH128_canonicalFromHash(&checksum, XXH3_128bits_digest(state));
+        r = bytes_copy(ret, &checksum, sizeof(checksum));
+    }
+    XXH3_freeState(state);
+    return r;
+}
+
+static void set_bytes(ProtobufCBinaryData *to, struct bytes *from)
+{
+    to->data = from->data;
+    to->len = from->size;
+    *from = (struct bytes){0};
+}
+
+/* What tells whether the file is the same at the restart. A file that can't be read now is known
+ * by its size and time only. */
+static int identify(struct memory_image *image, size_t i, struct crs_error *err)
+{
+    struct memory_file *file = &image->files.items[i];
+    _cleanup_close_ int fd = open(file->record->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    _cleanup_bytes_ struct bytes id = {0}, checksum = {0};
+    struct stat st;
+    int r = 0;
+
+    if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || file->record->writable_shared)
+        return 0;
+    if ((uint64_t)st.st_size != file->record->size || mtime_ns(&st) != file->record->mtime_ns)
+        return 0; /* just changed: then it is known by the time of the checkpoint */
+    if (elf_build_id(fd, &id) == 0)
+        set_bytes(&file->record->build_id, &id);
+    if (file->record->size <= MEMORY_CHECKSUM_LIMIT)
+        r = memory_checksum_file(fd, file->record->size, &checksum);
+    if (r == -ENOMEM)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a checksum");
+    if (r == 0)
+        set_bytes(&file->record->checksum, &checksum);
+    return 0;
+}
+
+int memory_files_finish(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+{
+    for (size_t i = 0; i < image->files.n; i++) {
+        struct memory_file *file = &image->files.items[i];
+        int r = file->deleted_fd < 0
+                    ? identify(image, i, err)
+                    : store_put_content(ctx->writer, file->deleted_fd, file->record->size,
+                                        &file->record->deleted, err);
+        if (r < 0)
+            return crs_fail_at(err, r, "mapped file %s", file->record->path);
+    }
+    return 0;
+}

@@ -1,0 +1,289 @@
+/*
+ * memory_fill.c - pages from packs into a restarted process
+ *
+ * What is stored as it is goes straight from the pack into the process, by its own preadv(2), while
+ * threads of ours check the checksums. What is compressed is unpacked and written by the threads.
+ */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+
+#include "memory_restore.h"
+
+#define MAX_THREADS 4
+#define FEW_CHUNKS  2
+#define READ_SIZE   (64u << 20)  /* at most, by one preadv */
+#define BATCH_SIZE  (256u << 20) /* at most, before progress is told again */
+#define READ_RUNS   1024         /* IOV_MAX */
+#define BATCH_RUNS  (SCRATCH_OURS / sizeof(struct iovec))
+
+/* ---- threads: checking and unpacking ---- */
+
+struct fill_job {
+    struct kobj_restore *ctx;
+    Crs__Chunk **chunks;
+    size_t n_chunks;
+    atomic_size_t next;
+    atomic_bool stop;
+    pthread_mutex_t lock;
+    int result;
+    struct crs_error err;
+};
+
+static int write_chunk(struct fill_job *job, const Crs__Chunk *chunk, void *raw,
+                       struct crs_error *err)
+{
+    struct iovec remote[STORE_CHUNK_PAGES], local = {raw, chunk->raw_bytes};
+
+    for (size_t i = 0; i < chunk->n_runs; i++)
+        remote[i] =
+            (struct iovec){(void *)(chunk->runs[i]->first * PAGE), chunk->runs[i]->count * PAGE};
+    ssize_t n = process_vm_writev(job->ctx->t->pid, &local, 1, remote, chunk->n_runs, 0);
+    if (n < 0)
+        return crs_fail_errno(err, CRS_CANT_RESTART, "can't write the process's memory at %#llx",
+                              (unsigned long long)chunk->runs[0]->first * PAGE);
+    if ((size_t)n != chunk->raw_bytes)
+        return crs_fail(err, CRS_CANT_RESTART, EFAULT,
+                        "only %zd of %u bytes of the process's memory at %#llx could be written", n,
+                        chunk->raw_bytes, (unsigned long long)chunk->runs[0]->first * PAGE);
+    return 0;
+}
+
+static int do_chunks(struct fill_job *job, struct crs_error *err)
+{
+    _cleanup_free_ void *raw = NULL;
+    int r = 0;
+
+    if (posix_memalign(&raw, PAGE, STORE_CHUNK_SIZE) != 0) {
+        raw = NULL;
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a buffer");
+    }
+    while (r == 0 && !atomic_load(&job->stop)) {
+        size_t i = atomic_fetch_add(&job->next, 1);
+        if (i >= job->n_chunks)
+            break;
+        const Crs__Chunk *chunk = job->chunks[i];
+        if (chunk->codec == CRS__CODEC__CODEC_NONE) {
+            r = store_check_chunk(job->ctx->reader, chunk, err);
+            continue;
+        }
+        r = store_read_chunk(job->ctx->reader, chunk, raw, err);
+        if (r == 0)
+            r = write_chunk(job, chunk, raw, err);
+    }
+    return r;
+}
+
+static void *worker(void *arg)
+{
+    struct fill_job *job = arg;
+    struct crs_error err = {0};
+    int r = do_chunks(job, &err);
+
+    if (r < 0) {
+        pthread_mutex_lock(&job->lock);
+        if (job->result == 0) {
+            job->result = r;
+            job->err = err;
+        }
+        pthread_mutex_unlock(&job->lock);
+        atomic_store(&job->stop, true);
+    }
+    return NULL;
+}
+
+static unsigned start_threads(struct fill_job *job, pthread_t *threads)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    unsigned n = cpus < 2 ? 2 : cpus > MAX_THREADS ? MAX_THREADS : cpus, started = 0;
+    sigset_t all, old;
+
+    if (job->n_chunks <= FEW_CHUNKS)
+        return 0;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    while (started < n && pthread_create(&threads[started], NULL, worker, job) == 0)
+        started++;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return started;
+}
+
+/* ---- the process reads ---- */
+
+struct fill_batch {
+    struct kobj_restore *ctx;
+    struct iovec runs[BATCH_RUNS];
+    struct remote_call calls[BATCH_RUNS];
+    uint64_t call_bytes[BATCH_RUNS];
+    size_t n_runs, n_calls;
+    uint64_t bytes, done_bytes, total_bytes;
+    uint32_t pack;     /* of the last call */
+    uint64_t position; /* in the pack, after the last call */
+};
+
+static int compare_places(const void *a, const void *b)
+{
+    const Crs__Chunk *x = *(Crs__Chunk *const *)a, *y = *(Crs__Chunk *const *)b;
+
+    if (x->pack != y->pack)
+        return x->pack < y->pack ? -1 : 1;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* A call that read less than it should: go on where it ended. */
+static int read_rest(struct fill_batch *batch, struct remote_call *call, uint64_t missing,
+                     uint64_t done, struct crs_error *err)
+{
+    struct iovec *runs = batch->runs + (call->args[1] - batch->ctx->t->scratch) / sizeof(*runs);
+
+    while (missing > 0) {
+        for (; done > 0 && done >= runs->iov_len; runs++)
+            done -= runs->iov_len;
+        int64_t n;
+        int r = REMOTE(tracee_main(batch->ctx->t), &n, err, SYS_pread64, call->args[0],
+                       (uint64_t)runs->iov_base + done, runs->iov_len - done, call->args[3]);
+        if (r < 0)
+            return r;
+        if (n == -EINTR)
+            continue;
+        if (n <= 0)
+            return crs_fail(err, n < 0 ? CRS_CANT_RESTART : CRS_DAMAGED, n < 0 ? -n : EBADMSG,
+                            "can't read the pages at %#llx from the snapshot: %s",
+                            (unsigned long long)(uint64_t)runs->iov_base + done,
+                            n < 0 ? strerror(-n) : "the file ends before");
+        done += n;
+        missing -= n;
+        call->args[3] += n;
+    }
+    return 0;
+}
+
+static void report(struct fill_batch *batch)
+{
+    struct crs_progress progress = {
+        .phase = "fill", .done_bytes = batch->done_bytes, .total_bytes = batch->total_bytes};
+
+    if (batch->ctx->progress)
+        batch->ctx->progress(&progress, batch->ctx->progress_arg);
+}
+
+static int flush(struct fill_batch *batch, struct crs_error *err)
+{
+    struct tracee *t = batch->ctx->t;
+    int r;
+
+    if (batch->n_calls == 0)
+        return 0;
+    r = tracee_write(t, t->scratch, batch->runs, batch->n_runs * sizeof(*batch->runs), err);
+    if (r == 0)
+        r = tracee_calls(tracee_main(t), batch->calls, batch->n_calls, err);
+    for (size_t i = 0; r == 0 && i < batch->n_calls; i++) {
+        struct remote_call *call = &batch->calls[i];
+        uint64_t done = call->result < 0 ? 0 : call->result;
+        if (call->result < 0 && call->result != -EINTR)
+            r = crs_fail(err, CRS_CANT_RESTART, -call->result,
+                         "the process can't read its pages from the snapshot: %s",
+                         strerror(-call->result));
+        else if (done < batch->call_bytes[i]) {
+            call->args[3] += done;
+            r = read_rest(batch, call, batch->call_bytes[i] - done, done, err);
+        }
+    }
+    batch->done_bytes += batch->bytes;
+    batch->n_runs = batch->n_calls = 0;
+    batch->bytes = 0;
+    report(batch);
+    return r;
+}
+
+/* The call that takes the next chunk: the last one if the chunk follows it in the pack. */
+static struct remote_call *open_call(struct fill_batch *batch, const Crs__Chunk *chunk)
+{
+    struct tracee *t = batch->ctx->t;
+    size_t last = batch->n_calls - 1;
+
+    if (batch->n_calls > 0 && chunk->pack == batch->pack && chunk->offset == batch->position &&
+        batch->call_bytes[last] + chunk->raw_bytes <= READ_SIZE &&
+        batch->calls[last].args[2] + chunk->n_runs <= READ_RUNS)
+        return &batch->calls[last];
+    last = batch->n_calls++;
+    batch->calls[last] = (struct remote_call){
+        .number = SYS_preadv,
+        .args = {batch->ctx->memory_files->packs[chunk->pack],
+                 t->scratch + batch->n_runs * sizeof(struct iovec), 0, chunk->offset}};
+    batch->call_bytes[last] = 0;
+    return &batch->calls[last];
+}
+
+static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct crs_error *err)
+{
+    if (batch->n_runs + chunk->n_runs > BATCH_RUNS || batch->bytes >= BATCH_SIZE) {
+        int r = flush(batch, err);
+        if (r < 0)
+            return r;
+    }
+    struct remote_call *call = open_call(batch, chunk);
+    for (size_t i = 0; i < chunk->n_runs; i++) {
+        batch->runs[batch->n_runs++] =
+            (struct iovec){(void *)(chunk->runs[i]->first * PAGE), chunk->runs[i]->count * PAGE};
+        call->args[2]++;
+    }
+    batch->call_bytes[batch->n_calls - 1] += chunk->raw_bytes;
+    batch->bytes += chunk->raw_bytes;
+    batch->pack = chunk->pack;
+    batch->position = chunk->offset + chunk->stored_bytes;
+    return 0;
+}
+
+/* All chunks that are stored as they are, in the order of their places in the packs. */
+static int read_raw(struct fill_job *job, uint64_t total, struct crs_error *err)
+{
+    _cleanup_free_ struct fill_batch *batch = calloc(1, sizeof(*batch));
+    int r = 0;
+
+    if (!batch)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of reads");
+    batch->ctx = job->ctx;
+    batch->total_bytes = total;
+    for (size_t i = 0; r == 0 && i < job->n_chunks && !atomic_load(&job->stop); i++)
+        if (job->chunks[i]->codec == CRS__CODEC__CODEC_NONE)
+            r = add_chunk(batch, job->chunks[i], err);
+    return r < 0 ? r : flush(batch, err);
+}
+
+int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+{
+    _cleanup_free_ Crs__Chunk **chunks = calloc(space->n_chunks + 1, sizeof(*chunks));
+    struct fill_job job = {.ctx = ctx, .chunks = chunks, .n_chunks = space->n_chunks};
+    pthread_t threads[MAX_THREADS];
+    uint64_t total = 0;
+
+    if (!chunks)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of chunks");
+    for (size_t i = 0; i < space->n_chunks; i++) {
+        chunks[i] = space->chunks[i];
+        total += chunks[i]->raw_bytes;
+    }
+    qsort(chunks, space->n_chunks, sizeof(*chunks), compare_places);
+    pthread_mutex_init(&job.lock, NULL);
+    unsigned n = start_threads(&job, threads);
+    int r = read_raw(&job, total, err);
+    if (r < 0)
+        atomic_store(&job.stop, true);
+    else if (n == 0)
+        r = do_chunks(&job, err);
+    for (unsigned i = 0; i < n; i++)
+        pthread_join(threads[i], NULL);
+    pthread_mutex_destroy(&job.lock);
+    if (job.result < 0 && r == 0) {
+        if (err)
+            *err = job.err;
+        r = job.result;
+    }
+    return r;
+}

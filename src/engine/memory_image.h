@@ -1,0 +1,144 @@
+/*
+ * memory_image.h - an address space while it is being collected; inside of memory*.c
+ */
+#ifndef ENGINE_MEMORY_IMAGE_H
+#define ENGINE_MEMORY_IMAGE_H
+
+#include "engine/memory.h"
+#include "proc/maps.h"
+#include "proc/pagemap.h"
+#include "proc/smaps.h"
+
+#define PAGE       4096ull
+#define PAGE_OF(a) ((a) / PAGE)
+
+/* ---- what is to be copied ---- */
+
+enum copy_how {
+    COPY_FORCED = 1 << 0,    /* not readable for the process: through /proc/PID/mem */
+    COPY_KEEP_ZERO = 1 << 1, /* pages of zeros count too */
+    COPY_MAY_FAIL = 1 << 2,  /* pages that can't be read are left out */
+};
+
+/* Pages, and where they are read: at an address, or an offset of the chunk's descriptor. */
+struct copy_run {
+    uint64_t page, source;
+    uint32_t count;
+    uint32_t how; /* enum copy_how */
+};
+
+struct copy_chunk {
+    size_t first_run;
+    uint32_t n_runs, n_pages;
+    uint32_t sink;
+    int fd;             /* -1: the process's memory */
+    Crs__Chunk *result; /* NULL: nothing left of it */
+};
+
+/* Where the chunks of an address space or an object end up. */
+struct copy_sink {
+    Crs__Chunk ***chunks;
+    size_t *n_chunks;
+};
+
+struct copy_plan {
+    ARRAY_OF(struct copy_run) runs;
+    ARRAY_OF(struct copy_chunk) chunks;
+    ARRAY_OF(struct copy_sink) sinks;
+    uint64_t n_pages;
+};
+
+/* 0 or -ENOMEM with words. *ret_sink is a number for copy_plan_add(). */
+int copy_plan_sink(struct copy_plan *plan, Crs__Chunk ***chunks, size_t *n_chunks,
+                   uint32_t *ret_sink, struct crs_error *err);
+int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, uint64_t count,
+                  uint64_t source, uint32_t how, struct crs_error *err);
+void copy_plan_clear(struct copy_plan *plan);
+
+/* ---- the image ---- */
+
+struct memory_file {
+    dev_t dev;
+    ino_t ino;
+    Crs__MappedFile *record; /* owned until memory_finish() */
+    int deleted_fd;          /* its content, if it has no name any more; -1 */
+};
+
+/* An object that we found first: its content is ours to save. */
+struct memory_object {
+    dev_t dev;
+    ino_t ino;
+    Crs__MemoryObject *record; /* of the kobj_dump */
+    int fd;                    /* of our own open file description, or -1 */
+};
+
+struct memory_vma {
+    struct proc_map map;
+    uint32_t vm_flags, protection_key;
+    uint64_t limit; /* pages that are there, by smaps */
+    enum { PAGES_NONE, PAGES_TOUCHED, PAGES_CHANGED, PAGES_ALL } pages; /* which are to be saved */
+    Crs__Vma *record; /* owned until memory_collect() hands it to the space; NULL: not saved */
+};
+
+/* An open descriptor of the process and the inode behind it. */
+struct memory_descriptor {
+    dev_t dev;
+    ino_t ino;
+    int fd;
+};
+
+struct memory_image {
+    pid_t pid, tid; /* tid: the thread whose tables are read (a leader may have exited) */
+    struct proc_smaps smaps;
+    bool smaps_of_freeze; /* they were read in the freeze */
+    struct proc_maps maps;
+    ARRAY_OF(struct memory_vma) vmas;
+    ARRAY_OF(struct memory_file) files;
+    ARRAY_OF(struct memory_object) objects;
+    ARRAY_OF(struct memory_descriptor) descriptors;
+    bool descriptors_listed;
+    int pagemap_fd;
+    bool can_scan, guard_bit;
+    struct page_runs guards;
+    struct copy_plan plan;
+    Crs__AddressSpace *space;
+    dev_t exe_dev;
+    ino_t exe_ino;
+    uint32_t exe_file;
+    bool exe_deleted;
+};
+
+/* ---- parts ---- */
+
+/* The text of /proc/PID/task/TID/NAME. */
+int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
+                     struct bytes *ret, struct crs_error *err);
+
+/* memory_vma.c: what kind of mapping is it, and can it be saved? Fills vma->record and ->pages. */
+int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
+                        struct crs_error *err);
+
+/* memory_files.c */
+int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+/* The MappedFile of a mapping of a file that has a name; *ret_id. */
+int memory_file_get(struct memory_image *image, const struct memory_vma *vma, uint32_t *ret_id,
+                    struct crs_error *err);
+/* Sizes, build-ids, checksums, contents of deleted ones: when the process runs again. */
+int memory_files_finish(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+
+/* memory_objects.c */
+int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
+                      const struct memory_vma *vma, uint32_t *ret_id, struct crs_error *err);
+/* Has the process a descriptor of what is mapped there? */
+int memory_has_descriptor(struct memory_image *image, struct kobj_dump *ctx,
+                          const struct proc_map *map, bool *ret, struct crs_error *err);
+int memory_objects_plan(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+
+/* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
+int elf_build_id(int fd, struct bytes *ret);
+
+/* memory_files.c: XXH3-128 of size bytes of a file, in the stored form. */
+int memory_checksum_file(int fd, uint64_t size, struct bytes *ret);
+#define MEMORY_CHECKSUM_LIMIT (256ull << 20)
+
+#endif

@@ -1,0 +1,96 @@
+/*
+ * memory_restore.h - an address space while it is being built up; inside of memory*.c
+ */
+#ifndef ENGINE_MEMORY_RESTORE_H
+#define ENGINE_MEMORY_RESTORE_H
+
+#include "engine/memory.h"
+#include "proc/maps.h"
+#include "proc/pagemap.h"
+
+#define PAGE       4096ull
+#define PAGE_OF(a) ((a) / PAGE)
+#define MEMORY_TOP 0x7ffffffff000ull /* end of a process's addresses */
+#define MEMORY_LOW 0x10000ull
+
+#define SCRATCH_SIZE (64u << 10)
+#define SCRATCH_OURS (48u << 10) /* the rest is for batches of calls */
+
+/* Descriptors that the stub inherits, under the same numbers in both processes, and what lies
+ * where in the stub. */
+struct memory_files {
+    int *mapped;           /* for each memory->files; -1: not used */
+    int *objects;          /* for each memory->objects: readable and writable */
+    int *readonly_objects; /* the same, for mappings that may never be made writable */
+    int *packs;            /* by number */
+    size_t n_mapped, n_objects, n_packs;
+    int64_t old_limit; /* of open files, to be put back; -1: not changed */
+
+    uint64_t work, work_size; /* the area that is free of saved mappings */
+    bool *has_pages;          /* for each mapping: pages are filled in */
+};
+
+static inline bool vma_has(const Crs__Vma *vma, uint32_t flag)
+{
+    return vma->flags & flag;
+}
+
+/* Are its pages its own, so that they may be filled in? */
+bool memory_vma_is_private(const Crs__Vma *vma);
+
+/* memory_layout.c: the snapshot isn't trusted. Mappings in order, apart, within bounds; numbers of
+ * files and objects that exist; pages only where they may be. CRS_DAMAGED. */
+int memory_check_layout(const Crs__Memory *memory, const Crs__AddressSpace *space,
+                        struct crs_error *err);
+/* Mark the mappings that get pages. has_pages: space->n_vmas items. */
+int memory_mark_pages(const Crs__AddressSpace *space, bool *has_pages, struct crs_error *err);
+
+struct address_range {
+    uint64_t start, end;
+};
+/* The middle of the largest gap that none of the ranges (in any order; they are sorted) touches. 0
+ * when there's none of `size` bytes. */
+uint64_t memory_find_gap(struct address_range *ranges, size_t n, uint64_t size);
+
+/* memory_calls.c: calls gathered and run together. */
+struct memory_calls {
+    struct kobj_restore *ctx;
+    ARRAY_OF(struct remote_call) calls;
+    ARRAY_OF(const char *) what; /* for words: "map memory"; beginning with '?': only warn */
+    int result;                  /* of the first add that failed */
+};
+void memory_calls_add(struct memory_calls *c, const char *what, long number, uint64_t a0,
+                      uint64_t a1, uint64_t a2, uint64_t a3, uint64_t a4, uint64_t a5);
+/* Run all, check all, forget all. A call whose first argument is an address is named by it. */
+int memory_calls_run(struct memory_calls *c, struct crs_error *err);
+void memory_calls_clear(struct memory_calls *c);
+#define _cleanup_memory_calls_ __attribute__((cleanup(memory_calls_clear)))
+
+/* memory_vdso.c */
+bool memory_vdso_is_same(const Crs__AddressSpace *space);
+int memory_check_vdso(const Crs__AddressSpace *space, struct crs_error *err);
+/* Find the mappings [vvar] to [vdso] of the stub; n 0: it has none. */
+const struct proc_map *memory_vdso_maps(const struct proc_maps *maps, size_t *ret_n);
+/* Move them so that the first lies at `to`. Changes *address to where the first lies now. */
+int memory_vdso_move(struct kobj_restore *ctx, const struct proc_map *maps, size_t n,
+                     uint64_t *address, uint64_t to, struct crs_error *err);
+/* Put the vDSO, which stands at `address`, into its place, or make one that leads to it. */
+int memory_vdso_place(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                      const struct proc_map *maps, size_t n, uint64_t address,
+                      struct crs_error *err);
+
+/* memory_map.c */
+int memory_map(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+int memory_protect(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+
+/* memory_fill.c */
+int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+
+/* memory_open.c: close the stub's copies. */
+int memory_close_remote(struct kobj_restore *ctx, struct crs_error *err);
+
+/* memory_files.c, memory_elf.c */
+int memory_checksum_file(int fd, uint64_t size, struct bytes *ret);
+int elf_build_id(int fd, struct bytes *ret);
+
+#endif

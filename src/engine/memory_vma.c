@@ -1,0 +1,242 @@
+/* memory_vma.c - kinds of mappings: what can be saved, and how */
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "memory_image.h"
+
+/* Reasons to refuse a mapping: by the kernel's flags, by name. */
+static const struct {
+    uint32_t flags;
+    const char *words;
+} refused_flags[] = {
+    {PROC_VM_HUGETLB, "is hugetlbfs memory, which can't be saved yet; use transparent huge pages "
+                      "(MADV_HUGEPAGE) instead"},
+    {PROC_VM_SHADOW_STACK, "is a shadow stack, which can't be saved yet; run the program with "
+                           "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"},
+    {PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR,
+     "is handled by a userfaultfd, whose state can't be saved; unregister it before the "
+     "checkpoint"},
+    {PROC_VM_PFNMAP | PROC_VM_IO, "is memory of a device, which can't be saved; close the device "
+                                  "before the checkpoint"},
+};
+
+static const struct {
+    const char *prefix, *words;
+} refused_names[] = {
+    {"/SYSV", "is System V shared memory, which can't be saved yet; use shm_open() or a file"},
+    {"/[aio]", "is the ring of an asynchronous I/O context, which can't be saved yet; call "
+               "io_destroy() before the checkpoint"},
+    {"/secretmem", "is secret memory, which nobody but the program can read; unmap it before the "
+                   "checkpoint"},
+    {"anon_inode:[io_uring]", "is the ring of an io_uring, which can't be saved; close it before "
+                              "the checkpoint"},
+    {"anon_inode:", "belongs to an object of the kernel that can't be saved; unmap it before the "
+                    "checkpoint"},
+    {"[uprobes]", "is there because a tracer has set uprobes; remove them before the checkpoint"},
+};
+
+static const struct {
+    uint32_t vm, record;
+} flag_map[] = {
+    {PROC_VM_NORESERVE, CRS__VMA_FLAG__VMA_FLAG_NORESERVE},
+    {PROC_VM_GROWSDOWN, CRS__VMA_FLAG__VMA_FLAG_GROWSDOWN},
+    {PROC_VM_LOCKED, CRS__VMA_FLAG__VMA_FLAG_LOCKED},
+    {PROC_VM_LOCK_ON_FAULT, CRS__VMA_FLAG__VMA_FLAG_LOCK_ON_FAULT},
+    {PROC_VM_DONTDUMP, CRS__VMA_FLAG__VMA_FLAG_DONTDUMP},
+    {PROC_VM_DONTFORK, CRS__VMA_FLAG__VMA_FLAG_DONTFORK},
+    {PROC_VM_WIPEONFORK, CRS__VMA_FLAG__VMA_FLAG_WIPEONFORK},
+    {PROC_VM_HUGEPAGE, CRS__VMA_FLAG__VMA_FLAG_HUGEPAGE},
+    {PROC_VM_NOHUGEPAGE, CRS__VMA_FLAG__VMA_FLAG_NOHUGEPAGE},
+    {PROC_VM_MERGEABLE, CRS__VMA_FLAG__VMA_FLAG_MERGEABLE},
+    {PROC_VM_SEQUENTIAL, CRS__VMA_FLAG__VMA_FLAG_SEQUENTIAL},
+    {PROC_VM_RANDOM, CRS__VMA_FLAG__VMA_FLAG_RANDOM},
+    {PROC_VM_SEALED, CRS__VMA_FLAG__VMA_FLAG_SEALED},
+    {PROC_VM_DROPPABLE, CRS__VMA_FLAG__VMA_FLAG_DROPPABLE},
+    {PROC_VM_SYNC, CRS__VMA_FLAG__VMA_FLAG_SYNC},
+};
+
+static bool starts_with(const char *text, const char *prefix)
+{
+    return strncmp(text, prefix, strlen(prefix)) == 0;
+}
+
+static int refuse(const struct proc_map *map, const char *words, struct crs_error *err)
+{
+    return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP, "the mapping %#llx-%#llx (%s) %s",
+                    (unsigned long long)map->start, (unsigned long long)map->end,
+                    map->name[0] ? map->name : "anonymous", words);
+}
+
+/* Does the path of the mapping name the file that is mapped? */
+static bool named(const struct proc_map *map)
+{
+    struct stat st;
+
+    return stat(map->name, &st) == 0 && st.st_dev == map->dev && st.st_ino == map->inode;
+}
+
+static int check_refused(const struct memory_vma *vma, struct crs_error *err)
+{
+    const struct proc_map *map = &vma->map;
+
+    for (size_t i = 0; i < ELEMENTS(refused_names); i++)
+        if (starts_with(map->name, refused_names[i].prefix) &&
+            (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
+            return refuse(map, refused_names[i].words, err);
+    for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
+        if (vma->vm_flags & refused_flags[i].flags)
+            return refuse(map, refused_flags[i].words, err);
+    if (vma->protection_key != 0)
+        return refuse(map,
+                      "has a memory protection key, which can't be saved yet; free the keys "
+                      "before the checkpoint",
+                      err);
+    return 0;
+}
+
+static uint32_t record_flags(const struct memory_vma *vma, const Crs__AddressSpace *space)
+{
+    uint32_t flags = 0;
+
+    for (size_t i = 0; i < ELEMENTS(flag_map); i++)
+        if (vma->vm_flags & flag_map[i].vm)
+            flags |= flag_map[i].record;
+    if (strcmp(vma->map.name, "[heap]") == 0)
+        flags |= CRS__VMA_FLAG__VMA_FLAG_HEAP;
+    if (space->start_stack >= vma->map.start && space->start_stack < vma->map.end)
+        flags |= CRS__VMA_FLAG__VMA_FLAG_STACK;
+    if (vma->map.shared && (vma->vm_flags & PROC_VM_MAY_WRITE))
+        flags |= CRS__VMA_FLAG__VMA_FLAG_MAY_WRITE;
+    return flags;
+}
+
+/* Mappings without an inode. *ret_skip: nothing to save. */
+static int classify_without_file(struct memory_vma *vma, bool *ret_skip, struct crs_error *err)
+{
+    const char *name = vma->map.name;
+
+    if (strcmp(name, "[vsyscall]") == 0)
+        *ret_skip = true; /* at the same place in every process */
+    else if (strcmp(name, "[vdso]") == 0)
+        vma->record->kind = CRS__VMA_KIND__VMA_VDSO;
+    else if (starts_with(name, "[vvar"))
+        vma->record->kind = CRS__VMA_KIND__VMA_VVAR;
+    else if (vma->map.shared || (name[0] && strcmp(name, "[heap]") != 0 &&
+                                 !starts_with(name, "[stack") && !starts_with(name, "[anon:")))
+        return refuse(&vma->map, "is of a kind that is not known, and can't be saved", err);
+    else if (!(vma->vm_flags & PROC_VM_DROPPABLE)) /* what may vanish at any time isn't saved */
+        vma->pages = PAGES_TOUCHED;
+    return 0;
+}
+
+static int classify_object(struct memory_image *image, struct kobj_dump *ctx,
+                           struct memory_vma *vma, struct crs_error *err)
+{
+    vma->record->kind = CRS__VMA_KIND__VMA_OBJECT;
+    if (!vma->map.shared) {
+        vma->record->flags |= CRS__VMA_FLAG__VMA_FLAG_PRIVATE;
+        vma->pages = PAGES_CHANGED;
+    }
+    return memory_object_get(image, ctx, vma, &vma->record->object, err);
+}
+
+/* The file has no name any more, or never had one. */
+static int classify_deleted(struct memory_image *image, struct kobj_dump *ctx,
+                            struct memory_vma *vma, struct crs_error *err)
+{
+    const struct proc_map *map = &vma->map;
+    bool held = false;
+
+    if (map->shared)
+        return classify_object(image, ctx, vma, err);
+    if (image->exe_deleted && map->dev == image->exe_dev && map->inode == image->exe_ino) {
+        vma->record->kind = CRS__VMA_KIND__VMA_FILE_PRIVATE;
+        vma->record->file = image->exe_file;
+        vma->pages = PAGES_CHANGED;
+        return 0;
+    }
+    /* While a descriptor may still change a memfd, its pages stay the memfd's. */
+    if (starts_with(map->name, "/memfd:")) {
+        int r = memory_has_descriptor(image, ctx, map, &held, err);
+        if (r < 0)
+            return r;
+        if (held)
+            return classify_object(image, ctx, vma, err);
+    }
+    vma->pages = PAGES_ALL;
+    return 0;
+}
+
+static int classify_file(struct memory_image *image, struct memory_vma *vma, struct crs_error *err)
+{
+    if (vma->map.shared) {
+        vma->record->kind = CRS__VMA_KIND__VMA_FILE_SHARED;
+    } else {
+        vma->record->kind = CRS__VMA_KIND__VMA_FILE_PRIVATE;
+        vma->pages = PAGES_CHANGED;
+    }
+    return memory_file_get(image, vma, &vma->record->file, err);
+}
+
+static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
+                       struct crs_error *err)
+{
+    Crs__Vma *record = malloc(sizeof(*record));
+
+    if (!record)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+    crs__vma__init(record);
+    record->name = strdup(vma->map.name);
+    if (!record->name) {
+        free(record);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+    }
+    record->start = vma->map.start;
+    record->end = vma->map.end;
+    record->protection = vma->map.protection;
+    record->offset = vma->map.inode ? vma->map.offset : 0;
+    record->kind = CRS__VMA_KIND__VMA_ANONYMOUS;
+    record->flags = record_flags(vma, space);
+    vma->record = record;
+    return 0;
+}
+
+/* The kernel's own mappings, whose flags are those of device memory. */
+static bool is_vdso_or_vsyscall(const struct proc_map *map)
+{
+    return map->inode == 0 && (starts_with(map->name, "[v"));
+}
+
+static int classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
+                    bool *ret_skip, struct crs_error *err)
+{
+    if (is_vdso_or_vsyscall(&vma->map))
+        return classify_without_file(vma, ret_skip, err);
+    int r = check_refused(vma, err);
+    if (r < 0)
+        return r;
+    if (vma->map.inode == 0)
+        return classify_without_file(vma, ret_skip, err);
+    if (starts_with(vma->map.name, "[anon_shmem:")) /* given a name by prctl(PR_SET_VMA) */
+        return classify_object(image, ctx, vma, err);
+    if (proc_map_marked_deleted(&vma->map) && !named(&vma->map))
+        return classify_deleted(image, ctx, vma, err);
+    return classify_file(image, vma, err);
+}
+
+int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
+                        struct crs_error *err)
+{
+    bool skip = false;
+    int r = make_record(vma, image->space, err);
+
+    if (r < 0)
+        return r;
+    r = classify(image, ctx, vma, &skip, err);
+    if (skip) {
+        crs__vma__free_unpacked(vma->record, NULL);
+        vma->record = NULL;
+    }
+    return r;
+}

@@ -1,0 +1,25 @@
+/*
+ * rebuild.h - from the records of a process to the process, in the caller's PID namespace
+ */
+#ifndef ENGINE_REBUILD_H
+#define ENGINE_REBUILD_H
+
+#include "engine/snapshot.h"
+
+struct rebuild {
+    const struct loaded *loaded;
+    enum crs_pids pids; /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
+    bool clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
+    bool detach;
+    bool stopped;
+    crs_progress_fn progress;
+    void *progress_arg;
+};
+
+/* Can this machine take it? Before anything is started. CRS_CANT_RESTART. */
+int rebuild_check(const struct rebuild *rebuild, struct crs_error *err);
+
+/* Build the process, as a child of the caller, and let it go. *ret_pid as the caller sees it. */
+int rebuild_process(const struct rebuild *rebuild, pid_t *ret_pid, struct crs_error *err);
+
+#endif

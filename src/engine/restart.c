@@ -1,0 +1,156 @@
+/*
+ * restart.c - restart a program: the policy for its PIDs, and the interface
+ */
+#include <linux/capability.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "engine/clocks.h"
+#include "engine/manifest_info.h"
+#include "engine/rebuild.h"
+#include "engine/supervisor.h"
+
+/* ---- policies ---- */
+
+static bool has_capability(int capability)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {0};
+
+    return syscall(SYS_capget, &header, data) == 0 &&
+           (data[capability / 32].effective >> (capability % 32) & 1);
+}
+
+/* Could the saved PIDs be had here? For the default's choice; the last word is the kernel's. */
+static bool same_pids_look_possible(const Crs__Process *process)
+{
+    if (!has_capability(CAP_SYS_ADMIN) && !has_capability(CAP_CHECKPOINT_RESTORE))
+        return false;
+    for (size_t i = 0; i < process->n_threads; i++)
+        if (kill(process->threads[i]->tid, 0) == 0 || errno == EPERM)
+            return false;
+    return true;
+}
+
+/* As a child of the caller, under the saved PIDs or new ones. */
+static int restart_as_child(struct rebuild *b, struct crs_restarted *ret, struct crs_error *err)
+{
+    int clocks_fd = -1;
+    pid_t pid;
+
+    b->clocks_go_on = clocks_enter(b->loaded->tree, &clocks_fd) == 0;
+    int r = rebuild_process(b, &pid, err);
+    clocks_leave(clocks_fd);
+    if (r < 0)
+        return r;
+    *ret = (struct crs_restarted){.pid = pid, .wait_pid = pid, .pids = b->pids, .status_fd = -1};
+    return 0;
+}
+
+static int restart_with(struct rebuild *b, enum crs_pids pids, struct crs_restarted *ret,
+                        struct crs_error *err)
+{
+    b->pids = pids;
+    return pids == CRS_PIDS_NAMESPACE ? supervisor_start(b, ret, err)
+                                      : restart_as_child(b, ret, err);
+}
+
+/* The first that works: only a refusal of the policy itself leads to the next one. */
+static int restart_by_default(struct rebuild *b, struct crs_restarted *ret, struct crs_error *err)
+{
+    struct crs_error refusal = {0};
+
+    if (same_pids_look_possible(b->loaded->tree->processes[0])) {
+        int r = restart_with(b, CRS_PIDS_SAME, ret, &refusal);
+        if (r != -EEXIST && r != -EPERM) {
+            if (r < 0 && err)
+                *err = refusal;
+            return r;
+        }
+    }
+    int r = restart_with(b, CRS_PIDS_NAMESPACE, ret, &refusal);
+    if (r == 0 || refusal.kind != CRS_NOT_PERMITTED) {
+        if (r < 0 && err)
+            *err = refusal;
+        return r;
+    }
+    return restart_with(b, CRS_PIDS_NEW, ret, err);
+}
+
+/* ---- the interface ---- */
+
+static int check_options(const struct crs_restart_options *o, struct crs_error *err)
+{
+    if (o->struct_size != sizeof(*o))
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "the options' struct_size is %zu, not %zu: use CRS_RESTART_OPTIONS_INIT",
+                        o->struct_size, sizeof(*o));
+    if ((int)o->pids < CRS_PIDS_DEFAULT || o->pids > CRS_PIDS_NEW)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for PIDs: %d", o->pids);
+    return 0;
+}
+
+static uint64_t saved_bytes(const struct loaded *loaded)
+{
+    return json_integer_value(
+        json_object_get(store_reader_manifest(loaded->reader), "memory_bytes"));
+}
+
+int crs_restart(const char *path, const struct crs_restart_options *options,
+                struct crs_restarted *ret, struct crs_error *err)
+{
+    const struct crs_restart_options defaults = CRS_RESTART_OPTIONS_INIT;
+    const struct crs_restart_options *o = options ? options : &defaults;
+    uint64_t started_us = now_us();
+    struct crs_restarted restarted;
+    struct loaded loaded;
+
+    int r = check_options(o, err);
+    if (r == 0)
+        r = loaded_open(path, &loaded, err);
+    if (r < 0)
+        return r;
+    struct rebuild b = {.loaded = &loaded,
+                        .pids = o->pids,
+                        .detach = o->detach,
+                        .stopped = o->stopped,
+                        .progress = o->progress,
+                        .progress_arg = o->progress_arg};
+    r = manifest_check_machine(store_reader_manifest(loaded.reader), err);
+    if (r == 0)
+        r = rebuild_check(&b, err);
+    if (r == 0)
+        r = o->pids == CRS_PIDS_DEFAULT ? restart_by_default(&b, &restarted, err)
+                                        : restart_with(&b, o->pids, &restarted, err);
+    if (r == 0) {
+        restarted.first_instruction_us = now_us() - started_us;
+        restarted.memory_bytes = saved_bytes(&loaded);
+        *ret = restarted;
+    }
+    loaded_clear(&loaded);
+    return r;
+}
+
+int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,
+                     struct crs_error *err)
+{
+    pid_t pid;
+
+    if (restarted->status_fd >= 0)
+        return supervisor_wait(restarted, wait_flags, ret_status, err);
+    do {
+        pid = waitpid(restarted->wait_pid, ret_status, wait_flags | __WNOTHREAD);
+    } while (pid < 0 && errno == EINTR && !(wait_flags & WNOHANG));
+    if (pid < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't wait for process %d", restarted->wait_pid);
+    return pid == 0 ? -EAGAIN : 0;
+}
+
+const char *crs_version(void)
+{
+    return CRS_VERSION;
+}

@@ -1,0 +1,211 @@
+/* stub.c - the process that a restart builds up */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ptrace.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "engine/stub.h"
+
+#define START_TIME_US (30 * 1000000)
+
+/* What the kernel's signal action looks like to rt_sigaction. */
+struct kernel_sigaction {
+    void *handler;
+    unsigned long flags;
+    void *restorer;
+    uint64_t mask;
+};
+
+/* ---- in the child, between clone and exec: nothing but system calls ---- */
+
+static void close_all_but(int keep, int keep_from)
+{
+    if (keep > 0)
+        syscall(SYS_close_range, 0, keep - 1, 0);
+    if (keep + 1 < keep_from)
+        syscall(SYS_close_range, keep + 1, keep_from - 1, 0);
+}
+
+static void default_signals(void)
+{
+    const struct kernel_sigaction action = {0};
+    const uint64_t all = ~0ULL;
+
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
+    for (int s = 1; s <= 64; s++)
+        syscall(SYS_rt_sigaction, s, &action, NULL, sizeof(action.mask));
+}
+
+__attribute__((noreturn)) static void run_child(const struct stub_options *o, int sync_fd)
+{
+    const char *const argv[] = {o->name, NULL}, *const env[] = {NULL};
+    char go;
+    int errnum;
+
+    default_signals();
+    if (o->new_session)
+        setsid();
+    else if (o->new_group)
+        setpgid(0, 0);
+    if (read(sync_fd, &go, 1) != 1)
+        _exit(1);
+    /* Three descriptors must survive: the executable and the report (both close-on-exec), and the
+     * service socket under its number. They are moved out of each other's way first. */
+    int exe = fcntl(o->exe_fd, F_DUPFD_CLOEXEC, o->keep_from);
+    int report = fcntl(sync_fd, F_DUPFD_CLOEXEC, o->keep_from);
+    if (exe >= 0 && report >= 0 && dup2(o->service_fd, o->remote_service_fd) >= 0) {
+        close_all_but(o->remote_service_fd, o->keep_from);
+        syscall(SYS_execveat, exe, "", argv, env, AT_EMPTY_PATH);
+    }
+    errnum = errno;
+    if (report >= 0 && write(report, &errnum, sizeof(errnum)) < 0)
+        _exit(2);
+    _exit(3);
+}
+
+/* ---- in the tool ---- */
+
+static int explain_clone(pid_t wanted, struct crs_error *err)
+{
+    int errnum = errno;
+    _cleanup_bytes_ struct bytes comm = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", wanted);
+    if (errnum == EEXIST && read_file(AT_FDCWD, path, 256, &comm) == 0)
+        comm.data[strcspn((char *)comm.data, "\n")] = 0;
+    switch (errnum) {
+    case EEXIST:
+        return crs_fail(err, CRS_BUSY, EEXIST,
+                        "PID %d is in use%s%s: wait until it is free, or restart with "
+                        "--pids=namespace or --pids=new",
+                        wanted, comm.data ? " by " : "", comm.data ? (char *)comm.data : "");
+    case EPERM:
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "choosing PID %d needs CAP_CHECKPOINT_RESTORE: restart with "
+                        "--pids=namespace or --pids=new",
+                        wanted);
+    case EINVAL:
+        return crs_fail(err, CRS_CANT_RESTART, EINVAL,
+                        "PID %d is above this system's limit (kernel.pid_max): restart with "
+                        "--pids=namespace or --pids=new",
+                        wanted);
+    default:
+        return crs_fail_errno(err, CRS_FAILED, "can't make a process");
+    }
+}
+
+/* The stub runs until it has exec'ed; the stop after it is its first. */
+static int wait_for_exec(pid_t pid, int sync_fd, struct crs_error *err)
+{
+    int status, errnum = 0;
+
+    for (;;) {
+        int r = tracee_wait(pid, now_us() + START_TIME_US, &status);
+        if (r < 0)
+            return crs_fail(err, CRS_FAILED, -r, "the new process did not start: %s", strerror(-r));
+        if (!WIFSTOPPED(status)) {
+            if (read(sync_fd, &errnum, sizeof(errnum)) == sizeof(errnum))
+                return crs_fail(err, CRS_CANT_RESTART, errnum,
+                                "the saved executable can't be run here: %s", strerror(errnum));
+            return crs_fail(err, CRS_FAILED, ESRCH, "the new process ended at once");
+        }
+        bool exec = status >> 8 == (SIGTRAP | PTRACE_EVENT_EXEC << 8);
+        if (ptrace(PTRACE_SYSCALL, pid, 0, 0) < 0)
+            return crs_fail_errno(err, CRS_FAILED, "can't run the new process");
+        if (!exec)
+            continue;
+        /* The exec call's own exit; from there remote calls can be made. */
+        r = tracee_wait(pid, now_us() + START_TIME_US, &status);
+        return r == 0 && WIFSTOPPED(status)
+                   ? 0
+                   : crs_fail(err, CRS_FAILED, ESRCH, "the new process ended in its exec");
+    }
+}
+
+static int hold_and_exec(pid_t pid, int sync_fd, struct tracee **ret, struct crs_error *err)
+{
+    const long options =
+        PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+
+    if (ptrace(PTRACE_SEIZE, pid, 0, (void *)options) < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't hold the new process");
+    if (write(sync_fd, "g", 1) != 1)
+        return crs_fail_errno(err, CRS_FAILED, "can't start the new process");
+    int r = wait_for_exec(pid, sync_fd, err);
+    return r < 0 ? r : tracee_adopt_stub(pid, ret, err);
+}
+
+int stub_start(const struct stub_options *o, struct tracee **ret, struct crs_error *err)
+{
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    pid_t wanted = o->pid;
+    int pair[2], status;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
+    _cleanup_close_ int ours = pair[0], theirs = pair[1];
+    if (wanted) {
+        args.set_tid = (uintptr_t)&wanted;
+        args.set_tid_size = 1;
+    }
+    pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid < 0)
+        return explain_clone(wanted, err);
+    if (pid == 0)
+        run_child(o, theirs);
+    close(TAKE_FD(theirs));
+    int r = hold_and_exec(pid, ours, ret, err);
+    if (r < 0) {
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, __WALL);
+    }
+    return r;
+}
+
+int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err)
+{
+    struct {
+        struct clone_args args;
+        pid_t wanted;
+    } block = {.wanted = tid};
+    const uint64_t args[6] = {0, sizeof(block.args)};
+    int64_t result;
+
+    block.args.flags =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    if (tid) {
+        block.args.set_tid = t->scratch + offsetof(__typeof__(block), wanted);
+        block.args.set_tid_size = 1;
+    }
+    int r = tracee_call_with_block(tracee_main(t), &result, err, SYS_clone3, args, 0, &block, NULL,
+                                   sizeof(block));
+    if (r < 0)
+        return r;
+    if (result < 0) {
+        errno = -result;
+        return explain_clone(tid, err);
+    }
+    return tracee_adopt_thread(t, result, err);
+}
+
+void stub_kill(struct tracee *t)
+{
+    int status;
+
+    if (!t)
+        return;
+    kill(t->pid, SIGKILL);
+    t->frozen = false;
+    for (size_t i = t->n_threads; i-- > 0;)
+        while (tracee_wait(t->threads[i].tid, now_us() + START_TIME_US, &status) == 0 &&
+               WIFSTOPPED(status))
+            ;
+}

@@ -1,0 +1,338 @@
+/* supervisor.c - PID 1 of a restarted program's own namespace */
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "engine/clocks.h"
+#include "engine/supervisor.h"
+
+/* What supervisor and caller say to each other: one message, one datagram. */
+enum message_type {
+    MESSAGE_GO,          /* to the supervisor: its IDs are mapped */
+    MESSAGE_PROGRESS,
+    MESSAGE_UNAVAILABLE, /* namespaces as needed can't be had */
+    MESSAGE_FAILED,
+    MESSAGE_RUNNING,     /* with a pidfd of the program */
+    MESSAGE_STATUS,      /* of waitpid(2) */
+};
+
+struct message {
+    enum message_type type;
+    int status;
+    struct crs_error error;
+    char phase[32];
+    char warning[512];
+    uint64_t done_bytes, total_bytes;
+};
+
+static int send_message(int fd, const struct message *m, int pass_fd)
+{
+    struct iovec iov = {(void *)m, sizeof(*m)};
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (pass_fd >= 0) {
+        msg.msg_control = control.space;
+        msg.msg_controllen = sizeof(control.space);
+        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+        c->cmsg_level = SOL_SOCKET;
+        c->cmsg_type = SCM_RIGHTS;
+        c->cmsg_len = CMSG_LEN(sizeof(int));
+        memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
+    }
+    return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* -EPIPE: the other end is gone. */
+static int receive_message(int fd, struct message *m, int flags, int *ret_fd)
+{
+    struct iovec iov = {m, sizeof(*m)};
+    union {
+        char space[CMSG_SPACE(sizeof(int))];
+        struct cmsghdr align;
+    } control = {0};
+    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+                         .msg_controllen = sizeof(control.space)};
+    ssize_t n;
+
+    do {
+        n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
+    } while (n < 0 && errno == EINTR && !(flags & MSG_DONTWAIT));
+    if (n < 0)
+        return -errno;
+    if (n != sizeof(*m))
+        return -EPIPE;
+    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
+    if (c && c->cmsg_type == SCM_RIGHTS && ret_fd)
+        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
+    return 0;
+}
+
+/* ---- in the namespace ---- */
+
+static void pass_progress(const struct crs_progress *progress, void *arg)
+{
+    struct message m = {.type = MESSAGE_PROGRESS,
+                        .done_bytes = progress->done_bytes,
+                        .total_bytes = progress->total_bytes};
+
+    snprintf(m.phase, sizeof(m.phase), "%s", progress->phase ? progress->phase : "");
+    snprintf(m.warning, sizeof(m.warning), "%s", progress->warning ? progress->warning : "");
+    send_message(*(int *)arg, &m, -1);
+}
+
+static int set_up_namespace(struct crs_error *err)
+{
+    if (mount("none", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't have mounts of its own");
+    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED,
+                              "can't mount a /proc for the new PID namespace");
+    return 0;
+}
+
+static int rebuild_inside(const struct rebuild *outer, int fd, pid_t *ret_pid,
+                          struct crs_error *err)
+{
+    struct rebuild b = *outer;
+    int clocks_fd = -1;
+
+    b.progress = pass_progress;
+    b.progress_arg = &fd;
+    b.clocks_go_on = clocks_enter(b.loaded->tree, &clocks_fd) == 0;
+    if (b.detach)
+        setsid();
+    return rebuild_process(&b, ret_pid, err);
+}
+
+/* Reap everything, pass signals on, report the program's ends and stops; until nobody is left. */
+static void supervise(pid_t program, int fd)
+{
+    struct message m = {.type = MESSAGE_STATUS};
+    siginfo_t info;
+    sigset_t all;
+    pid_t pid;
+
+    sigfillset(&all);
+    for (;;) {
+        while ((pid = waitpid(-1, &m.status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0)
+            if (pid == program)
+                send_message(fd, &m, -1);
+        if (pid < 0 && errno == ECHILD)
+            return;
+        if (sigwaitinfo(&all, &info) < 0)
+            continue;
+        /* What a terminal sends reaches the program by itself. */
+        if (info.si_signo != SIGCHLD && info.si_code <= 0)
+            kill(program, info.si_signo);
+    }
+}
+
+static void forget_descriptors(int keep)
+{
+    if (keep > 0)
+        syscall(SYS_close_range, 0, keep - 1, 0);
+    syscall(SYS_close_range, keep + 1, ~0U, 0);
+}
+
+__attribute__((noreturn)) static void run_supervisor(const struct rebuild *b, int fd,
+                                                     uint64_t started_us)
+{
+    struct message m = {0};
+    sigset_t all;
+    pid_t program = 0;
+
+    sigfillset(&all);
+    sigprocmask(SIG_SETMASK, &all, NULL);
+    for (int s = 1; s <= 64; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            signal(s, SIG_DFL);
+    prctl(PR_SET_NAME, "crs-supervisor");
+    if (receive_message(fd, &m, 0, NULL) < 0 || m.type != MESSAGE_GO)
+        _exit(1);
+    m.type = MESSAGE_UNAVAILABLE;
+    int r = set_up_namespace(&m.error);
+    if (r == 0) {
+        m.type = MESSAGE_FAILED;
+        r = rebuild_inside(b, fd, &program, &m.error);
+    }
+    if (r < 0) {
+        send_message(fd, &m, -1);
+        _exit(1);
+    }
+    int pidfd = syscall(SYS_pidfd_open, program, 0);
+    m.type = MESSAGE_RUNNING;
+    m.done_bytes = now_us() - started_us;
+    if (pidfd < 0 || send_message(fd, &m, pidfd) < 0)
+        _exit(1);
+    forget_descriptors(fd);
+    supervise(program, fd);
+    _exit(0);
+}
+
+/* ---- the caller ---- */
+
+static int write_file(pid_t pid, const char *name, const char *text)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/%s", pid, name);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -errno;
+}
+
+/* The supervisor is in the caller's own user, and nobody else. */
+static int map_ids(pid_t pid, struct crs_error *err)
+{
+    char uids[64], gids[64];
+
+    snprintf(uids, sizeof(uids), "%u %u 1\n", geteuid(), geteuid());
+    snprintf(gids, sizeof(gids), "%u %u 1\n", getegid(), getegid());
+    if (write_file(pid, "uid_map", uids) < 0 || write_file(pid, "setgroups", "deny\n") < 0 ||
+        write_file(pid, "gid_map", gids) < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED,
+                              "can't map the user and group of a new user namespace");
+    return 0;
+}
+
+/* The PID, as the caller sees it, of the process behind a pidfd. */
+static pid_t pid_of(int pidfd)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return -1;
+    char *p = strstr((char *)text.data, "Pid:");
+    return p ? atoi(p + 4) : -1;
+}
+
+/* Messages until the program runs, or does not. */
+static int hear(const struct rebuild *b, int fd, struct crs_restarted *ret, struct crs_error *err)
+{
+    struct message m;
+
+    for (;;) {
+        _cleanup_close_ int pidfd = -1;
+        int r = receive_message(fd, &m, 0, &pidfd);
+        if (r < 0)
+            return crs_fail(err, CRS_FAILED, EPIPE,
+                            "the supervisor of the new namespace ended unexpectedly");
+        switch (m.type) {
+        case MESSAGE_PROGRESS:
+            if (b->progress)
+                b->progress(&(struct crs_progress){m.phase, m.done_bytes, m.total_bytes,
+                                                   m.warning[0] ? m.warning : NULL},
+                            b->progress_arg);
+            continue;
+        case MESSAGE_RUNNING:
+            ret->pid = pid_of(pidfd);
+            ret->first_instruction_us = m.done_bytes;
+            return 0;
+        default:
+            if (err)
+                *err = m.error;
+            return m.type == MESSAGE_UNAVAILABLE ? -EPERM : -(m.error.errnum ? m.error.errnum : EIO);
+        }
+    }
+}
+
+static bool may_make_namespaces(void)
+{
+    int fd = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+    /* Joining one's own PID namespace needs CAP_SYS_ADMIN, and changes nothing. */
+    bool may = fd >= 0 && setns(fd, CLONE_NEWPID) == 0;
+
+    cleanup_close(&fd);
+    return may;
+}
+
+static int launch(const struct rebuild *b, int ours, int theirs, struct crs_restarted *ret,
+                  pid_t *ret_pid, struct crs_error *err)
+{
+    struct clone_args args = {.exit_signal = SIGCHLD, .flags = CLONE_NEWPID | CLONE_NEWNS};
+    uint64_t started_us = now_us();
+    struct message go = {.type = MESSAGE_GO};
+
+    if (!may_make_namespaces())
+        args.flags |= CLONE_NEWUSER;
+    pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+    if (pid < 0) {
+        int errnum = errno;
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "can't make a user and PID namespace here: %s", strerror(errnum));
+    }
+    if (pid == 0) {
+        close(ours);
+        run_supervisor(b, theirs, started_us);
+    }
+    *ret_pid = pid;
+    int r = args.flags & CLONE_NEWUSER ? map_ids(pid, err) : 0;
+    if (r == 0 && send_message(ours, &go, -1) < 0)
+        r = crs_fail(err, CRS_FAILED, EPIPE, "the supervisor of the new namespace ended");
+    return r;
+}
+
+int supervisor_start(const struct rebuild *b, struct crs_restarted *ret, struct crs_error *err)
+{
+    int pair[2], status;
+    pid_t pid = -1;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
+    _cleanup_close_ int ours = pair[0], theirs = pair[1];
+    int r = launch(b, ours, theirs, ret, &pid, err);
+    close(TAKE_FD(theirs));
+    if (r == 0)
+        r = hear(b, ours, ret, err);
+    if (r < 0) {
+        if (pid > 0) {
+            kill(pid, SIGKILL);
+            waitpid(pid, &status, 0);
+        }
+        return r;
+    }
+    ret->wait_pid = pid;
+    ret->pids = CRS_PIDS_NAMESPACE;
+    ret->status_fd = TAKE_FD(ours);
+    return 0;
+}
+
+int supervisor_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,
+                    struct crs_error *err)
+{
+    struct message m;
+    int status;
+
+    for (;;) {
+        int r = receive_message(restarted->status_fd, &m,
+                                wait_flags & WNOHANG ? MSG_DONTWAIT : 0, NULL);
+        if (r == -EAGAIN)
+            return r;
+        if (r < 0) { /* the supervisor was killed, and the program with it */
+            if (waitpid(restarted->wait_pid, &status, 0) < 0)
+                status = SIGKILL;
+            *ret_status = WIFSIGNALED(status) ? status : SIGKILL;
+            return 0;
+        }
+        if ((WIFSTOPPED(m.status) && !(wait_flags & WUNTRACED)) ||
+            (WIFCONTINUED(m.status) && !(wait_flags & WCONTINUED)))
+            continue;
+        *ret_status = m.status;
+        return 0;
+    }
+}
