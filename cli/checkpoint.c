@@ -1,0 +1,235 @@
+/* checkpoint.c - crs checkpoint: save a running program */
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+
+#include "base/io.h"
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "service/child.h"
+#include "service/job.h"
+#include "service/request.h"
+
+struct arguments {
+    int json, terminate, stop, timeout_ms;
+    const char *name, *output, *store, *compress;
+};
+
+static const struct cli_option options[] = {
+    {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
+     .help = "the snapshot's name (default: the job's)"},
+    {"output", 'o', CLI_TEXT, offsetof(struct arguments, output), .metavar = "DIR",
+     .words = "@dir", .help = "write it to the new directory DIR, not to the store"},
+    {"terminate", 0, CLI_FLAG, offsetof(struct arguments, terminate), .value = 1,
+     .help = "end the program once the snapshot is safe"},
+    {"stop", 0, CLI_FLAG, offsetof(struct arguments, stop), .value = 1,
+     .help = "leave the program stopped"},
+    {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
+     .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
+    {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
+     .words = "none lz4 zstd", .help = "none, lz4, zstd or zstd:LEVEL"},
+    CLI_STORE(arguments),
+    CLI_JSON(arguments),
+    CLI_HELP,
+    CLI_END,
+};
+
+/* ---- signals: a checkpoint is cancelled, the program goes on ---- */
+
+static volatile int cancel;
+
+static void on_signal(int sig)
+{
+    cancel = sig;
+}
+
+static void watch_signals(void)
+{
+    static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction action = {.sa_handler = on_signal}, old;
+
+    for (size_t i = 0; i < ELEMENTS(signals); i++)
+        if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
+            sigaction(signals[i], &action, NULL);
+}
+
+/* ---- the target ---- */
+
+/* 0: it is a PID; -ENOENT: it is none. */
+static int parse_pid(const char *text, pid_t *ret)
+{
+    uint64_t n;
+
+    if (strspn(text, "0123456789") != strlen(text))
+        return -ENOENT;
+    if (parse_number(text, INT_MAX, &n) < 0 || n == 0)
+        return -ERANGE;
+    *ret = (pid_t)n;
+    return 0;
+}
+
+/* The job that the target is, or, for a process that is no job, only its PID in job->program. */
+static int find_target(const struct arguments *a, const char *target, struct job *ret,
+                       struct crs_error *err)
+{
+    pid_t pid;
+    int r = parse_pid(target, &pid);
+
+    if (r == -ERANGE)
+        return crs_fail(err, CRS_USAGE, EINVAL, "'%s' is no PID", target);
+    if (r == -ENOENT)
+        return job_find(a->store, target, ret, err);
+    if (job_find_pid(a->store, pid, ret, NULL) < 0)
+        ret->program.pid = pid;
+    return 0;
+}
+
+static int checkpoint_target(const struct job *job, struct crs_checkpoint_options *o,
+                             struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    int r = -ECONNREFUSED;
+
+    if (job->name) {
+        o->store = job->store;
+        if (!o->name && !o->output)
+            o->name = job->name;
+    }
+    if (job->supervisor.pid)
+        r = request_checkpoint(job, o, ret, err);
+    if (r != -ECONNREFUSED)
+        return r;
+    /* Nobody answers for it (its supervisor is stopped, or was killed): do it from here. */
+    struct crs_error no_answer = err ? *err : (struct crs_error){0};
+    r = crs_checkpoint(job->program.pid, o, ret, err);
+    if (r == -EPERM && job->supervisor.pid)
+        crs_fail_at(err, r, "%s", no_answer.text);
+    return r;
+}
+
+/* ---- the result ---- */
+
+static const char *what_then(enum crs_afterwards afterwards)
+{
+    switch (afterwards) {
+    case CRS_TERMINATE:
+        return "; the program was ended";
+    case CRS_STOP:
+        return "; the program is stopped";
+    case CRS_CONTINUE:
+        break;
+    }
+    return "";
+}
+
+static void print_words(const struct crs_checkpoint_result *r, enum crs_afterwards afterwards)
+{
+    char size[UNIT_TEXT_SIZE], pause[UNIT_TEXT_SIZE], total[UNIT_TEXT_SIZE];
+
+    printf("%s: %s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
+           r->name ? r->name : r->path, format_size(r->size_bytes, size),
+           format_us(r->pause_us, pause), format_us(r->total_us, total), r->n_processes,
+           r->n_processes == 1 ? "" : "es", r->n_threads, r->n_threads == 1 ? "" : "s",
+           what_then(afterwards));
+}
+
+static void print_json(const struct crs_checkpoint_result *r, const struct job *job,
+                       enum crs_afterwards afterwards)
+{
+    static const char *const then[] = {
+        [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
+    json_t *document = json_pack(
+        "{s:s, s:s?, s:i, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", r->path, "name", r->name,
+        "pid", (int)job->program.pid, "afterwards", then[afterwards], "size_bytes",
+        (json_int_t)r->size_bytes, "memory_bytes", (json_int_t)r->memory_bytes, "pause_us",
+        (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
+        (int)r->n_processes, "threads", (int)r->n_threads);
+
+    output_document(stdout, document, false);
+}
+
+static int fail(const struct arguments *a, int r, const struct crs_error *err)
+{
+    if (cancel && (r == -ECANCELED || r == -EINTR)) {
+        fprintf(stderr, "crs checkpoint: cancelled; the program goes on\n");
+        child_end_like(W_EXITCODE(0, cancel));
+    }
+    return output_error("checkpoint", a->json, err);
+}
+
+static int checkpoint(const struct arguments *a, const char *target)
+{
+    struct crs_checkpoint_options o = CRS_CHECKPOINT_OPTIONS_INIT;
+    struct crs_checkpoint_result result = {0};
+    struct output_progress progress;
+    struct crs_error error = {0};
+    _cleanup_free_ char *output = NULL, *cwd = NULL;
+    _cleanup_job_ struct job job = {0};
+
+    if (a->output && a->output[0] != '/') { /* it may be written by another process */
+        cwd = getcwd(NULL, 0);
+        output = cwd ? format_string("%s/%s", cwd, a->output) : NULL;
+        if (!output)
+            return output_failure("checkpoint", a->json, CRS_FAILED,
+                                  "can't tell the current directory: %s", strerror(errno));
+    }
+    int r = find_target(a, target, &job, &error);
+    if (r < 0)
+        return output_error("checkpoint", a->json, &error);
+    o.output = output ? output : a->output;
+    o.store = a->store;
+    o.name = a->name;
+    o.afterwards = a->terminate ? CRS_TERMINATE : a->stop ? CRS_STOP : CRS_CONTINUE;
+    o.timeout_ms = a->timeout_ms;
+    o.compress = a->compress;
+    o.progress = output_progress_show;
+    o.progress_arg = &progress;
+    o.cancel = &cancel;
+    output_progress_begin(&progress, "checkpoint", a->json);
+    watch_signals();
+    r = checkpoint_target(&job, &o, &result, &error);
+    output_progress_end(&progress);
+    if (r < 0)
+        return fail(a, r, &error);
+    if (a->json)
+        print_json(&result, &job, o.afterwards);
+    else
+        print_words(&result, o.afterwards);
+    crs_checkpoint_result_clear(&result);
+    return output_finish("checkpoint");
+}
+
+static int run(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct cli_operands operands;
+    struct crs_error error = {0};
+    int r = cli_parse(&command_checkpoint, argc, argv, &a, &operands);
+
+    if (r == CLI_GO_ON)
+        r = cli_check_operands(&command_checkpoint, &operands, 1, 1,
+                               "the target, a PID or a job's name,");
+    if (r != CLI_GO_ON)
+        return r;
+    if (a.terminate && a.stop)
+        return cli_usage(&command_checkpoint, "--terminate and --stop exclude each other");
+    if (a.name && a.output)
+        return cli_usage(&command_checkpoint, "--name and --output exclude each other");
+    if (a.name && job_check_name(a.name, &error) < 0)
+        return output_error("checkpoint", a.json, &error);
+    return checkpoint(&a, operands.items[0]);
+}
+
+const struct cli_command command_checkpoint = {
+    .name = "checkpoint",
+    .summary = "Save a running program into a snapshot; it goes on running",
+    .synopsis = "[OPTION...] TARGET",
+    .operands = "@target",
+    .options = options,
+    .examples = {{"crs checkpoint sim", "save the job 'sim', which goes on running"},
+                 {"crs checkpoint --terminate --timeout 5m sim",
+                  "save it and end it, or leave it alone if that takes longer"},
+                 {"crs checkpoint --output /backup/sim 4711",
+                  "save process 4711 into a directory of its own"}},
+    .run = run,
+};

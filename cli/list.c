@@ -1,0 +1,199 @@
+/* list.c - crs list: the snapshots of the store, and the jobs that run */
+#include <string.h>
+#include <time.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+#include "service/job.h"
+
+struct arguments {
+    int json;
+    const char *store;
+};
+
+static const struct cli_option options[] = {
+    CLI_STORE(arguments),
+    CLI_JSON(arguments),
+    CLI_HELP,
+    CLI_END,
+};
+
+static const char *text_of(const json_t *object, const char *key, const char *otherwise)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+
+    return text ? text : otherwise;
+}
+
+static const char *size_of(const json_t *object, const char *key, char text[UNIT_TEXT_SIZE])
+{
+    const json_t *size = json_object_get(object, key);
+
+    return json_is_integer(size) ? format_size(json_integer_value(size), text) : "-";
+}
+
+/* "2026-11-21T22:45:03.640Z" as the clock on the wall here; as it is where it's none. */
+static void add_time(struct output_table *t, const json_t *item)
+{
+    const char *utc = text_of(item, "time", "-");
+    struct tm tm = {0}, local;
+    char text[32];
+
+    if (strptime(utc, "%Y-%m-%dT%H:%M:%S", &tm)) {
+        time_t seconds = timegm(&tm);
+        if (localtime_r(&seconds, &local) &&
+            strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S", &local) > 0)
+            utc = text;
+    }
+    output_table_add(t, utc);
+}
+
+/* What was saved, or why it can't be used. */
+static void add_content(struct output_table *t, const json_t *item)
+{
+    const json_t *commands = json_object_get(item, "commands"), *command;
+    char text[256] = "";
+    size_t i;
+
+    if (!json_is_true(json_object_get(item, "complete"))) {
+        snprintf(text, sizeof(text), "incomplete: %.200s", text_of(item, "reason", "?"));
+        output_table_add(t, text);
+        return;
+    }
+    json_array_foreach(commands, i, command)
+    {
+        size_t n = strlen(text);
+        if (json_is_string(command) && n < sizeof(text) - 1)
+            snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "",
+                     json_string_value(command));
+    }
+    output_table_add(t, text);
+}
+
+static void print_snapshots(const json_t *snapshots)
+{
+    static const char *const titles[] = {"SNAPSHOT", "TIME", "-SIZE", "-MEMORY", "PROGRAM"};
+    struct output_table table;
+    const json_t *item;
+    size_t i;
+
+    output_table_begin(&table, titles, 5);
+    json_array_foreach(snapshots, i, item)
+    {
+        char name[256], size[UNIT_TEXT_SIZE];
+        snprintf(name, sizeof(name), "%s@%d", text_of(item, "name", "?"),
+                 (int)json_integer_value(json_object_get(item, "seq")));
+        output_table_add(&table, name);
+        add_time(&table, item);
+        output_table_add(&table, size_of(item, "size_bytes", size));
+        output_table_add(&table, size_of(item, "memory_bytes", size));
+        add_content(&table, item);
+    }
+    output_table_end(&table);
+}
+
+/* ---- jobs ---- */
+
+struct jobs {
+    const char *name; /* NULL: all */
+    json_t *list;
+};
+
+static int add_job(const struct job *job, void *arg)
+{
+    struct jobs *jobs = arg;
+
+    if (jobs->name && strcmp(jobs->name, job->name) != 0)
+        return 0;
+    return json_array_append_new(jobs->list,
+                                 json_pack("{s:s, s:i, s:b, s:s}", "name", job->name, "pid",
+                                           (int)job->program.pid, "supervised",
+                                           job->supervisor.pid != 0, "command", job->command));
+}
+
+static void print_jobs(const json_t *list)
+{
+    static const char *const titles[] = {"JOB", "-PID", "COMMAND"};
+    struct output_table table;
+    const json_t *item;
+    size_t i;
+
+    output_table_begin(&table, titles, 3);
+    json_array_foreach(list, i, item)
+    {
+        char pid[16];
+        snprintf(pid, sizeof(pid), "%d", (int)json_integer_value(json_object_get(item, "pid")));
+        output_table_add(&table, text_of(item, "name", "?"));
+        output_table_add(&table, pid);
+        output_table_add(&table, text_of(item, "command", ""));
+    }
+    output_table_end(&table);
+}
+
+static int read_lists(const struct arguments *a, const char *name, json_t **ret_snapshots,
+                      struct jobs *jobs, struct crs_error *err)
+{
+    _cleanup_free_ char *text = NULL;
+    int r = crs_snapshot_list(a->store, name, &text, err);
+
+    if (r < 0)
+        return r;
+    json_t *snapshots = output_parse(text, err);
+    if (!snapshots)
+        return -EPROTO;
+    *ret_snapshots = snapshots;
+    r = job_each(a->store, add_job, jobs, err);
+    return r < 0 ? r : 0;
+}
+
+static void print(const struct arguments *a, const char *name, const json_t *snapshots,
+                  const json_t *jobs)
+{
+    if (json_array_size(snapshots) > 0)
+        print_snapshots(snapshots);
+    if (json_array_size(snapshots) > 0 && json_array_size(jobs) > 0)
+        putchar('\n');
+    if (json_array_size(jobs) > 0)
+        print_jobs(jobs);
+    if (json_array_size(snapshots) == 0 && json_array_size(jobs) == 0) {
+        _cleanup_free_ char *root = NULL;
+        crs_store_path(a->store, &root, NULL);
+        printf("No snapshots%s%s in %s\n", name ? " of " : "", name ? name : "", root ? root : "?");
+    }
+}
+
+static int run(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct cli_operands operands;
+    struct crs_error error = {0};
+    _cleanup_json_ json_t *snapshots = NULL;
+    _cleanup_json_ json_t *list = json_array();
+    int r = cli_parse(&command_list, argc, argv, &a, &operands);
+
+    if (r == CLI_GO_ON)
+        r = cli_check_operands(&command_list, &operands, 0, 1, "");
+    if (r != CLI_GO_ON)
+        return r;
+    struct jobs jobs = {operands.items[0], list};
+    if (read_lists(&a, operands.items[0], &snapshots, &jobs, &error) < 0)
+        return output_error("list", a.json, &error);
+    if (a.json)
+        output_document(stdout, json_pack("{s:O, s:O}", "snapshots", snapshots, "jobs", list),
+                        false);
+    else
+        print(&a, operands.items[0], snapshots, list);
+    return output_finish("list");
+}
+
+const struct cli_command command_list = {
+    .name = "list",
+    .summary = "List the snapshots of the store, and the jobs that run",
+    .synopsis = "[--dir DIR] [--json] [NAME]",
+    .operands = "@job",
+    .options = options,
+    .examples = {{"crs list", "all snapshots and running jobs"},
+                 {"crs list sim", "those of 'sim', the oldest first"},
+                 {"crs list --json | jq '.snapshots[].path'", "for a program"}},
+    .run = run,
+};

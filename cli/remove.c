@@ -1,0 +1,100 @@
+/* remove.c - crs remove: remove snapshots */
+#include <string.h>
+
+#include "cli/commands.h"
+#include "cli/output.h"
+
+struct arguments {
+    int json;
+    const char *store;
+};
+
+static const struct cli_option options[] = {
+    CLI_STORE(arguments),
+    CLI_JSON(arguments),
+    CLI_HELP,
+    CLI_END,
+};
+
+/* Elsewhere NAME means the newest; who removes by a name may mean all. One must be named. */
+static int check_names_one(const struct arguments *a, const char *spec, struct crs_error *err)
+{
+    _cleanup_free_ char *text = NULL;
+
+    if (strpbrk(spec, "@/"))
+        return 0;
+    if (crs_snapshot_list(a->store, spec, &text, NULL) < 0)
+        return 0; /* a directory's name perhaps: resolving tells */
+    _cleanup_json_ json_t *list = output_parse(text, err);
+    if (!list)
+        return -EPROTO;
+    if (json_array_size(list) <= 1)
+        return 0;
+    return crs_fail(err, CRS_USAGE, EINVAL,
+                    "%s has %zu snapshots: say which, as in %s@%d or %s@latest (see crs list %s)",
+                    spec, json_array_size(list), spec,
+                    (int)json_integer_value(json_object_get(json_array_get(list, 0), "seq")), spec,
+                    spec);
+}
+
+static int remove_one(const struct arguments *a, const char *spec, json_t *removed,
+                      struct crs_error *err)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = check_names_one(a, spec, err);
+
+    if (r >= 0)
+        r = crs_snapshot_resolve(a->store, spec, &path, err);
+    if (r >= 0)
+        r = crs_snapshot_remove(path, err);
+    if (r < 0)
+        return r;
+    json_array_append_new(removed, json_string(path));
+    if (!a->json)
+        printf("removed %s\n", path);
+    return 0;
+}
+
+static int run(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct cli_operands operands;
+    _cleanup_json_ json_t *removed = json_array();
+    json_t *errors = json_array();
+    int code = 0;
+    int r = cli_parse(&command_remove, argc, argv, &a, &operands);
+
+    if (r == CLI_GO_ON)
+        r = cli_check_operands(&command_remove, &operands, 1, -1, "the snapshot");
+    if (r != CLI_GO_ON) {
+        json_decref(errors);
+        return r;
+    }
+    for (int i = 0; i < operands.n; i++) {
+        struct crs_error error = {0};
+        if (remove_one(&a, operands.items[i], removed, &error) >= 0)
+            continue;
+        int this_code = output_error("remove", false, &error);
+        code = code ? code : this_code;
+        json_array_append_new(errors, json_pack("{s:s, s:i, s:s}", "snapshot", operands.items[i],
+                                                "exit_code", this_code, "text", error.text));
+    }
+    if (a.json)
+        output_document(stdout, json_pack("{s:O, s:O}", "removed", removed, "errors", errors),
+                        false);
+    json_decref(errors);
+    r = output_finish("remove");
+    return code ? code : r;
+}
+
+const struct cli_command command_remove = {
+    .name = "remove",
+    .summary = "Remove snapshots",
+    .synopsis = "[--dir DIR] [--json] SNAPSHOT...",
+    .operands = "@snapshot",
+    .options = options,
+    .examples = {{"crs remove sim@1 sim@2", "remove two of them; no other needs them"},
+                 {"crs remove sim@latest", "remove the newest of 'sim'"},
+                 {"crs remove /backup/sim", "remove one by its directory"}},
+    .run = run,
+};

@@ -1,0 +1,250 @@
+/* restart.c - crs restart: bring a program back from its snapshot */
+#include <fcntl.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "cli/commands.h"
+#include "cli/foreground.h"
+#include "cli/output.h"
+#include "service/child.h"
+
+struct arguments {
+    int json, detach, stopped, pids;
+    const char *pid_file, *name, *store;
+};
+
+static const struct cli_option options[] = {
+    {"detach", 'D', CLI_FLAG, offsetof(struct arguments, detach), .value = 1,
+     .help = "leave the program on its own, print its PID"},
+    {"stopped", 0, CLI_FLAG, offsetof(struct arguments, stopped), .value = 1,
+     .help = "leave it stopped; kill -CONT starts it"},
+    {"pids", 'p', CLI_CHOICE, offsetof(struct arguments, pids), .metavar = "POLICY",
+     .words = "same namespace new", .help = "same, namespace or new (default: the first possible)"},
+    {"pid-file", 'f', CLI_TEXT, offsetof(struct arguments, pid_file), .metavar = "FILE",
+     .words = "@file", .help = "write the program's PID into FILE"},
+    {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
+     .help = "the job's name (default: the snapshot's)"},
+    CLI_STORE(arguments),
+    CLI_JSON(arguments),
+    CLI_HELP,
+    CLI_END,
+};
+
+/* ---- the PID file: there from the start, so that nothing is started that can't be told ---- */
+
+struct pid_file {
+    const char *path;
+    char *temporary;
+    int fd;
+};
+
+static void pid_file_clear(struct pid_file *p)
+{
+    if (p->fd >= 0) {
+        close(p->fd);
+        unlink(p->temporary);
+    }
+    free(p->temporary);
+}
+
+static int pid_file_prepare(struct pid_file *p, struct crs_error *err)
+{
+    p->temporary = format_string("%s.%d.new", p->path, (int)getpid());
+    if (!p->temporary)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (p->fd < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't create %s", p->temporary);
+    return 0;
+}
+
+static int pid_file_write(struct pid_file *p, pid_t pid, struct crs_error *err)
+{
+    char text[24];
+
+    snprintf(text, sizeof(text), "%d\n", (int)pid);
+    int r = write_full(p->fd, text, strlen(text));
+    if (r < 0)
+        return crs_fail(err, CRS_STORAGE, -r, "can't write %s: %s", p->temporary, strerror(-r));
+    if (rename(p->temporary, p->path) < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't create %s", p->path);
+    close(p->fd);
+    p->fd = -1;
+    return 0;
+}
+
+/* ---- what was done ---- */
+
+static const char *policy_name(enum crs_pids pids)
+{
+    switch (pids) {
+    case CRS_PIDS_SAME:
+        return "same";
+    case CRS_PIDS_NAMESPACE:
+        return "namespace";
+    case CRS_PIDS_NEW:
+        return "new";
+    case CRS_PIDS_DEFAULT:
+        break;
+    }
+    return "?";
+}
+
+static json_t *restarted_json(const struct crs_restarted *r, const char *path, const char *name)
+{
+    return json_pack("{s:s, s:s?, s:i, s:s, s:I, s:I}", "snapshot", path, "name", name, "pid",
+                     (int)r->pid, "pids", policy_name(r->pids), "first_instruction_us",
+                     (json_int_t)r->first_instruction_us, "memory_bytes",
+                     (json_int_t)r->memory_bytes);
+}
+
+static void say_restarted(const struct arguments *a, const struct crs_restarted *r,
+                          const char *path, const char *name)
+{
+    char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE];
+
+    if (a->json && a->detach) {
+        output_document(stdout, restarted_json(r, path, name), false);
+        return;
+    }
+    if (a->json) {
+        output_event("restarted", restarted_json(r, path, name));
+        return;
+    }
+    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s\n", path,
+            a->stopped ? "stands" : "runs", (int)r->pid, policy_name(r->pids),
+            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took));
+    if (a->detach)
+        printf("%d\n", (int)r->pid);
+}
+
+/* ---- a job again ---- */
+
+/* The name of the job that STORE/NAME/SEQ is of; of other directories, their own. */
+static char *name_of(const char *path)
+{
+    _cleanup_free_ char *real = realpath(path, NULL);
+    char *last = real ? strrchr(real, '/') : NULL;
+
+    if (!last)
+        return job_name_from(path);
+    if (last[1] && strspn(last + 1, "0123456789") == strlen(last + 1) && last > real) {
+        *last = 0;
+        last = strrchr(real, '/');
+    }
+    _cleanup_free_ char *name = job_name_from(last + 1);
+    if (name && strspn(name, "0123456789") == strlen(name))
+        return format_string("job-%s", name); /* only digits would be a PID */
+    return TAKE_PTR(name);
+}
+
+/* A second one of the same job at the same time gets a name with its PID. */
+static int become_job(struct foreground *f, const struct arguments *a, const char *path, pid_t pid,
+                      struct crs_error *err)
+{
+    _cleanup_free_ char *usual = a->name ? strdup(a->name) : name_of(path);
+    if (!usual)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+
+    int r = foreground_open(f, a->store, usual, pid, !a->detach, path, err);
+    if (r != -EBUSY)
+        return r;
+    foreground_close(f);
+    _cleanup_free_ char *other = format_string("%.180s-%d", usual, (int)pid);
+    if (!other)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    output_warning("restart", a->json, "a job '%s' is running: this one is '%s'", usual, other);
+    return foreground_open(f, a->store, other, pid, !a->detach, path, err);
+}
+
+/* ---- in order ---- */
+
+static int stay(struct arguments *a, struct crs_restarted *program, const char *path)
+{
+    struct foreground f = {.command = "restart", .json = a->json, .listen_fd = -1};
+    struct child_signals signals;
+    struct crs_error error = {0};
+
+    if (a->detach) {
+        if (become_job(&f, a, path, program->pid, &error) < 0)
+            output_warning("restart", a->json, "the program runs, but as no job: %s", error.text);
+        say_restarted(a, program, path, f.name);
+        foreground_keep(&f);
+        foreground_close(&f);
+        return output_finish("restart");
+    }
+    output_json_to_stderr();
+    if (child_signals_take(&signals, &error) < 0 || child_leave_stdio(&error) < 0 ||
+        become_job(&f, a, path, program->pid, &error) < 0)
+        output_warning("restart", a->json,
+                       "the program runs, but can't be checkpointed by name: %s", error.text);
+    say_restarted(a, program, path, f.name);
+    return foreground_stay(&f, program);
+}
+
+static int restart(struct arguments *a, const char *path)
+{
+    struct crs_restart_options o = CRS_RESTART_OPTIONS_INIT;
+    _cleanup_(pid_file_clear) struct pid_file pid_file = {.path = a->pid_file, .fd = -1};
+    struct crs_restarted program = {.status_fd = -1};
+    struct output_progress progress;
+    struct crs_error error = {0};
+
+    if (a->pid_file && pid_file_prepare(&pid_file, &error) < 0)
+        return output_error("restart", a->json, &error);
+    o.pids = (enum crs_pids)a->pids;
+    o.detach = a->detach;
+    o.stopped = a->stopped;
+    o.progress = output_progress_show;
+    o.progress_arg = &progress;
+    output_progress_begin(&progress, "restart", a->json);
+    int r = crs_restart(path, &o, &program, &error);
+    output_progress_end(&progress);
+    if (r < 0)
+        return output_error("restart", a->json, &error);
+    if (a->pid_file && pid_file_write(&pid_file, program.pid, &error) < 0)
+        output_warning("restart", a->json, "the program runs, but: %s", error.text);
+    pid_file_clear(&pid_file);
+    pid_file = (struct pid_file){.fd = -1};
+    return stay(a, &program, path);
+}
+
+/* CRS_FAILED would look like the program's own 1; the other classes say what to do next. */
+static int exit_code(const struct arguments *a, int code)
+{
+    return code == CRS_FAILED && !a->detach ? 125 : code;
+}
+
+static int run(int argc, char **argv)
+{
+    struct arguments a = {0};
+    struct cli_operands operands;
+    struct sigaction plain = {.sa_handler = SIG_DFL};
+    struct crs_error error = {0};
+    _cleanup_free_ char *path = NULL;
+    int r = cli_parse(&command_restart, argc, argv, &a, &operands);
+
+    if (r == CLI_GO_ON)
+        r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
+    if (r != CLI_GO_ON)
+        return r;
+    sigaction(SIGCHLD, &plain, NULL); /* it may be ignored, and children vanish then */
+    if ((a.name && job_check_name(a.name, &error) < 0) ||
+        crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0)
+        return exit_code(&a, output_error("restart", a.json, &error));
+    return exit_code(&a, restart(&a, path));
+}
+
+const struct cli_command command_restart = {
+    .name = "restart",
+    .summary = "Bring a program back from a snapshot; it goes on where it was saved",
+    .synopsis = "[OPTION...] SNAPSHOT",
+    .operands = "@snapshot",
+    .options = options,
+    .examples = {{"crs restart sim", "go on from the newest snapshot of 'sim', and wait for its end"},
+                 {"crs restart --detach --pid-file sim.pid sim@3",
+                  "start snapshot 3 in the background, its PID in sim.pid"},
+                 {"crs restart --pids=namespace /backup/sim",
+                  "from a directory, with its old PIDs in a PID namespace of its own"}},
+    .run = run,
+};

@@ -1,0 +1,322 @@
+/* request.c - a request for a checkpoint, and its answers, on both sides of the socket */
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "job_file.h"
+#include "request.h"
+#include "wire.h"
+
+static const char *const afterwards_names[] = {
+    [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
+
+/* ---- the client's side ---- */
+
+static int unreachable(const struct job *job, const char *why, struct crs_error *err)
+{
+    return crs_fail(err, CRS_BUSY, ECONNREFUSED, "the supervisor of job %s (PID %d) %s", job->name,
+                    (int)job->supervisor.pid, why);
+}
+
+static int connect_job(const struct job *job, int *ret_fd, struct crs_error *err)
+{
+    _cleanup_close_ int dirfd = -1;
+    struct sockaddr_un address;
+
+    if (job->supervisor.pid == 0)
+        return crs_fail(err, CRS_NOT_FOUND, ECONNREFUSED, "job %s has no supervisor", job->name);
+    int r = job_open_directory(job->store, job->name, &dirfd, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket");
+    wire_address(dirfd, JOB_SOCKET, &address);
+    if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
+        if (errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN)
+            return unreachable(job, "doesn't listen", err);
+        return crs_fail_errno(err, CRS_FAILED, "can't connect to the supervisor of job %s",
+                              job->name);
+    }
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+static json_t *request_json(const struct crs_checkpoint_options *options)
+{
+    json_t *message =
+        json_pack("{s:i, s:s, s:s, s:i}", "schema", 1, "request", "checkpoint", "afterwards",
+                  afterwards_names[options->afterwards], "timeout_ms", options->timeout_ms);
+
+    if (message && options->name)
+        json_object_set_new(message, "name", json_string(options->name));
+    if (message && options->output)
+        json_object_set_new(message, "output", json_string(options->output));
+    if (message && options->compress)
+        json_object_set_new(message, "compress", json_string(options->compress));
+    return message;
+}
+
+static void report(const struct crs_checkpoint_options *options, const json_t *message,
+                   const char *warning)
+{
+    json_int_t done = 0, total = 0;
+    const char *phase = "";
+
+    if (!options->progress)
+        return;
+    json_unpack((json_t *)message, "{s?s, s?I, s?I}", "phase", &phase, "done_bytes", &done,
+                "total_bytes", &total);
+    struct crs_progress progress = {.phase = phase,
+                                    .done_bytes = done,
+                                    .total_bytes = total,
+                                    .warning = warning};
+    options->progress(&progress, options->progress_arg);
+}
+
+static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
+                       struct crs_error *err)
+{
+    json_int_t size = 0, memory = 0, pause = 0, total = 0;
+    const char *path = NULL, *name = NULL;
+    int processes = 0, threads = 0;
+
+    if (json_unpack((json_t *)message, "{s:s, s?s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", &path,
+                    "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us", &pause,
+                    "total_us", &total, "processes", &processes, "threads", &threads) < 0)
+        return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
+    struct crs_checkpoint_result result = {.path = strdup(path),
+                                           .name = name ? strdup(name) : NULL,
+                                           .size_bytes = size,
+                                           .memory_bytes = memory,
+                                           .pause_us = pause,
+                                           .total_us = total,
+                                           .n_processes = processes,
+                                           .n_threads = threads};
+    if (!result.path || (name && !result.name)) {
+        free(result.path);
+        free(result.name);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    *ret = result;
+    return 0;
+}
+
+static int take_error(const json_t *message, struct crs_error *err)
+{
+    int kind = CRS_FAILED, errnum = 0;
+    const char *text = "no reason given";
+
+    json_unpack((json_t *)message, "{s?i, s?i, s?s}", "kind", &kind, "errnum", &errnum, "text",
+                &text);
+    return crs_fail(err, (enum crs_kind)kind, errnum > 0 ? errnum : EIO, "%s", text);
+}
+
+/* 1: go on reading. */
+static int take_message(const json_t *message, const struct crs_checkpoint_options *options,
+                        struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    const char *event = json_string_value(json_object_get(message, "event"));
+
+    if (!event)
+        return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
+    if (strcmp(event, "result") == 0)
+        return take_result(message, ret, err);
+    if (strcmp(event, "error") == 0)
+        return take_error(message, err);
+    if (strcmp(event, "progress") == 0)
+        report(options, message, NULL);
+    if (strcmp(event, "warning") == 0)
+        report(options, message, json_string_value(json_object_get(message, "text")));
+    return 1;
+}
+
+/* Wait for the answer. A cancel closes our direction only: the supervisor's last word comes. */
+static int await_answer(struct wire *wire, const struct job *job,
+                        const struct crs_checkpoint_options *options,
+                        struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    bool accepted = false, cancelled = false;
+
+    for (;;) {
+        struct pollfd readable = {.fd = wire->fd, .events = POLLIN};
+        json_t *message = NULL;
+        int r = wire_read(wire, &message);
+
+        if (r >= 0) {
+            accepted = true;
+            r = take_message(message, options, ret, err);
+            json_decref(message);
+            if (r <= 0)
+                return r;
+            continue;
+        }
+        if (r != -EAGAIN)
+            return crs_fail(err, CRS_FAILED, -r,
+                            "the supervisor of job %s (PID %d) ended before it answered", job->name,
+                            (int)job->supervisor.pid);
+        if (options->cancel && *options->cancel && !cancelled) {
+            cancelled = true;
+            shutdown(wire->fd, SHUT_WR);
+        }
+        /* A second: a signal that came just before the poll doesn't interrupt it. */
+        if (poll(&readable, 1, 1000) == 0 && !accepted && job_process_stopped(&job->supervisor))
+            return unreachable(job, "is stopped: continue it first (fg, or kill -CONT)", err);
+    }
+}
+
+int request_checkpoint(const struct job *job, const struct crs_checkpoint_options *options,
+                       struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    _cleanup_close_ int fd = -1;
+    int r = connect_job(job, &fd, err);
+
+    if (r < 0)
+        return r;
+    _cleanup_wire_ struct wire wire = {.fd = fd};
+    /* Where sending fails, the supervisor's reason can still be read. */
+    wire_send(fd, request_json(options), true);
+    return await_answer(&wire, job, options, ret, err);
+}
+
+/* ---- the supervisor's side ---- */
+
+int request_listen(int dirfd, int *ret_fd, struct crs_error *err)
+{
+    _cleanup_close_ int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    struct sockaddr_un address;
+
+    if (fd < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket");
+    wire_address(dirfd, JOB_SOCKET, &address);
+    /* The mode of the socket becomes that of its file. */
+    if (fchmod(fd, 0600) < 0 || bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+        listen(fd, 16) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't listen on " JOB_SOCKET);
+    *ret_fd = TAKE_FD(fd);
+    return 0;
+}
+
+int request_check_peer(int fd, struct crs_error *err)
+{
+    struct ucred peer;
+    socklen_t size = sizeof(peer);
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't tell who asks");
+    if (peer.uid != geteuid() && peer.uid != 0)
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM, "the job belongs to another user (UID %u)",
+                        (unsigned)geteuid());
+    return 0;
+}
+
+void request_clear(struct request *request)
+{
+    json_decref(request->json);
+    *request = (struct request){0};
+}
+
+static int parse_afterwards(const char *text, enum crs_afterwards *ret)
+{
+    for (size_t i = 0; i < ELEMENTS(afterwards_names); i++)
+        if (strcmp(text, afterwards_names[i]) == 0) {
+            *ret = (enum crs_afterwards)i;
+            return 0;
+        }
+    return -EINVAL;
+}
+
+static int parse_request(json_t *message, struct crs_checkpoint_options *options,
+                         struct crs_error *err)
+{
+    const char *what, *afterwards = "continue";
+    json_error_t where;
+
+    /* Strict: what isn't known here can't be done as the client means it. */
+    if (json_unpack_ex(message, &where, JSON_STRICT, "{s:i, s:s, s:s, s?s, s?i, s?s, s?s}",
+                       "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
+                       &afterwards, "timeout_ms", &options->timeout_ms, "output", &options->output,
+                       "compress", &options->compress) < 0)
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
+    if (strcmp(what, "checkpoint") != 0)
+        return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
+    if (parse_afterwards(afterwards, &options->afterwards) < 0 || options->timeout_ms < 0 ||
+        (options->output && options->output[0] != '/'))
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
+    return 0;
+}
+
+int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)
+{
+    uint64_t deadline_us = now_us() + (uint64_t)timeout_ms * 1000;
+    _cleanup_wire_ struct wire wire = {.fd = fd};
+    json_t *message = NULL;
+    int r;
+
+    while ((r = wire_read(&wire, &message)) == -EAGAIN) {
+        struct pollfd fds[] = {{.fd = fd, .events = POLLIN}, {.fd = stop_fd, .events = POLLIN}};
+        uint64_t now = now_us();
+
+        if (now >= deadline_us)
+            return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT, "no request came");
+        poll(fds, 2, (int)((deadline_us - now) / 1000) + 1);
+        if (fds[1].revents)
+            return crs_fail(err, CRS_NOT_FOUND, ECANCELED, "the job has ended");
+    }
+    if (r < 0)
+        return crs_fail(err, CRS_USAGE, -r, "the request is not understood");
+    struct request request = {.json = message, .options = CRS_CHECKPOINT_OPTIONS_INIT};
+    r = parse_request(message, &request.options, err);
+    if (r < 0)
+        json_decref(message);
+    else
+        *ret = request;
+    return r;
+}
+
+void request_answer_accepted(int fd)
+{
+    wire_send(fd, json_pack("{s:i, s:s}", "schema", 1, "event", "accepted"), true);
+}
+
+void request_answer_progress(int fd, const struct crs_progress *progress)
+{
+    json_t *message =
+        progress->warning
+            ? json_pack("{s:i, s:s, s:s}", "schema", 1, "event", "warning", "text",
+                        progress->warning)
+            : json_pack("{s:i, s:s, s:s, s:I, s:I}", "schema", 1, "event", "progress", "phase",
+                        progress->phase, "done_bytes", (json_int_t)progress->done_bytes,
+                        "total_bytes", (json_int_t)progress->total_bytes);
+
+    /* The program stands still meanwhile: progress doesn't wait for a slow reader. */
+    wire_send(fd, message, false);
+}
+
+void request_answer_result(int fd, const struct crs_checkpoint_result *result)
+{
+    json_t *message = json_pack(
+        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result", "path",
+        result->path, "size_bytes", (json_int_t)result->size_bytes, "memory_bytes",
+        (json_int_t)result->memory_bytes, "pause_us", (json_int_t)result->pause_us, "total_us",
+        (json_int_t)result->total_us, "processes", (int)result->n_processes, "threads",
+        (int)result->n_threads);
+
+    if (message && result->name)
+        json_object_set_new(message, "name", json_string(result->name));
+    wire_send(fd, message, true);
+}
+
+void request_answer_error(int fd, const struct crs_error *err)
+{
+    /* Words that are no UTF-8 (a file's name in them) can't travel as they are. */
+    json_t *text = json_string(err->text);
+
+    wire_send(fd,
+              json_pack("{s:i, s:s, s:i, s:i, s:o}", "schema", 1, "event", "error", "kind",
+                        (int)err->kind, "errnum", err->errnum, "text",
+                        text ? text : json_string("failed; the words are no UTF-8 text")),
+              true);
+}

@@ -1,0 +1,169 @@
+/* serve.c - requests to a supervisor, each answered in a thread of its own */
+#include <string.h>
+#include <sys/eventfd.h>
+#include <time.h>
+
+#include "base/cleanup.h"
+#include "request.h"
+#include "supervisor.h"
+
+#define MAX_SERVING     8
+#define REQUEST_TIME_MS 10000
+#define FINISH_TIME_S   10
+
+struct connection {
+    struct supervisor *supervisor;
+    int fd;
+};
+
+static void wake(struct supervisor *s)
+{
+    eventfd_write(s->wake_fd, 1);
+}
+
+static void pass_progress(const struct crs_progress *progress, void *arg)
+{
+    request_answer_progress(*(int *)arg, progress);
+}
+
+/* The program is ours to hold, until end_checkpoint(). */
+static int begin_checkpoint(struct supervisor *s, int fd, struct crs_error *err)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&s->lock);
+    if (s->ended) {
+        r = crs_fail(err, CRS_NOT_FOUND, ESRCH, "the job has ended");
+    } else if (s->held) {
+        r = crs_fail(err, CRS_BUSY, EBUSY,
+                     "another checkpoint of this job is under way: try again when it is done");
+    } else {
+        s->held = true;
+        s->client_fd = fd;
+        s->cancel = 0;
+    }
+    pthread_mutex_unlock(&s->lock);
+    if (r >= 0)
+        wake(s); /* watch the client */
+    return r;
+}
+
+static void end_checkpoint(struct supervisor *s, bool terminated,
+                           const struct crs_checkpoint_result *result)
+{
+    pthread_mutex_lock(&s->lock);
+    s->held = false;
+    s->client_fd = -1;
+    if (terminated) {
+        free(s->terminated);
+        s->terminated = strdup(result->name ? result->name : result->path);
+    }
+    pthread_mutex_unlock(&s->lock);
+    wake(s);
+}
+
+static void answer_checkpoint(struct supervisor *s, int fd, struct request *request)
+{
+    struct crs_checkpoint_options *options = &request->options;
+    struct crs_checkpoint_result result = {0};
+    struct crs_error error = {0};
+    int r = begin_checkpoint(s, fd, &error);
+
+    if (r >= 0) {
+        request_answer_accepted(fd);
+        options->store = s->options->store;
+        if (!options->name && !options->output)
+            options->name = s->options->name;
+        options->progress = pass_progress;
+        options->progress_arg = &fd;
+        options->cancel = &s->cancel;
+        r = crs_checkpoint(s->options->program->pid, options, &result, &error);
+        end_checkpoint(s, r >= 0 && options->afterwards == CRS_TERMINATE, &result);
+    }
+    if (r < 0) {
+        request_answer_error(fd, &error);
+        return;
+    }
+    request_answer_result(fd, &result);
+    crs_checkpoint_result_clear(&result);
+}
+
+static void answer(struct supervisor *s, int fd)
+{
+    _cleanup_request_ struct request request = {0};
+    struct crs_error error = {0};
+    int r = request_check_peer(fd, &error);
+
+    if (r >= 0)
+        r = request_read(fd, s->stop_fd, REQUEST_TIME_MS, &request, &error);
+    if (r < 0)
+        request_answer_error(fd, &error);
+    else
+        answer_checkpoint(s, fd, &request);
+}
+
+static void *serve(void *arg)
+{
+    struct connection connection = *(struct connection *)arg;
+    struct supervisor *s = connection.supervisor;
+
+    free(arg);
+    answer(s, connection.fd);
+    close(connection.fd);
+    pthread_mutex_lock(&s->lock);
+    if (--s->n_serving == 0)
+        pthread_cond_signal(&s->idle);
+    pthread_mutex_unlock(&s->lock);
+    return NULL;
+}
+
+static int start_serving(struct supervisor *s, int fd)
+{
+    struct connection *connection = malloc(sizeof(*connection));
+    pthread_attr_t detached;
+    pthread_t thread;
+
+    if (!connection)
+        return -ENOMEM;
+    *connection = (struct connection){s, fd};
+    pthread_attr_init(&detached);
+    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
+    pthread_mutex_lock(&s->lock);
+    int r = s->n_serving >= MAX_SERVING ? EAGAIN : 0;
+    if (r == 0)
+        r = pthread_create(&thread, &detached, serve, connection);
+    if (r == 0)
+        s->n_serving++;
+    pthread_mutex_unlock(&s->lock);
+    pthread_attr_destroy(&detached);
+    if (r != 0)
+        free(connection);
+    return -r;
+}
+
+void serve_connection(struct supervisor *s, int fd)
+{
+    struct crs_error error;
+    int r = start_serving(s, fd);
+
+    if (r < 0) {
+        crs_fail(&error, CRS_BUSY, EBUSY, "too many requests at once: try again");
+        request_answer_error(fd, &error);
+        close(fd);
+    }
+}
+
+bool serve_finish(struct supervisor *s)
+{
+    struct timespec until;
+    int r = 0;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += FINISH_TIME_S;
+    eventfd_write(s->stop_fd, 1);
+    pthread_mutex_lock(&s->lock);
+    while (s->n_serving > 0 && r == 0)
+        r = pthread_cond_timedwait(&s->idle, &s->lock, &until);
+    pthread_mutex_unlock(&s->lock);
+    return r == 0;
+}
