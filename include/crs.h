@@ -30,6 +30,11 @@
 extern "C" {
 #endif
 
+/* What follows is what the library exports, however its own files are compiled. */
+#if defined(__GNUC__)
+#pragma GCC visibility push(default)
+#endif
+
 #define CRS_API_VERSION 1
 #define CRS_ERROR_TEXT_SIZE 1024
 
@@ -180,6 +185,10 @@ int crs_store_path(const char *store, char **ret_path, struct crs_error *err);
 int crs_kinds(char **ret_json, struct crs_error *err);
 
 const char *crs_version(void);
+
+#if defined(__GNUC__)
+#pragma GCC visibility pop
+#endif
 
 #ifdef __cplusplus
 }

@@ -20,10 +20,17 @@
  * object as they found it (write back what was read). DIR/check.N holds the situation: "continue",
  * "same", "namespace" or "new" (how it was restarted); victim_situation() gives it.
  *
- * First lines of a victim, in a comment, may tell the test: `situations: -new` (not restarted under
- * new PIDs), `-user` (as root only), `-root`, `refused: WORDS` (the checkpoint must be refused with
- * exit code 5 and these words in the message, and the victim must be unharmed), `args: A B`,
- * `needs: N MiB`, `link: -static|-no-pie|-lm...`. One victim file is one program.
+ * First lines of a victim, in a comment, each beginning with the key, may tell the test:
+ *     situations: -new             not restarted under new PIDs; also -same, -namespace (policies),
+ *                                  -user (as root only), -root, -continue; several: -new -user
+ *     refused: WORDS               the checkpoint must be refused with exit code 5 and these words
+ *                                  in the message, and the victim must be unharmed
+ *     args: A B                    more arguments, after DIR
+ *     needs: N MiB                 of free memory; skipped where there is less
+ *     link: -static -lm            more arguments for the compiler
+ *     compiler: musl-gcc           instead of gcc
+ * A victim that ends with 77 before it is ready is skipped; its last line on stderr says why.
+ * One victim file is one program.
  */
 #ifndef VICTIM_H
 #define VICTIM_H
@@ -36,6 +43,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,6 +77,16 @@ static inline void victim_put(const char *name, const char *text)
     }
 }
 
+/* Where Yama lets only ancestors trace, let the test's tool do it too. The kernel forgets this
+ * with the process, so it is said again and again. */
+static inline void victim_allow_tracer(void)
+{
+    int saved = errno;
+
+    prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
+    errno = saved;
+}
+
 static inline void victim_init(int argc, char **argv)
 {
     if (argc < 2) {
@@ -76,6 +94,7 @@ static inline void victim_init(int argc, char **argv)
         _exit(2);
     }
     snprintf(victim_dir, sizeof(victim_dir), "%s", argv[1]);
+    victim_allow_tracer();
 }
 
 static inline void victim_ready(void)
@@ -147,6 +166,7 @@ static inline bool victim_wait(void)
     }
     victim_round++;
     for (;; victim_sleep_ms(5)) {
+        victim_allow_tracer();
         victim_path(path, sizeof(path), "stop");
         if (access(path, F_OK) == 0)
             return false;

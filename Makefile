@@ -1,0 +1,45 @@
+# The newcomer's door; the build itself is Meson's.
+#
+#   make demo      see a program checkpointed, killed and brought back
+#   make check     all tests
+#   make           build; ./crs is the command
+#   make bench     measure
+#   make install   PREFIX=/usr/local, DESTDIR=
+#   make clean
+#
+# demo and check are each enough on a fresh machine: they install what is missing.
+
+BUILD  ?= build
+PREFIX ?= /usr/local
+JOBS   ?= 2
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD)
+	@ln -sfn $(BUILD)/cli/crs crs
+
+$(BUILD)/build.ninja:
+	@tools/deps build
+	@meson setup --prefix=$(PREFIX) $(BUILD)
+
+demo: all
+	@tools/demo
+
+check: all
+	@tools/deps check
+	@tests/run --build $(BUILD) -j $(JOBS)
+
+bench: all
+	@bench/run --build $(BUILD)
+
+install: $(BUILD)/build.ninja
+	@meson configure $(BUILD) -Dprefix=$(PREFIX)
+	@ninja -C $(BUILD)
+	@DESTDIR=$(DESTDIR) meson install -C $(BUILD) --no-rebuild
+
+uninstall:
+	@ninja -C $(BUILD) uninstall
+
+clean:
+	@rm -rf $(BUILD) crs
+
+.PHONY: all demo check bench install uninstall clean

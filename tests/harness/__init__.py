@@ -1,0 +1,1 @@
+"""The test harness: cases are found, each runs in a worker process of its own, and is judged."""

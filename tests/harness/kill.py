@@ -1,0 +1,197 @@
+"""The tool is killed at any moment, and used over and over: the target must not notice.
+
+Quick counts by default, the full ones with --full.
+"""
+import os
+import random
+import signal
+import subprocess
+import time
+
+from . import build, machine
+from .cases import Case, Failure, expect
+from .victims import Play, Victim
+
+KILLS = {False: 40, True: 200}
+REPEATS = {False: 50, True: 500}
+
+
+def target(setup):
+    victim = Victim(setup, os.path.join(setup.top, "tests", "kill", "target.c"))
+    victim.name = "kill-target"
+    victim.binary = os.path.join(build.output_directory(setup, "victims"), victim.name)
+    source, _, link, compiler, _ = victim.job
+    directories = (os.path.join(setup.top, "tests", "victims"),)
+    victim.job = (source, victim.binary, link, compiler, directories)
+    return victim
+
+
+def picture(pid):
+    """All of a process that a checkpoint could leave changed, as /proc shows it."""
+    threads = {}
+    for tid in sorted(map(int, machine.listdir(f"/proc/{pid}/task"))):
+        status = machine.status(f"{pid}/task/{tid}")
+        threads[tid] = {key: status.get(key) for key in
+                        ("Name", "TracerPid", "SigPnd", "ShdPnd", "SigBlk", "SigIgn", "SigCgt",
+                         "Seccomp", "Cpus_allowed", "CapEff", "NoNewPrivs")}
+    return {
+        "threads": threads,
+        "descriptors": machine.descriptors(pid),
+        "mappings": machine.mappings(pid),
+        "children": sorted(p for p in machine.pids()
+                           if (machine.stat_fields(p) or " 0")[1] == str(pid)),
+        "limits": machine.read(f"/proc/{pid}/limits"),
+        "timers": machine.read(f"/proc/{pid}/timers"),
+    }
+
+
+def changes(before, after):
+    """The differences of two pictures, in words."""
+    words = []
+    for key, value in before.items():
+        if isinstance(value, dict):
+            for k in sorted(set(value) | set(after[key]), key=str):
+                old, new = value.get(k), after[key].get(k)
+                if isinstance(old, dict) and isinstance(new, dict):
+                    words += [f"{key} {k}: {name} {old[name]} -> {new[name]}"
+                              for name in old if old[name] != new[name]]
+                elif old != new:
+                    words.append(f"{key} {k}: {old} -> {new}")
+        elif isinstance(value, list):
+            words += [f"{key}: gone: {v}" for v in value if v not in after[key]]
+            words += [f"{key}: new: {v}" for v in after[key] if v not in value]
+        elif value != after[key]:
+            words.append(f"{key}: {value}\n->\n{after[key]}")
+    return words
+
+
+def compare(env, before, pid, what):
+    """The picture is the same again. A thread that was let go in the middle of a call needs a
+    moment of the processor to come back to where it was."""
+    same = machine.wait_for(lambda: not changes(before, picture(pid)), 3 * env.patience, 0.01)
+    if not same:
+        raise Failure(f"{what}, it changed:\n" + "\n".join(changes(before, picture(pid))))
+
+
+def let_go(pid):
+    """No thread is stopped or held any more."""
+    for tid in machine.listdir(f"/proc/{pid}/task"):
+        status = machine.status(f"{pid}/task/{tid}")
+        if status and (status["State"][0] in "tT" or status.get("TracerPid") != "0"):
+            return False
+    return True
+
+
+def begin(env, victim):
+    build.once(env.setup, f"victims/{victim.name}", lambda path: build.compile_c(
+        victim.job[0], path, *victim.job[2:]))
+    play = Play(env, victim)
+    play.start()
+    return play
+
+
+def one_kill(env, play, number, before, span):
+    """Kill the tool after a random part of the time that it takes."""
+    output = env.path(f"killed.{number}")
+    tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **env.popen_kwargs())
+    delay = random.uniform(0, span)
+    time.sleep(delay)
+    tool.send_signal(signal.SIGKILL)
+    code = tool.wait()
+    what = f"checkpoint {number}, tool killed after {delay * 1000:.2f} ms"
+    if not machine.alive(play.pid):
+        raise Failure(f"{what}: the target died (wait status {play.process.poll()})")
+    expect(machine.wait_for(lambda: let_go(play.pid), 5 * env.patience, 0.001),
+           f"{what}: a thread is still held or stopped:\n{machine.describe(play.pid)}")
+    machine.wait_for(lambda: machine.descendants() == [play.pid], 2 * env.patience)
+    expect(machine.descendants() == [play.pid], f"{what}: there are other processes now: " +
+           ", ".join(machine.command(p) for p in machine.descendants() if p != play.pid))
+    compare(env, before, play.pid, what)
+    if os.path.exists(output):
+        env.crs("verify", output)
+    return code == -signal.SIGKILL
+
+
+def killed(victim, full):
+    def run(env):
+        play = begin(env, victim)
+        before = picture(play.pid)
+        # the first is whole, and tells how long it takes
+        begun = time.monotonic()
+        env.crs("checkpoint", "--output", env.path("whole"), play.pid)
+        span = (time.monotonic() - begun) * 1.1
+        seed = random.randrange(1 << 32)
+        random.seed(seed)
+        env.log.append(f"seed {seed}, {span * 1000:.1f} ms")
+        hit = 0
+        for number in range(KILLS[full]):
+            hit += one_kill(env, play, number, before, span)
+            if number % 10 == 9:
+                play.ask("continue")
+        expect(hit > KILLS[full] / 4, f"only {hit} of {KILLS[full]} tools were killed in time")
+        play.ask("continue")
+        leftovers(env, play)
+        play.stop()
+    return run
+
+
+def leftovers(env, play):
+    """What killed tools left on disk is no snapshot, and is not in the way."""
+    env.crs("checkpoint", "--name", "after", play.pid)
+    env.crs("verify", "after")
+    env.crs("list")
+    env.crs("remove", "after")
+
+
+def sizes(env, pid):
+    """What must not grow: in the target, on the machine, in the store."""
+    rollup = machine.read(f"/proc/{pid}/status") or ""
+    fields = dict(line.split(":", 1) for line in rollup.splitlines() if ":" in line)
+    files = [os.path.join(place, name) for place, _, names in os.walk(env.store) for name in names]
+    return {
+        "resident KiB": int(fields["VmRSS"].split()[0]),
+        "page tables KiB": int(fields["VmPTE"].split()[0]),
+        "descriptors": len(machine.descriptors(pid)),
+        "mappings": len(machine.mappings(pid)),
+        "threads": int(fields["Threads"]),
+        "processes": len(machine.descendants()),
+        "files in the store": len(files),
+        "files in the directory": len(machine.listdir(env.dir)),
+        "shared memory files": len(machine.listdir("/dev/shm")),
+    }
+
+
+def repeated(victim, full):
+    def run(env):
+        play = begin(env, victim)
+        before = picture(play.pid)
+        marks = []
+        for number in range(REPEATS[full]):
+            env.log.clear()
+            env.crs("checkpoint", "--name", "again", play.pid)
+            env.crs("remove", "again")
+            if number in (5, REPEATS[full] - 1):
+                play.ask("continue")
+                marks.append(sizes(env, play.pid))
+        compare(env, before, play.pid, f"after {REPEATS[full]} checkpoints")
+        play.ask("continue")
+        grown = [f"{key}: {marks[0][key]} -> {marks[1][key]}" for key in marks[0]
+                 if marks[1][key] > marks[0][key] + (256 if key == "resident KiB" else
+                                                     16 if key == "page tables KiB" else
+                                                     2 if key == "files in the directory" else 0)]
+        expect(not grown, f"in {REPEATS[full]} checkpoints grew: " + "; ".join(grown))
+        play.stop()
+    return run
+
+
+def cases(setup):
+    victim, full = target(setup), setup.options.full
+    found = []
+    for user in ("root", "user"):
+        found.append(Case(f"kill/tool-killed-{KILLS[full]}-times/{user}", killed(victim, full),
+                          user, 900, alone=True))
+        found.append(Case(f"kill/checkpoint-{REPEATS[full]}-times/{user}", repeated(victim, full),
+                          user, 900, alone=True))
+    return found

@@ -1,0 +1,183 @@
+/* test_proc_tables.c - /proc/PID/stat, timers and task/TID/children, from captured texts */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <time.h>
+#include <string.h>
+
+#include "base/array.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "proc/children.h"
+#include "proc/stat.h"
+#include "proc/timers.h"
+
+static void load(const char *name, struct bytes *ret)
+{
+    char path[512];
+
+    snprintf(path, sizeof(path), FIXTURES "/proc/%s", name);
+    assert_int_equal(read_file(AT_FDCWD, path, 1 << 20, ret), 0);
+}
+
+/* ---- stat ---- */
+
+static void test_stat(void **state)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat s;
+
+    load("stat-plain.txt", &text);
+    assert_int_equal(proc_stat_parse((const char *)text.data, &s), 0);
+    assert_string_equal(s.command, "sleep");
+    assert_true(s.pid > 0 && s.parent > 0 && s.session > 0);
+    assert_int_equal(s.priority, 20);
+    assert_int_equal(s.nice, 0);
+    assert_int_equal(s.threads, 1);
+    assert_int_equal(s.exit_signal, SIGCHLD);
+    assert_true(s.processor == 0 || s.processor == 1);
+    assert_int_equal(s.policy, 0);
+}
+
+static void test_stat_with_a_name_to_mislead(void **state)
+{
+    struct proc_stat s;
+
+    assert_int_equal(
+        proc_stat_parse("77 (a) R 1 (\n) S 5 6 7 1025 8 4194304 1 2 3 4 50 60 0 0 15 -5 9 0 "
+                        "123456 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 34 3 42 1 0 0 0\n",
+                        &s),
+        0);
+    assert_int_equal(s.pid, 77);
+    assert_string_equal(s.command, "a) R 1 (\n");
+    assert_int_equal(s.state, 'S');
+    assert_int_equal(s.parent, 5);
+    assert_int_equal(s.group, 6);
+    assert_int_equal(s.session, 7);
+    assert_int_equal(s.terminal, 1025);
+    assert_int_equal(s.foreground_group, 8);
+    assert_int_equal(s.flags, 4194304);
+    assert_int_equal(s.utime, 50);
+    assert_int_equal(s.stime, 60);
+    assert_int_equal(s.priority, 15);
+    assert_int_equal(s.nice, -5);
+    assert_int_equal(s.threads, 9);
+    assert_int_equal(s.start_time, 123456);
+    assert_int_equal(s.exit_signal, 34);
+    assert_int_equal(s.processor, 3);
+    assert_int_equal(s.rt_priority, 42);
+    assert_int_equal(s.policy, 1);
+}
+
+static void test_not_a_stat(void **state)
+{
+    struct proc_stat s;
+
+    assert_int_equal(proc_stat_parse("", &s), -EINVAL);
+    assert_int_equal(proc_stat_parse("1 )(", &s), -EINVAL);
+    assert_int_equal(proc_stat_parse("1 (cut) S 5 6", &s), -EINVAL);
+}
+
+/* ---- timers ---- */
+
+static void test_timers(void **state)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    _cleanup_free_ struct proc_timer *timers = NULL;
+    size_t n;
+
+    load("timers.txt", &text);
+    assert_int_equal(proc_timers_parse((const char *)text.data, &timers, &n), 0);
+    assert_int_equal(n, 4); /* this kernel lists the newest first */
+    assert_int_equal(timers[0].id, 3);
+    assert_int_equal(timers[0].notify, SIGEV_SIGNAL);
+    assert_true(timers[0].clock < -8);
+    assert_int_equal(timers[1].clock, -6);
+    assert_int_equal(timers[2].notify, SIGEV_NONE);
+    assert_int_equal(timers[2].clock, -2);
+    assert_int_equal(timers[3].id, 0);
+    assert_int_equal(timers[3].signal, 40);
+    assert_int_equal(timers[3].value, 77);
+    assert_int_equal(timers[3].notify, SIGEV_THREAD_ID);
+    assert_int_equal(timers[3].target, timers[0].target);
+    assert_int_equal(timers[3].clock, CLOCK_MONOTONIC);
+}
+
+static void test_no_timers(void **state)
+{
+    struct proc_timer *timers;
+    size_t n = 1;
+
+    assert_int_equal(proc_timers_parse("", &timers, &n), 0);
+    assert_int_equal(n, 0);
+    assert_null(timers);
+}
+
+static void test_large_values(void **state)
+{
+    _cleanup_free_ struct proc_timer *timers = NULL;
+    size_t n;
+
+    assert_int_equal(proc_timers_parse("ID: 2147483647\nsignal: 64/ffffffffffffffff\n"
+                                       "notify: thread/pid.0\nClockID: 11\n",
+                                       &timers, &n),
+                     0);
+    assert_int_equal(timers[0].id, 2147483647);
+    assert_true(timers[0].value == UINT64_MAX);
+    assert_int_equal(timers[0].notify, SIGEV_THREAD);
+    assert_int_equal(timers[0].target, 0);
+}
+
+static void test_not_timers(void **state)
+{
+    struct proc_timer *timers;
+    size_t n;
+
+    assert_int_equal(proc_timers_parse("ID: 1\nsignal: 2/0\n", &timers, &n), -EINVAL);
+    assert_int_equal(
+        proc_timers_parse("ID: 1\nsignal: 2/0\nnotify: smoke/pid.1\nClockID: 0\n", &timers, &n),
+        -EINVAL);
+}
+
+/* ---- children ---- */
+
+static void test_children(void **state)
+{
+    _cleanup_free_ pid_t *children = NULL;
+    size_t n;
+
+    assert_int_equal(proc_children_parse("12 4194304 7 ", &children, &n), 0);
+    assert_int_equal(n, 3);
+    assert_int_equal(children[0], 12);
+    assert_int_equal(children[1], 4194304);
+    assert_int_equal(children[2], 7);
+}
+
+static void test_no_children(void **state)
+{
+    pid_t *children;
+    size_t n = 1;
+
+    assert_int_equal(proc_children_parse("", &children, &n), 0);
+    assert_int_equal(n, 0);
+    assert_null(children);
+    assert_int_equal(proc_children_parse("12 x", &children, &n), -EINVAL);
+    assert_int_equal(proc_children_parse("0", &children, &n), -EINVAL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stat),        cmocka_unit_test(test_stat_with_a_name_to_mislead),
+        cmocka_unit_test(test_not_a_stat),  cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_no_timers),   cmocka_unit_test(test_large_values),
+        cmocka_unit_test(test_not_timers),  cmocka_unit_test(test_children),
+        cmocka_unit_test(test_no_children),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
