@@ -10,8 +10,9 @@
  *     gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began, how long it
  *                was, CLOCK_REALTIME when it ended, all in nanoseconds
  *     order      read at a SIGUSR1: `write PATH` or `write-sync PATH` writes its memory to a new
- *                file, in pieces of 1 MiB, with fdatasync(2) at the end for the second
- *     answer     how long that took
+ *                file, in pieces of 1 MiB, with fdatasync(2) at the end for the second; any
+ *                other word does nothing
+ *     answer     how long that took, in nanoseconds; all earlier gaps are in `gaps` then
  *     restarted  made by whoever restarts it: after the next gap it touches all its memory, checks
  *                it, and writes
  *     touched    CLOCK_REALTIME of its first instruction, of the moment when all memory had been
@@ -144,7 +145,8 @@ static void make_heap(void)
     heap = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (heap == MAP_FAILED)
         die("no memory for %llu MiB", (unsigned long long)options.mib);
-    madvise(heap, size, options.huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    if (options.huge)
+        madvise(heap, size, MADV_HUGEPAGE);
     heap_pages = size / PAGE;
     for (size_t page = 0; page < heap_pages; page++)
         for (size_t word = 0; word < PAGE_WORDS; word++)
@@ -277,10 +279,9 @@ static void obey(void)
     if (!take("order", order, sizeof(order)))
         return;
     char *path = strchr(order, ' ');
-    if (!path || strncmp(order, "write", 5) != 0)
-        return;
     bool sync = strncmp(order, "write-sync ", 11) == 0;
-    snprintf(text, sizeof(text), "%lld\n", (long long)write_heap(path + 1, sync));
+    int64_t took = path ? write_heap(path + 1, sync) : 0;
+    snprintf(text, sizeof(text), "%lld\n", (long long)took);
     put("answer", text);
 }
 
@@ -318,12 +319,14 @@ __attribute__((noreturn)) static void run(void)
             last_real = real;
             continue;
         }
-        if (ordered) {
-            obey();
-        } else {
-            note_gap(last, now - last, real);
+        int64_t length = now - last, real_length = real - last_real;
+        length = length > real_length ? length : real_length; /* it may lie between the two */
+        if (length >= gap_ns) {
+            note_gap(last, length, real);
             answer_restart(real);
         }
+        if (ordered)
+            obey();
         last = clock_ns(CLOCK_MONOTONIC);
         last_real = clock_ns(CLOCK_REALTIME);
     }
@@ -389,5 +392,7 @@ int main(int argc, char **argv)
     make_threads();
     snprintf(text, sizeof(text), "%d\n", (int)getpid());
     put("ready", text);
+    if (!freopen("/dev/null", "w", stderr))
+        return 1;
     run();
 }

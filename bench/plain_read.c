@@ -4,7 +4,7 @@
  *     plain_read FILE...
  *
  * Reads all of the files into new anonymous memory, in pieces of 1 MiB, and prints bytes and
- * nanoseconds. The memory is as holder's: 4 KiB pages.
+ * nanoseconds.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -64,7 +64,6 @@ int main(int argc, char **argv)
         fprintf(stderr, "plain_read: no memory for %lld bytes\n", (long long)size);
         return 1;
     }
-    madvise(memory, size + 1, MADV_NOHUGEPAGE);
     for (int i = 1; i < argc; i++) {
         int64_t n = size_of(argv[i]);
         if (read_into(argv[i], memory + at, n) < 0) {

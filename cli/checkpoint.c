@@ -8,6 +8,7 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "service/child.h"
+#include "service/direct.h"
 #include "service/job.h"
 #include "service/request.h"
 
@@ -101,7 +102,7 @@ static int checkpoint_target(const struct job *job, struct crs_checkpoint_option
         return r;
     /* Nobody answers for it (its supervisor is stopped, or was killed): do it from here. */
     struct crs_error no_answer = err ? *err : (struct crs_error){0};
-    r = crs_checkpoint(job->program.pid, o, ret, err);
+    r = direct_checkpoint(job->program.pid, o, ret, err);
     if (r == -EPERM && job->supervisor.pid)
         crs_fail_at(err, r, "%s", no_answer.text);
     return r;

@@ -42,9 +42,10 @@ static int print_help(FILE *file)
                   "  crs checkpoint sim                  save it while it runs: sim@1\n"
                   "  crs restart sim                     bring it back from the newest snapshot\n"
                   "\n"
-                  "Each command has --help with examples, and --json for programs.\n"
-                  "A SNAPSHOT is a directory, NAME, NAME@SEQ or NAME@latest. The store of snapshots\n"
-                  "is $CRS_STORE, else $XDG_STATE_HOME/crs, else ~/.local/state/crs.\n"
+                  "Each command has --help with examples, and --json for programs. crs --version\n"
+                  "says the version. A SNAPSHOT is a directory, NAME, NAME@SEQ or NAME@latest.\n"
+                  "The store of snapshots is $CRS_STORE, else $XDG_STATE_HOME/crs, else\n"
+                  "~/.local/state/crs.\n"
                   "Manuals: man crs (exit codes are there), man 7 crs for the concepts.\n");
     return 0;
 }
@@ -58,6 +59,7 @@ static int print_version(void)
 /* For completion, and for the checks of the manual pages. */
 static int list_options(void)
 {
+    printf("crs\t--help\t\t\tshow the commands\ncrs\t--version\t\t\tshow the version\n");
     for (size_t i = 0; i < ELEMENTS(commands); i++)
         cli_list_options(commands[i]);
     return 0;

@@ -64,7 +64,7 @@ static int run(int argc, char **argv)
 
 const struct cli_command command_kinds = {
     .name = "kinds",
-    .summary = "List the kinds of kernel objects that can be saved, and on what conditions",
+    .summary = "List the kinds of kernel objects that can be saved",
     .synopsis = "[--json]",
     .operands = "",
     .options = options,

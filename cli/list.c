@@ -146,8 +146,7 @@ static int read_lists(const struct arguments *a, const char *name, json_t **ret_
     return r < 0 ? r : 0;
 }
 
-static void print(const struct arguments *a, const char *name, const json_t *snapshots,
-                  const json_t *jobs)
+static void print(const struct arguments *a, const json_t *snapshots, const json_t *jobs)
 {
     if (json_array_size(snapshots) > 0)
         print_snapshots(snapshots);
@@ -158,7 +157,7 @@ static void print(const struct arguments *a, const char *name, const json_t *sna
     if (json_array_size(snapshots) == 0 && json_array_size(jobs) == 0) {
         _cleanup_free_ char *root = NULL;
         crs_store_path(a->store, &root, NULL);
-        printf("No snapshots%s%s in %s\n", name ? " of " : "", name ? name : "", root ? root : "?");
+        printf("No snapshots in %s\n", root ? root : "?");
     }
 }
 
@@ -178,11 +177,15 @@ static int run(int argc, char **argv)
     struct jobs jobs = {operands.items[0], list};
     if (read_lists(&a, operands.items[0], &snapshots, &jobs, &error) < 0)
         return output_error("list", a.json, &error);
+    if (operands.n > 0 && json_array_size(snapshots) == 0 && json_array_size(list) == 0)
+        return output_failure("list", a.json, CRS_NOT_FOUND,
+                              "there is no snapshot of '%s', and no such job runs",
+                              operands.items[0]);
     if (a.json)
         output_document(stdout, json_pack("{s:O, s:O}", "snapshots", snapshots, "jobs", list),
                         false);
     else
-        print(&a, operands.items[0], snapshots, list);
+        print(&a, snapshots, list);
     return output_finish("list");
 }
 

@@ -136,7 +136,7 @@ static void print_help(const struct cli_command *command)
 
 void cli_list_options(const struct cli_command *command)
 {
-    printf("%s\t\t\t%s\t%s\n", command->name, command->operands, command->summary);
+    printf("crs\t%s\t\t%s\t%s\n", command->name, command->operands, command->summary);
     for (const struct cli_option *o = command->options; o->name; o++) {
         printf("%s\t--%s\t%s\t%s\t%s\n", command->name, o->name, o->metavar ? o->metavar : "",
                o->words ? o->words : "", o->help);

@@ -86,7 +86,8 @@ int cli_check_operands(const struct cli_command *command, const struct cli_opera
 /* The one of the n words that `word` was probably meant to be; NULL: none is near. */
 const char *cli_nearest(const char *word, const char *const *words, size_t n);
 
-/* Print a table of options for completion: COMMAND<TAB>OPTION<TAB>METAVAR<TAB>WORDS<TAB>HELP. */
+/* Print a table for completion, with tabs between: COMMAND OPTION METAVAR WORDS HELP for each option,
+ * before them crs COMMAND (nothing) OPERANDS SUMMARY. */
 void cli_list_options(const struct cli_command *command);
 
 #endif

@@ -38,7 +38,7 @@ _crs()
     local operands="" options="" commands="" value=""
 
     # bash splits words at "=" and "@" as well; join what belongs together.
-    if [[ $prev == "=" && COMP_CWORD -gt 2 ]]; then
+    if [[ $prev == "=" ]] && (( COMP_CWORD > 2 )); then
         prev=${COMP_WORDS[COMP_CWORD-2]}
     elif [[ $cur == "=" ]]; then
         cur=""
@@ -48,9 +48,9 @@ _crs()
     while IFS= read -r rest; do
         # Empty fields must stay fields: a tab is white space to read.
         IFS=$'\x1f' read -r name option metavar words rest <<< "${rest//$'\t'/$'\x1f'}"
-        if [[ -z $option ]]; then
-            commands+="$name "
-            [[ $name == "$command" ]] && operands=$words
+        if [[ $name == crs ]]; then
+            commands+="$option "
+            [[ $option == "$command" ]] && operands=$words
         elif [[ $name == "$command" ]]; then
             options+="$option "
             [[ $option == "$prev" && -n $metavar ]] && value=${words:-none}
@@ -58,7 +58,7 @@ _crs()
     done <<< "$table"
 
     if (( COMP_CWORD == 1 )); then
-        mapfile -t COMPREPLY < <(compgen -W "$commands help --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "$commands help" -- "$cur")
         return
     fi
     if [[ $operands == @command ]]; then

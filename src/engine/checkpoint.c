@@ -310,7 +310,8 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
 static void clear(struct checkpoint *c)
 {
     kobj_dump_clear(&c->ctx);
-    memory_image_free(c->image);
+    if (c->image)
+        memory_image_free(c->image);
     store_writer_free(c->writer);
     crs__tree__free_unpacked(c->tree, NULL);
     crs__files__free_unpacked(c->files, NULL);

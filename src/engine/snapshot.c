@@ -65,6 +65,17 @@ static int check(const struct loaded *l, struct crs_error *err)
     return check_threads(l, p, err);
 }
 
+/* Nothing of the index is needed here, but a snapshot of which any record is damaged isn't used. */
+static int check_packs(const struct loaded *l, struct crs_error *err)
+{
+    ProtobufCMessage *packs = NULL;
+    int r = store_get_record(l->reader, "packs", &crs__packs__descriptor, &packs, err);
+
+    if (r == 0)
+        protobuf_c_message_free_unpacked(packs, NULL);
+    return r;
+}
+
 int loaded_open(const char *path, struct loaded *ret, struct crs_error *err)
 {
     struct loaded l = {0};
@@ -79,6 +90,8 @@ int loaded_open(const char *path, struct loaded *ret, struct crs_error *err)
     if (r == 0)
         r = store_get_record(l.reader, "memory", &crs__memory__descriptor,
                              (ProtobufCMessage **)&l.memory, err);
+    if (r == 0)
+        r = check_packs(&l, err);
     if (r == 0)
         r = check(&l, err);
     if (r < 0) {

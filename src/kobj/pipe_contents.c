@@ -62,17 +62,18 @@ static int add_piece(Crs__PipeContents *contents, const uint8_t *data, size_t si
 }
 
 /* A read ends with a packet; one that ends early with more behind it shows that it was one. */
-static int read_pieces(int fd, Crs__PipeContents *contents, struct crs_error *err)
+static int read_pieces(const struct open_file *reader, int fd, Crs__PipeContents *contents,
+                       struct crs_error *err)
 {
     uint8_t piece[PIECE_SIZE];
     bool early = false;
 
     for (;;) {
         ssize_t n = read(fd, piece, sizeof(piece));
-        if (n < 0 && errno == EAGAIN)
+        if (n == 0) /* the copy's writing end is closed */
             return 0;
-        if (n <= 0)
-            return crs_fail_errno(err, CRS_FAILED, "can't read the copy of a pipe");
+        if (n < 0)
+            return file_refuse_errno(reader, err, "read the copy of the pipe");
         if (early)
             contents->packets = true;
         early = n < (ssize_t)sizeof(piece);
@@ -98,7 +99,7 @@ int pipe_dump_contents(const struct open_file *reader, bool packets, Crs__PipeCo
     crs__pipe_contents__init(contents);
     contents->size = size;
     contents->packets = packets;
-    r = waiting > 0 ? read_pieces(copy, contents, err) : 0;
+    r = waiting > 0 ? read_pieces(reader, copy, contents, err) : 0;
     if (r < 0) {
         crs__pipe_contents__free_unpacked(contents, NULL);
         return r;

@@ -1,6 +1,7 @@
 /* request.c - a request for a checkpoint, and its answers, on both sides of the socket */
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -14,13 +15,12 @@ static const char *const afterwards_names[] = {
 
 /* ---- the client's side ---- */
 
-static int unreachable(const struct job *job, const char *why, struct crs_error *err)
+static int unreachable(const char *who, const char *why, struct crs_error *err)
 {
-    return crs_fail(err, CRS_BUSY, ECONNREFUSED, "the supervisor of job %s (PID %d) %s", job->name,
-                    (int)job->supervisor.pid, why);
+    return crs_fail(err, CRS_BUSY, ECONNREFUSED, "%s %s", who, why);
 }
 
-static int connect_job(const struct job *job, int *ret_fd, struct crs_error *err)
+static int connect_job(const struct job *job, const char *who, int *ret_fd, struct crs_error *err)
 {
     _cleanup_close_ int dirfd = -1;
     struct sockaddr_un address;
@@ -36,9 +36,8 @@ static int connect_job(const struct job *job, int *ret_fd, struct crs_error *err
     wire_address(dirfd, JOB_SOCKET, &address);
     if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0) {
         if (errno == ENOENT || errno == ECONNREFUSED || errno == EAGAIN)
-            return unreachable(job, "doesn't listen", err);
-        return crs_fail_errno(err, CRS_FAILED, "can't connect to the supervisor of job %s",
-                              job->name);
+            return unreachable(who, "doesn't listen", err);
+        return crs_fail_errno(err, CRS_FAILED, "can't connect to %s", who);
     }
     *ret_fd = TAKE_FD(fd);
     return 0;
@@ -133,8 +132,23 @@ static int take_message(const json_t *message, const struct crs_checkpoint_optio
     return 1;
 }
 
-/* Wait for the answer. A cancel closes our direction only: the supervisor's last word comes. */
-static int await_answer(struct wire *wire, const struct job *job,
+/* Who is to answer. */
+struct answerer {
+    const char *who;                      /* "the supervisor of job x (PID 7)" */
+    const struct job_process *supervisor; /* NULL: a helper of ours */
+    pid_t helper;
+};
+
+/* A cancel closes our direction only, or is a signal: the last word still comes. */
+static void send_cancel(const struct answerer *from, int fd)
+{
+    if (from->supervisor)
+        shutdown(fd, SHUT_WR);
+    else
+        kill(from->helper, SIGTERM);
+}
+
+static int await_answer(struct wire *wire, const struct answerer *from,
                         const struct crs_checkpoint_options *options,
                         struct crs_checkpoint_result *ret, struct crs_error *err)
 {
@@ -154,16 +168,15 @@ static int await_answer(struct wire *wire, const struct job *job,
             continue;
         }
         if (r != -EAGAIN)
-            return crs_fail(err, CRS_FAILED, -r,
-                            "the supervisor of job %s (PID %d) ended before it answered", job->name,
-                            (int)job->supervisor.pid);
+            return crs_fail(err, CRS_FAILED, -r, "%s ended before it answered", from->who);
         if (options->cancel && *options->cancel && !cancelled) {
             cancelled = true;
-            shutdown(wire->fd, SHUT_WR);
+            send_cancel(from, wire->fd);
         }
         /* A second: a signal that came just before the poll doesn't interrupt it. */
-        if (poll(&readable, 1, 1000) == 0 && !accepted && job_process_stopped(&job->supervisor))
-            return unreachable(job, "is stopped: continue it first (fg, or kill -CONT)", err);
+        if (poll(&readable, 1, 1000) == 0 && !accepted && from->supervisor &&
+            job_process_stopped(from->supervisor))
+            return unreachable(from->who, "is stopped: continue it first (fg, or kill -CONT)", err);
     }
 }
 
@@ -171,14 +184,27 @@ int request_checkpoint(const struct job *job, const struct crs_checkpoint_option
                        struct crs_checkpoint_result *ret, struct crs_error *err)
 {
     _cleanup_close_ int fd = -1;
-    int r = connect_job(job, &fd, err);
+    char who[300];
+    struct answerer from = {who, &job->supervisor, 0};
 
+    snprintf(who, sizeof(who), "the supervisor of job %s (PID %d)", job->name,
+             (int)job->supervisor.pid);
+    int r = connect_job(job, who, &fd, err);
     if (r < 0)
         return r;
     _cleanup_wire_ struct wire wire = {.fd = fd};
     /* Where sending fails, the supervisor's reason can still be read. */
     wire_send(fd, request_json(options), true);
-    return await_answer(&wire, job, options, ret, err);
+    return await_answer(&wire, &from, options, ret, err);
+}
+
+int request_await_helper(int fd, pid_t helper, const struct crs_checkpoint_options *options,
+                         struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    _cleanup_wire_ struct wire wire = {.fd = fd};
+    struct answerer from = {"the process that made the checkpoint", NULL, helper};
+
+    return await_answer(&wire, &from, options, ret, err);
 }
 
 /* ---- the supervisor's side ---- */

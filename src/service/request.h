@@ -32,6 +32,10 @@
 int request_checkpoint(const struct job *job, const struct crs_checkpoint_options *options,
                        struct crs_checkpoint_result *ret, struct crs_error *err);
 
+/* The same for a helper process at the other end of a socket pair: a cancel is a SIGTERM to it. */
+int request_await_helper(int fd, pid_t helper, const struct crs_checkpoint_options *options,
+                         struct crs_checkpoint_result *ret, struct crs_error *err);
+
 /* ---- the supervisor's side ---- */
 
 /* Listen on JOB_SOCKET in the directory. */

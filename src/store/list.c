@@ -1,7 +1,5 @@
 /* list.c - the snapshots of a store */
-#include <fcntl.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/io.h"
 #include "store/job.h"
@@ -23,23 +21,13 @@ static json_t *commands_of(const json_t *manifest)
     return commands;
 }
 
-static uint64_t size_of(const struct store_reader *r)
-{
-    struct stat st;
-    uint64_t size = fstatat(r->fd, MANIFEST_NAME, &st, AT_SYMLINK_NOFOLLOW) == 0 ? st.st_size : 0;
-
-    for (size_t i = 0; i < r->manifest.files.n; i++)
-        size += r->manifest.files.items[i].size_bytes;
-    return size;
-}
-
 static void describe_complete(json_t *item, const struct store_reader *r)
 {
     const json_t *time = json_object_get(r->manifest.json, "time");
 
     json_object_set_new(item, "complete", json_true());
     json_object_set_new(item, "time", json_is_string(time) ? json_deep_copy(time) : json_null());
-    json_object_set_new(item, "size_bytes", json_integer(size_of(r)));
+    json_object_set_new(item, "size_bytes", json_integer(store_reader_size_bytes(r)));
     json_object_set_new(item, "memory_bytes", json_integer(r->manifest.memory_bytes));
     json_object_set_new(item, "commands", commands_of(r->manifest.json));
 }

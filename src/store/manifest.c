@@ -221,6 +221,7 @@ int manifest_parse(const void *text, size_t size, struct manifest *ret, struct c
         manifest_clear(&m);
         return r;
     }
+    m.size_bytes = size;
     *ret = m;
     return 0;
 }

@@ -26,6 +26,7 @@ struct manifest {
     json_t *json;
     ARRAY_OF(struct manifest_file) files;
     uint64_t memory_bytes;
+    size_t size_bytes; /* of the manifest itself */
 };
 
 void manifest_clear(struct manifest *manifest);

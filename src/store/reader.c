@@ -181,6 +181,15 @@ json_t *store_reader_manifest(const struct store_reader *r)
     return r->manifest.json;
 }
 
+uint64_t store_reader_size_bytes(const struct store_reader *r)
+{
+    uint64_t size = r->manifest.size_bytes;
+
+    for (size_t i = 0; i < r->manifest.files.n; i++)
+        size += r->manifest.files.items[i].size_bytes;
+    return size;
+}
+
 static int read_record(struct store_reader *r, const struct manifest_file *f, uint8_t **ret,
                        struct crs_error *err)
 {

@@ -39,17 +39,32 @@ static void append(char *text, size_t size, const char *word, size_t i)
         snprintf(text + n, size - n, ", ...");
 }
 
-static int no_such_job(const char *root, const char *spec, struct crs_error *err)
+/* Jobs that have a snapshot; a failed checkpoint may have left the directory of one. */
+static void name_jobs(const char *root, char *text, size_t size)
 {
     struct job_names names = {0};
-    char there[512] = "";
+    size_t n = 0;
 
     job_names(root, &names, NULL);
-    for (size_t i = 0; i < names.n; i++)
-        append(there, sizeof(there), names.items[i], i);
+    for (size_t i = 0; i < names.n; i++) {
+        struct seqs seqs = {0};
+        if (job_seqs(root, names.items[i], &seqs, NULL) == 0 && seqs.n > 0)
+            append(text, size, names.items[i], n++);
+        free(seqs.items);
+    }
     job_names_clear(&names);
-    return crs_fail(err, CRS_NOT_FOUND, ENOENT, "there is no snapshot '%.300s'; %s%s %s", spec,
-                    there[0] ? "jobs in " : "no jobs in ", root, there[0] ? there : "either");
+}
+
+static int no_such_job(const char *root, const char *spec, struct crs_error *err)
+{
+    char there[512] = "";
+
+    name_jobs(root, there, sizeof(there));
+    if (!there[0])
+        return crs_fail(err, CRS_NOT_FOUND, ENOENT, "there is no snapshot '%.300s'; %s has none",
+                        spec, root);
+    return crs_fail(err, CRS_NOT_FOUND, ENOENT, "there is no snapshot '%.300s'; %s has some of: %s",
+                    spec, root, there);
 }
 
 static int no_such_seq(const char *root, const char *name, const char *wanted,

@@ -80,7 +80,8 @@ void store_reader_free(struct store_reader *r);
 DEFINE_CLEANUP(struct store_reader, store_reader)
 
 const char *store_reader_path(const struct store_reader *r);
-json_t *store_reader_manifest(const struct store_reader *r); /* borrowed */
+json_t *store_reader_manifest(const struct store_reader *r);    /* borrowed */
+uint64_t store_reader_size_bytes(const struct store_reader *r); /* of all files */
 
 /* Read NAME.pb; *ret is freed by protobuf_c_message_free_unpacked(). Kind CRS_DAMAGED. */
 int store_get_record(struct store_reader *r, const char *name,

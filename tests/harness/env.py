@@ -119,24 +119,24 @@ class Env:
     def wait_gone(self, pid, seconds=10):
         """Wait until the process is gone; its wait status if it was ours to reap, else None."""
         codes = {}
+        mine = next((p for p in self.started if p.pid == pid and p.returncode is None), None)
 
         def gone():
-            for process in self.started:
-                if process.pid == pid and process.poll() is not None:
-                    codes[pid] = process.returncode
-            if not any(process.pid == pid for process in self.started):
-                try:
-                    done, code = os.waitpid(pid, os.WNOHANG)
-                    if done:
-                        codes[pid] = os.waitstatus_to_exitcode(code)
-                except ChildProcessError:
-                    pass
-            return not machine.alive(pid) and \
-                all(process.pid != pid or pid in codes for process in self.started)
+            if mine:
+                codes.setdefault(pid, mine.poll())
+                if codes[pid] is None:
+                    del codes[pid]
+                return pid in codes
+            try:
+                done, code = os.waitpid(pid, os.WNOHANG)
+                if done:
+                    codes[pid] = os.waitstatus_to_exitcode(code)
+            except ChildProcessError:
+                pass
+            return pid in codes or machine.stat_fields(pid) is None
 
         if not machine.wait_for(gone, seconds * self.patience):
             raise Failure(f"process {pid} is still there:\n{machine.describe(pid)}")
-        gone()
         return codes.get(pid)
 
     def expect_running(self, pid, what):

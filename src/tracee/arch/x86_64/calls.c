@@ -148,32 +148,61 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
     return r < 0 ? r : back;
 }
 
+/*
+ * A main stack that ends right below the stack pointer: the kernel makes it grow when one of its own
+ * calls writes there. That one call has no frame to fall back on. Nothing is done where no thread
+ * uses that stack, or its limit is reached: there is no room then, as before.
+ */
+static int grow_stack(struct tracee *t, struct crs_error *err)
+{
+    struct tracee_thread *th = tracee_main(t);
+    uint64_t below = (arch_stack_pointer(&th->regs) - FRAME_GROWTH) & ~15ULL, all = ~0ULL;
+    struct remote_call call = {.number = SYS_getcpu, .args = {below}};
+
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't block signals");
+    int r = run_one(th, &th->regs, &call, err);
+    int back = put_back(th, r < 0 ? NULL : err);
+    return r < 0 ? r : back;
+}
+
+static int find_frame_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
+{
+    int r = frame_find_area(t, ret, err);
+
+    if (r < 0 || *ret)
+        return r;
+    r = grow_stack(t, err);
+    if (r == 0)
+        r = frame_find_area(t, ret, err);
+    if (r == 0 && !*ret)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, EAGAIN,
+                        "the main stack of process %d has no room of 28 KiB below its stack "
+                        "pointer for the tool's calls, and can't grow",
+                        t->pid);
+    return r;
+}
+
 int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
 {
     struct arch_calls *c = calloc(1, sizeof(*c));
 
     if (!c)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    t->calls = c;
     int r = gadgets_find(t, &c->gadgets, err);
     uint64_t area = 0;
     if (r == 0)
-        r = frame_find_area(t, &area, err);
+        r = find_frame_area(t, &area, err);
     if (r < 0) {
+        t->calls = NULL;
         free(c);
         return r;
-    }
-    if (!area) {
-        free(c);
-        return crs_fail(err, CRS_CANT_CHECKPOINT, EAGAIN,
-                        "the main stack of process %d has no room of 28 KiB below its stack "
-                        "pointer for the tool's calls",
-                        t->pid);
     }
     if (c->gadgets.sigreturn || c->gadgets.pop_rax)
         c->frame_area = area;
     else /* no way back by itself: registers are used directly */
         c->frame_area = 0;
-    t->calls = c;
     t->scratch = area + FRAME_SCRATCH_OFFSET;
     t->scratch_size = TRACEE_SCRATCH_SIZE;
     return 0;

@@ -38,6 +38,7 @@ struct arch_calls {
 #define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
 #define FRAME_XSTATE_OFFSET  (FRAME_OFFSET + 1024)
 #define FRAME_AREA_SIZE      (24 << 10)
+#define FRAME_GROWTH         (96 << 10) /* how far a stack without room is made to grow */
 
 /* Find the instructions in the executable mappings of t. */
 int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err);

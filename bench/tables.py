@@ -1,0 +1,55 @@
+"""Results in tables: for a reader, and in Markdown."""
+
+
+def seconds(value):
+    if value is None:
+        return "-"
+    if value < 0.001:
+        return "%.0f us" % (value * 1e6)
+    if value < 0.1:
+        return "%.1f ms" % (value * 1e3)
+    if value < 1:
+        return "%.0f ms" % (value * 1e3)
+    return "%.2f s" % value
+
+
+def size(value):
+    if value is None:
+        return "-"
+    for unit in ("B", "KiB", "MiB"):
+        if value < 1024:
+            return "%.4g %s" % (value, unit)
+        value /= 1024
+    return "%.2f GiB" % value
+
+
+def mib(n):
+    return "%d GiB" % (n // 1024) if n >= 1024 and n % 1024 == 0 else "%d MiB" % n
+
+
+def ratio(value, limit=None):
+    if value is None:
+        return "-"
+    return "%.2f%s" % (value, " !" if limit and value > limit else "")
+
+
+def show(title, columns, rows, markdown=False):
+    """columns: the headings, with a | where a line may be broken; rows: lists of text."""
+    rows = [[str(cell) for cell in row] for row in rows]
+    if markdown:
+        print("**%s**\n" % title)
+        print("| " + " | ".join(c.replace("|", " ") for c in columns) + " |")
+        print("|" + "---|" * len(columns))
+        for row in rows:
+            print("| " + " | ".join(row) + " |")
+        print()
+        return
+    height = max(c.count("|") for c in columns) + 1
+    heads = [[""] * (height - 1 - c.count("|")) + c.split("|") for c in columns]
+    widths = [max(map(len, head + [row[i] for row in rows])) for i, head in enumerate(heads)]
+    print(title)
+    for line in range(height):
+        print("  " + "  ".join(h[line].rjust(w) for h, w in zip(heads, widths)))
+    for row in rows:
+        print("  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)))
+    print()

@@ -1,0 +1,86 @@
+/* direct.c - a checkpoint in a helper process */
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "base/cleanup.h"
+#include "direct.h"
+#include "request.h"
+
+/* ---- the helper ---- */
+
+static volatile int cancel;
+
+static void on_cancel(int sig)
+{
+    cancel = sig;
+}
+
+static void pass_progress(const struct crs_progress *progress, void *arg)
+{
+    request_answer_progress(*(int *)arg, progress);
+}
+
+/* Only SIGTERM, our parent's word or its death, means anything here. */
+static void set_signals(void)
+{
+    static const int ignored[] = {SIGINT, SIGHUP, SIGQUIT, SIGPIPE, SIGTSTP, SIGTTIN, SIGTTOU};
+    struct sigaction action = {.sa_handler = on_cancel}, ignore = {.sa_handler = SIG_IGN},
+                     plain = {.sa_handler = SIG_DFL};
+    sigset_t none;
+
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        sigaction(ignored[i], &ignore, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGCHLD, &plain, NULL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static _Noreturn void help(pid_t parent, pid_t pid, const struct crs_checkpoint_options *given,
+                           int fd)
+{
+    struct crs_checkpoint_options options = *given;
+    struct crs_checkpoint_result result = {0};
+    struct crs_error error = {0};
+
+    set_signals();
+    setsid();
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
+    if (getppid() != parent)
+        _exit(0);
+    options.progress = pass_progress;
+    options.progress_arg = &fd;
+    options.cancel = &cancel;
+    if (crs_checkpoint(pid, &options, &result, &error) < 0)
+        request_answer_error(fd, &error);
+    else
+        request_answer_result(fd, &result);
+    _exit(0);
+}
+
+/* ---- its parent ---- */
+
+int direct_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
+                      struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    pid_t parent = getpid();
+    int fds[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
+    _cleanup_close_ int ours = fds[0], theirs = fds[1];
+    pid_t helper = fork();
+    if (helper == 0) {
+        close(ours);
+        help(parent, pid, options, theirs);
+    }
+    if (helper < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't fork");
+    close(TAKE_FD(theirs));
+    int r = request_await_helper(ours, helper, options, ret, err);
+    while (waitpid(helper, NULL, 0) < 0 && errno == EINTR)
+        ;
+    return r;
+}

@@ -1,0 +1,60 @@
+/*
+ * terminal.c - a terminal as standard input; after a restart the restarter's takes its place,
+ * whatever that is
+ *
+ * The master is held by a process of its own, which ends with the test.
+ */
+#include <sys/ioctl.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include "victim.h"
+
+static void hold_master(int master)
+{
+    char path[5000], buffer[64];
+
+    setsid();
+    fcntl(master, F_SETFL, O_NONBLOCK);
+    victim_path(path, sizeof(path), "stop");
+    for (int i = 0; i < 12000 && access(path, F_OK) < 0 && access(victim_dir, F_OK) == 0; i++) {
+        if (read(master, buffer, sizeof(buffer)) < 0)
+            victim_sleep_ms(10);
+    }
+    _exit(0);
+}
+
+int main(int argc, char **argv)
+{
+    struct winsize size = {.ws_row = 33, .ws_col = 99}, got;
+    struct termios settings;
+
+    victim_init(argc, argv);
+    int master = posix_openpt(O_RDWR | O_NOCTTY);
+    MUST(master >= 0 && grantpt(master) == 0 && unlockpt(master) == 0);
+    int slave = open(ptsname(master), O_RDWR | O_NOCTTY);
+    MUST(slave >= 0 && ioctl(slave, TIOCSWINSZ, &size) == 0 && tcgetattr(slave, &settings) == 0);
+    settings.c_lflag &= ~(ICANON | ECHO);
+    MUST(tcsetattr(slave, TCSANOW, &settings) == 0);
+    pid_t pid = fork();
+    MUST(pid >= 0);
+    if (pid == 0) {
+        if (fork() == 0)
+            hold_master(master);
+        _exit(0);
+    }
+    MUST(waitpid(pid, NULL, 0) == pid && close(master) == 0);
+    MUST(dup2(slave, 0) == 0 && close(slave) == 0);
+    bool restarted = false;
+
+    victim_ready();
+    while (victim_wait()) {
+        restarted = restarted || strcmp(victim_situation(), "continue") != 0;
+        CHECK(fcntl(0, F_GETFL) >= 0);
+        if (restarted)
+            continue;
+        CHECK(isatty(0));
+        CHECK(ioctl(0, TIOCGWINSZ, &got) == 0 && got.ws_row == 33 && got.ws_col == 99);
+        CHECK(tcgetattr(0, &settings) == 0 && !(settings.c_lflag & (ICANON | ECHO)));
+    }
+    return 0;
+}
