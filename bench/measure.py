@@ -181,9 +181,10 @@ class Criu:
             return "criu needs root, or capabilities given to its file"
         done = subprocess.run([program, "check"], stdin=subprocess.DEVNULL, capture_output=True,
                               text=True)
-        words = (done.stderr + done.stdout).strip().splitlines()
+        words = [line.strip() for line in (done.stderr + done.stdout).splitlines()
+                 if line.strip() and "exited, status" not in line]
         if done.returncode != 0:
-            return "`criu check` fails: %s" % (words[0].strip() if words else done.returncode)
+            return "`criu check` fails: %s" % (words[0] if words else done.returncode)
         Criu.program = program
         return None
 

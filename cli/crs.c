@@ -33,8 +33,8 @@ static const struct cli_command *find_command(const char *name)
 static int print_help(FILE *file)
 {
     fprintf(file, "Usage: crs COMMAND [OPTION...] [ARGUMENT...]\n"
-                  "Checkpoint and restart of running programs, without root and without changing "
-                  "them.\n\nCommands:\n");
+                  "Checkpoint and restart of running programs, without root or changes to them."
+                  "\n\nCommands:\n");
     for (size_t i = 0; i < ELEMENTS(commands); i++)
         fprintf(file, "  %-11s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(file, "\n"

@@ -14,6 +14,18 @@ int foreground_exit_code(int code)
     return code == CRS_USAGE || code == CRS_BUSY ? code : OWN_FAILURE;
 }
 
+/* The store's directory, which is there by now, as it is called from any other one. */
+static int absolute_store(const char *store, char **ret, struct crs_error *err)
+{
+    _cleanup_free_ char *path = NULL;
+    int r = crs_store_path(store, &path, err);
+
+    if (r < 0)
+        return r;
+    *ret = realpath(path, NULL);
+    return *ret ? 0 : crs_fail_errno(err, CRS_STORAGE, "can't find %s", path);
+}
+
 /*
  * `crs checkpoint NAME` looks in the default store: where the job's store is another one, a sign
  * there shows the way. Without it the job can still be asked with --dir, so a failure is no more
@@ -22,12 +34,12 @@ int foreground_exit_code(int code)
 static int put_sign(struct foreground *f, pid_t pid, bool supervised, const char *words,
                     struct crs_error *err)
 {
-    _cleanup_free_ char *usual = NULL, *usual_real = NULL, *real = realpath(f->store, NULL);
+    _cleanup_free_ char *usual = NULL, *usual_real = NULL;
     struct crs_error error = {0};
     int r = crs_store_path(NULL, &usual, &error);
 
     usual_real = usual ? realpath(usual, NULL) : NULL;
-    if (r >= 0 && real && strcmp(real, usual_real ? usual_real : usual) == 0)
+    if (r >= 0 && strcmp(f->store, usual_real ? usual_real : usual) == 0)
         return 0;
     if (r >= 0)
         r = job_claim(usual, f->name, &f->sign, &error);
@@ -51,9 +63,9 @@ int foreground_open(struct foreground *f, const char *store, const char *name, p
     f->name = strdup(name);
     if (!f->name)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    int r = crs_store_path(store, &f->store, err);
+    int r = job_claim(store, name, &f->claim, err);
     if (r >= 0)
-        r = job_claim(store, name, &f->claim, err);
+        r = absolute_store(store, &f->store, err);
     if (r < 0)
         return r;
     if (supervised && request_listen(job_claim_directory(f->claim), &f->listen_fd, &error) < 0)

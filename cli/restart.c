@@ -237,7 +237,7 @@ static int run(int argc, char **argv)
 
 const struct cli_command command_restart = {
     .name = "restart",
-    .summary = "Bring a program back from a snapshot; it goes on where it was saved",
+    .summary = "Bring a program back from its snapshot; it goes on from there",
     .synopsis = "[OPTION...] SNAPSHOT",
     .operands = "@snapshot",
     .options = options,

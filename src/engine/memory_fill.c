@@ -5,6 +5,7 @@
  * threads of ours check the checksums. What is compressed is unpacked and written by the threads.
  */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -97,14 +98,26 @@ static void *worker(void *arg)
     return NULL;
 }
 
+/* The process itself needs a processor too, while it reads. */
+static unsigned count_threads(const struct fill_job *job)
+{
+    bool raw = job->chunks[0]->codec == CRS__CODEC__CODEC_NONE;
+    cpu_set_t cpus;
+    unsigned n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+
+    if (raw && n > 1)
+        n--;
+    return n > MAX_THREADS ? MAX_THREADS : n;
+}
+
 static unsigned start_threads(struct fill_job *job, pthread_t *threads)
 {
-    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    unsigned n = cpus < 2 ? 2 : cpus > MAX_THREADS ? MAX_THREADS : cpus, started = 0;
+    unsigned n = 0, started = 0;
     sigset_t all, old;
 
     if (job->n_chunks <= FEW_CHUNKS)
         return 0;
+    n = count_threads(job);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     while (started < n && pthread_create(&threads[started], NULL, worker, job) == 0)

@@ -4,6 +4,8 @@
 #ifndef ENGINE_MEMORY_IMAGE_H
 #define ENGINE_MEMORY_IMAGE_H
 
+#include <pthread.h>
+
 #include "engine/memory.h"
 #include "proc/maps.h"
 #include "proc/pagemap.h"
@@ -54,6 +56,28 @@ int copy_plan_sink(struct copy_plan *plan, Crs__Chunk ***chunks, size_t *n_chunk
 int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, uint64_t count,
                   uint64_t source, uint32_t how, struct crs_error *err);
 void copy_plan_clear(struct copy_plan *plan);
+
+/* ---- copying ---- */
+
+/* The pages read for one chunk: page i of the buffer is page[i] of the sink. */
+struct copy_buffer {
+    uint8_t *data;
+    uint64_t page[STORE_CHUNK_PAGES];
+    bool keep_zero[STORE_CHUNK_PAGES];
+    bool absent[STORE_CHUNK_PAGES]; /* couldn't be read, and needn't be */
+    uint32_t n;
+};
+
+struct copy_source {
+    struct memory_image *image;
+    struct kobj_dump *ctx;
+    pthread_mutex_t guards_lock; /* of image->guards */
+};
+
+/* memory_chunk.c: read one chunk of the plan and put what is left of it into a pack. Several
+ * threads may do so at once, each with a buffer of its own. */
+int copy_chunk(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
+               struct crs_error *err);
 
 /* ---- the image ---- */
 

@@ -151,7 +151,8 @@ uint64_t memory_find_gap(struct address_range *ranges, size_t n, uint64_t size)
 {
     uint64_t best = 0, best_size = 0, end = MEMORY_LOW;
 
-    qsort(ranges, n, sizeof(*ranges), compare_ranges);
+    if (n > 0)
+        qsort(ranges, n, sizeof(*ranges), compare_ranges);
     for (size_t i = 0; i <= n; i++) {
         uint64_t start = i < n ? ranges[i].start : MEMORY_TOP;
         if (start > MEMORY_TOP)

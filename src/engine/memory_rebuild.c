@@ -10,11 +10,6 @@
 #define MAPS_LIMIT (64u << 20)
 #define VDSO_ROOM  (1u << 20) /* for [vvar] to [vdso], beside the scratch */
 
-/* Not in older headers. */
-#ifndef SYS_mseal
-#define SYS_mseal 462
-#endif
-
 static int read_maps(struct kobj_restore *ctx, struct proc_maps *ret, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0};

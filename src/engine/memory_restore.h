@@ -67,7 +67,6 @@ void memory_calls_clear(struct memory_calls *c);
 #define _cleanup_memory_calls_ __attribute__((cleanup(memory_calls_clear)))
 
 /* memory_vdso.c */
-bool memory_vdso_is_same(const Crs__AddressSpace *space);
 int memory_check_vdso(const Crs__AddressSpace *space, struct crs_error *err);
 /* Find the mappings [vvar] to [vdso] of the stub; n 0: it has none. */
 const struct proc_map *memory_vdso_maps(const struct proc_maps *maps, size_t *ret_n);

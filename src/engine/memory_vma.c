@@ -87,7 +87,8 @@ static int check_refused(const struct memory_vma *vma, struct crs_error *err)
     for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
         if (vma->vm_flags & refused_flags[i].flags)
             return refuse(map, refused_flags[i].words, err);
-    if (vma->protection_key != 0)
+    /* The kernel itself uses a key where memory may be executed but not read. */
+    if (vma->protection_key != 0 && map->protection != PROT_EXEC)
         return refuse(map,
                       "has a memory protection key, which can't be saved yet; free the keys "
                       "before the checkpoint",

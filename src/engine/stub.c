@@ -1,9 +1,11 @@
 /* stub.c - the process that a restart builds up */
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -43,6 +45,23 @@ static void default_signals(void)
         syscall(SYS_rt_sigaction, s, &action, NULL, sizeof(action.mask));
 }
 
+/*
+ * Threads get their saved IDs only if the process that makes them, the stub itself, may choose IDs.
+ * An ordinary user's capabilities end at exec, but for the ambient ones. What the program didn't
+ * have is given up again with its credentials.
+ */
+static void keep_capability(unsigned capability)
+{
+    struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    struct __user_cap_data_struct data[2] = {0};
+
+    if (syscall(SYS_capget, &header, data) < 0)
+        return;
+    data[capability / 32].inheritable |= 1u << (capability % 32);
+    if (syscall(SYS_capset, &header, data) == 0)
+        prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
+}
+
 __attribute__((noreturn)) static void run_child(const struct stub_options *o, int sync_fd)
 {
     const char *const argv[] = {o->name, NULL}, *const env[] = {NULL};
@@ -50,6 +69,8 @@ __attribute__((noreturn)) static void run_child(const struct stub_options *o, in
     int errnum;
 
     default_signals();
+    if (o->pid)
+        keep_capability(CAP_CHECKPOINT_RESTORE);
     if (o->new_session)
         setsid();
     else if (o->new_group)

@@ -102,11 +102,33 @@ static int list_numbers(struct tracee *t, int **ret, size_t *ret_n, struct crs_e
     return 0;
 }
 
+/* Most are short; no more than their length is kept. */
+static int read_fdinfo(struct tracee *t, int fd, char **ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[64], start[1024];
+
+    snprintf(path, sizeof(path), "fdinfo/%d", fd);
+    _cleanup_close_ int file = openat(t->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? -1 : read(file, start, sizeof(start));
+    if (n < 0)
+        return -errno;
+    if (n < (ssize_t)sizeof(start)) {
+        *ret = strndup(start, n);
+        return *ret ? 0 : -ENOMEM;
+    }
+    int r = read_file(t->proc_fd, path, FDINFO_LIMIT, &text);
+    if (r == 0) {
+        *ret = (char *)text.data;
+        text = (struct bytes){0};
+    }
+    return r;
+}
+
 /* What can be read about descriptor `fd`; *ret_cloexec is the descriptor's own. */
 static int look(struct tracee *t, int fd, struct open_file *file, bool *ret_cloexec,
                 struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
     _cleanup_fdinfo_ struct fdinfo info = {0};
     char path[64];
     int r;
@@ -117,21 +139,18 @@ static int look(struct tracee *t, int fd, struct open_file *file, bool *ret_cloe
         return crs_fail_at(err, r, "fd %d", fd);
     snprintf(path, sizeof(path), "fd/%d", fd);
     r = read_link(t->proc_fd, path, &file->link);
-    if (r == 0) {
-        snprintf(path, sizeof(path), "fdinfo/%d", fd);
-        r = read_file(t->proc_fd, path, FDINFO_LIMIT, &text);
-    }
+    if (r == 0)
+        r = read_fdinfo(t, fd, &file->fdinfo);
     int flags = fcntl(file->dup_fd, F_GETFL);
     if (r < 0 || flags < 0 || fstat(file->dup_fd, &file->st) < 0)
         return crs_fail(err, CRS_FAILED, r < 0 ? -r : errno, "can't read about fd %d of process %d",
                         fd, t->pid);
     file->flags = flags;
-    file->fdinfo = (char *)text.data;
-    text = (struct bytes){0};
     r = file_parse_info(file, &info, err);
     if (r < 0)
         return r;
     file->position = info.position;
+    file->serial = info.eventfd_id;
     *ret_cloexec = info.flags & O_CLOEXEC;
     return 0;
 }
@@ -145,6 +164,11 @@ static int compare_files(const struct open_file *a, const struct open_file *b, i
         return a->st.st_dev < b->st.st_dev ? -1 : 1;
     if (a->st.st_ino != b->st.st_ino)
         return a->st.st_ino < b->st.st_ino ? -1 : 1;
+    /* The inode of anonymous files is one for all of them; what they are can't change. */
+    if (a->link[0] == 'a' && b->link[0] == 'a' && strcmp(a->link, b->link) != 0)
+        return strcmp(a->link, b->link);
+    if (a->serial != b->serial)
+        return a->serial < b->serial ? -1 : 1;
     long r = syscall(SYS_kcmp, a->holder->pid, b->holder->pid, KCMP_FILE, (unsigned long)a->fd,
                      (unsigned long)b->fd);
     if (r < 0 || r > 2)

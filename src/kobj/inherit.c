@@ -69,8 +69,9 @@ static int any_terminal(struct kobj_restore *ctx, const Crs__OpenFile *record, i
     for (int n = 0; n <= 2; n++)
         if (isatty(n) && file_has_number(ctx, record, n) && take(record, n, ret_fd) == 0)
             return 0;
-    for (int n = 0; n <= 2; n++)
-        if (isatty(n) && take(record, n, ret_fd) == 0)
+    int mode = record->flags & (O_ACCMODE | O_NONBLOCK | O_APPEND);
+    for (int n = 0; n <= 2; n++) /* a description of its own, as it was */
+        if (isatty(n) && (file_reopen(n, mode, ret_fd) == 0 || take(record, n, ret_fd) == 0))
             return 0;
     int fd = open("/dev/tty", (record->flags & (O_ACCMODE | O_NONBLOCK)) | O_NOCTTY | O_CLOEXEC);
     if (fd < 0)

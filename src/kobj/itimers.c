@@ -60,6 +60,37 @@ static uint64_t time_to_set(const Crs__Itimer *record)
     return record->remaining_us;
 }
 
+static int set_timer(struct tracee_thread *thread, const Crs__Itimer *record, uint64_t us,
+                     struct crs_error *err)
+{
+    struct itimerval value = {from_us(record->interval_us), from_us(us)};
+    int64_t result;
+    int r = tracee_call_with_block(thread, &result, err, SYS_setitimer,
+                                   (uint64_t[6]){record->which}, 1, &value, NULL, sizeof(value));
+
+    if (r == 0 && kobj_call_failed(result))
+        r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set interval timer %u: %s",
+                     record->which, strerror(-result));
+    return r;
+}
+
+/* The kernel adds a tick to timers that count CPU time: take it off again, else it would grow with
+ * each checkpoint. */
+static int take_off_tick(struct tracee_thread *thread, const Crs__Itimer *record,
+                         struct crs_error *err)
+{
+    uint64_t wanted = record->remaining_us;
+    struct itimerval value;
+    int64_t result;
+    int r = tracee_call_with_block(thread, &result, err, SYS_getitimer,
+                                   (uint64_t[6]){record->which}, 1, NULL, &value, sizeof(value));
+
+    if (r < 0 || kobj_call_failed(result) || to_us(&value.it_value) <= wanted)
+        return r;
+    uint64_t added = to_us(&value.it_value) - wanted;
+    return added < wanted ? set_timer(thread, record, wanted - added, err) : 0;
+}
+
 static int restore_itimers(struct kobj_restore *ctx, const Crs__Process *process,
                            const struct bytes *payload, struct crs_error *err)
 {
@@ -68,13 +99,9 @@ static int restore_itimers(struct kobj_restore *ctx, const Crs__Process *process
 
     for (size_t i = 0; r == 0 && i < message->n_timers; i++) {
         const Crs__Itimer *record = message->timers[i];
-        struct itimerval value = {from_us(record->interval_us), from_us(time_to_set(record))};
-        int64_t result;
-        r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_setitimer,
-                                   (uint64_t[6]){record->which}, 1, &value, NULL, sizeof(value));
-        if (r == 0 && kobj_call_failed(result))
-            r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set interval timer %u: %s",
-                         record->which, strerror(-result));
+        r = set_timer(tracee_main(ctx->t), record, time_to_set(record), err);
+        if (r == 0 && record->which != ITIMER_REAL && record->remaining_us)
+            r = take_off_tick(tracee_main(ctx->t), record, err);
     }
     return r;
 }

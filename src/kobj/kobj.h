@@ -87,6 +87,7 @@ struct open_file {
     struct stat st;        /* of dup_fd */
     char *link;            /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
     char *fdinfo;          /* the text of /proc/PID/fdinfo/N */
+    uint64_t serial;       /* a number that no other file of its kind has (eventfd-id); 0: none */
     unsigned flags;        /* F_GETFL */
     uint64_t position;
     Crs__OpenFile *record; /* filled by kobj_dump_file(), owned */

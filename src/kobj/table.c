@@ -43,7 +43,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_bpf.kind,
     &unsupported_seccomp.kind,
     &unsupported_landlock.kind,
-    &unsupported_mount.kind,
     &unsupported_namespace.kind,
     &unsupported_block.kind,
     &unsupported_character.kind,

@@ -165,10 +165,6 @@ static bool match_landlock(const struct open_file *file)
 }
 ROW(landlock, "landlock", "landlock ruleset", match_landlock, "its rules can't be read", CLOSE_IT);
 
-ANONYMOUS(mount, "[fscontext]")
-ROW(mount, "mount-context", "mount being configured (fsopen)", match_mount,
-    "its parameters can't be read", CLOSE_IT);
-
 /* ---- special file systems ---- */
 
 static bool is_on(const struct open_file *file, long magic)
@@ -212,7 +208,7 @@ static bool match_secret(const struct open_file *file)
 {
     return strncmp(file->link, "/secretmem", 10) == 0;
 }
-ROW(secret, "secret-memory", "secret memory (memfd_secret)", match_secret,
+ROW(secret, "secret-memory", "secret memory area (memfd_secret)", match_secret,
     "the kernel lets nobody else read it", CLOSE_IT);
 
 /* ---- devices ---- */

@@ -18,7 +18,7 @@ extern const struct unsupported unsupported_mqueue, unsupported_process_file, un
     unsupported_inet, unsupported_netlink, unsupported_packet, unsupported_vsock, unsupported_alg,
     unsupported_socket, unsupported_inotify, unsupported_fanotify, unsupported_pidfd,
     unsupported_io_uring, unsupported_userfaultfd, unsupported_perf, unsupported_bpf,
-    unsupported_seccomp, unsupported_landlock, unsupported_mount, unsupported_namespace,
-    unsupported_block, unsupported_character, unsupported_other;
+    unsupported_seccomp, unsupported_landlock, unsupported_namespace, unsupported_block,
+    unsupported_character, unsupported_other;
 
 #endif

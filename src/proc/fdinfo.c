@@ -98,6 +98,11 @@ static int parse_eventfd_count(const char *value, struct fdinfo *info)
     return parse_number(value, 16, &info->eventfd_count);
 }
 
+static int parse_eventfd_id(const char *value, struct fdinfo *info)
+{
+    return parse_number(value, 10, &info->eventfd_id);
+}
+
 static int parse_semaphore(const char *value, struct fdinfo *info)
 {
     info->has_semaphore = true;
@@ -153,6 +158,7 @@ static const struct {
     {"pos:", parse_position},
     {"flags:", parse_flags},
     {"eventfd-count:", parse_eventfd_count},
+    {"eventfd-id:", parse_eventfd_id},
     {"eventfd-semaphore:", parse_semaphore},
     {"sigmask:", parse_sigmask},
     {"clockid:", parse_clock},

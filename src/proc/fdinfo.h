@@ -36,7 +36,8 @@ struct fdinfo {
 
     bool has_eventfd;
     uint64_t eventfd_count;
-    bool has_semaphore; /* Linux 6.5 and later tell */
+    uint64_t eventfd_id; /* its own as long as it lives */
+    bool has_semaphore;  /* Linux 6.5 and later tell */
     bool semaphore;
 
     bool has_signalfd;

@@ -1,6 +1,8 @@
 /* child.c - a command, started as our child */
 #include <fcntl.h>
 #include <linux/close_range.h>
+#include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -44,6 +46,23 @@ static _Noreturn void run_child(char *const *argv, const struct child_signals *s
     int errnum = errno;
     (void)!write(report_fd, &errnum, sizeof(errnum));
     _exit(errnum == ENOENT ? 127 : 126);
+}
+
+/* execvp(3) says EACCES also where a directory of PATH may not be searched and no other has the
+ * command; a shell would say that there is none. */
+static bool in_path(const char *command)
+{
+    const char *path = getenv("PATH");
+
+    if (strchr(command, '/') || !path)
+        return true;
+    for (size_t n; *path; path += n + (path[n] == ':')) {
+        n = strcspn(path, ":");
+        _cleanup_free_ char *file = format_string("%.*s/%s", n ? (int)n : 1, n ? path : ".", command);
+        if (!file || access(file, F_OK) == 0)
+            return true;
+    }
+    return false;
 }
 
 /* ---- the parent's side ---- */
@@ -111,6 +130,8 @@ int child_go(struct child *child, const char *command, struct crs_error *err)
         return 0;
     waitpid(child->pid, &status, 0);
     child->pid = 0;
+    if (r >= 0 && errnum == EACCES && !in_path(command))
+        errnum = ENOENT;
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't start %s: %s", command, strerror(-r));
     return crs_fail(err, CRS_FAILED, errnum, "can't run %s: %s", command, strerror(errnum));

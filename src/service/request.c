@@ -261,7 +261,7 @@ static int parse_request(json_t *message, struct crs_checkpoint_options *options
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
-    if (json_unpack_ex(message, &where, JSON_STRICT, "{s:i, s:s, s:s, s?s, s?i, s?s, s?s}",
+    if (json_unpack_ex(message, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?i, s?s, s?s}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &afterwards, "timeout_ms", &options->timeout_ms, "output", &options->output,
                        "compress", &options->compress) < 0)

@@ -168,10 +168,13 @@ static void clean_one(int parent_fd, const char *name)
 {
     _cleanup_close_ int fd =
         openat(parent_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0)
-        return;
+    struct stat st;
 
-    _cleanup_close_ int lock_fd = openat(fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+    /* in a directory that all may write to, others' are none of our business, even for root */
+    if (fd < 0 || fstat(fd, &st) < 0 || st.st_uid != geteuid())
+        return;
+    _cleanup_close_ int lock_fd =
+        openat(fd, LOCK_NAME, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (lock_fd < 0) {
         /* Empty: its writer died before it took the lock, or is about to, and will try again. */
         if (errno == ENOENT)

@@ -51,10 +51,11 @@ class Job:
         Job.running.append(self)
 
     def program(self):
-        """The PID of its child."""
+        """The PID of its child, when that has become the command: by then the job is known."""
         def children():
             with open(f"/proc/{self.pid}/task/{self.pid}/children", encoding="ascii") as file:
-                return [int(word) for word in file.read().split()]
+                return [int(word) for word in file.read().split()
+                        if os.path.realpath(f"/proc/{int(word)}/exe") != CRS]
         return until(children, "a child of crs run")[0]
 
     def end(self, code=None):

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <dirent.h>
 
@@ -167,6 +168,59 @@ static void no_memory_at_all(void **state)
     fixture_remove(dir);
 }
 
+/* ---- what earlier versions wrote ---- */
+
+static void check_golden_memory(struct store_reader *r, const Crs__Memory *memory)
+{
+    static const enum fill fills[] = {FILL_RANDOM, FILL_TEXT, FILL_HALF};
+    uint8_t raw[3 * STORE_PAGE_SIZE], expected[3 * STORE_PAGE_SIZE];
+    struct crs_error err;
+
+    assert_int_equal(memory->spaces[0]->n_chunks, 3);
+    for (unsigned i = 0; i < 3; i++) {
+        const Crs__Chunk *c = memory->spaces[0]->chunks[i];
+        assert_int_equal(c->raw_bytes, (i + 1) * STORE_PAGE_SIZE);
+        assert_int_equal(c->runs[0]->first, 0x400 + 4 * i);
+        fixture_ok(store_read_chunk(r, c, raw, &err), &err, "chunk");
+        fixture_fill(expected, c->raw_bytes, fills[i], i);
+        assert_memory_equal(raw, expected, c->raw_bytes);
+    }
+}
+
+static void check_golden_content(struct store_reader *r, const Crs__Content *content)
+{
+    _cleanup_close_ int fd = memfd_create("content", MFD_CLOEXEC);
+    uint8_t expected[100000] = {0}, found[100000];
+    struct crs_error err;
+
+    assert_int_equal(content->size, sizeof(expected));
+    fixture_fill(expected + 40000, 2 * STORE_PAGE_SIZE, FILL_HALF, 5);
+    fixture_ok(store_get_content(r, content, fd, &err), &err, "content");
+    assert_int_equal(pread_full(fd, found, sizeof(found), 0), 0);
+    assert_memory_equal(found, expected, sizeof(expected));
+}
+
+static void golden(void **state)
+{
+    static const char *const list[] = {"none", "lz4", "zstd"};
+
+    for (size_t i = 0; i < ELEMENTS(list); i++) {
+        _cleanup_free_ char *path = format_string(FIXTURES "/golden/version-1-%s", list[i]);
+        struct store_reader *r;
+        Crs__Memory *memory;
+        struct crs_error err;
+        fixture_ok(fixture_read(path, &err), &err, path);
+        fixture_ok(store_reader_open(path, &r, &err), &err, path);
+        fixture_ok(store_get_record(r, "memory", &crs__memory__descriptor,
+                                    (ProtobufCMessage **)&memory, &err),
+                   &err, "memory");
+        check_golden_memory(r, memory);
+        check_golden_content(r, memory->objects[0]->content);
+        crs__memory__free_unpacked(memory, NULL);
+        store_reader_free(r);
+    }
+}
+
 /* ---- threads ---- */
 
 #define THREADS    4
@@ -262,6 +316,7 @@ int main(void)
         cmocka_unit_test(private_whatever_the_umask),
         cmocka_unit_test(manifest_tells),
         cmocka_unit_test(no_memory_at_all),
+        cmocka_unit_test(golden),
         cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,6 @@
 /*
  * memfd.c - files in memory: content shared with a mapping, name, seals, two descriptions
  */
-#include <linux/fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include "victim.h"

@@ -1,7 +1,6 @@
 /*
  * memfd_future_write.c - a seal that spares the mapping that is there already (F_SEAL_FUTURE_WRITE)
  */
-#include <linux/fcntl.h>
 #include <sys/mman.h>
 #include "victim.h"
 

@@ -7,13 +7,15 @@
 #define N_PAGES 2048
 #define PAGE    4096
 
+/* With a page behind it that keeps it apart from the next one. */
 static void *area(void)
 {
-    void *m =
-        mmap(NULL, N_PAGES * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    uint8_t *m = mmap(NULL, (N_PAGES + 1) * PAGE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
     MUST(m != MAP_FAILED);
     MUST(madvise(m, N_PAGES * PAGE, MADV_NOHUGEPAGE) == 0);
+    MUST(mprotect(m + N_PAGES * PAGE, PAGE, PROT_NONE) == 0);
     return m;
 }
 

@@ -9,8 +9,10 @@
 int main(int argc, char **argv)
 {
     victim_init(argc, argv);
-    uint8_t *m = mmap(NULL, N * 8192ul, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    MUST(m != MAP_FAILED);
+    /* One page more, which keeps it apart from what is next to it. */
+    uint8_t *m =
+        mmap(NULL, N * 8192ul + 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MUST(m != MAP_FAILED && mprotect(m + N * 8192ul, 4096, PROT_NONE) == 0);
     for (uint64_t i = 0; i < N; i++) {
         *(uint64_t *)(m + i * 8192) = i;
         MUST(mprotect(m + i * 8192, 4096, i % 3 == 0 ? PROT_READ : PROT_READ | PROT_EXEC) == 0);

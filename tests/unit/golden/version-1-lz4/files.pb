@@ -1,0 +1,2 @@
+
+regular M*/tmp/a ÿ file
