@@ -1,7 +1,7 @@
 /*
  * holder.c - a program that holds memory and other things, and sees each moment it didn't run
  *
- *     holder DIR [--mib N] [--fill random|half] [--huge] [--gap-us N]
+ *     holder DIR [--mib N] [--fill random|heap] [--huge] [--gap-us N]
  *                [--threads N] [--mappings N] [--descriptors N]
  *
  * Its only work is to read the clock, again and again. What it sees and does is in files of DIR,
@@ -40,10 +40,11 @@
 #define PAGE       4096u
 #define PAGE_WORDS (PAGE / sizeof(uint64_t))
 #define PIECE      (1u << 20)
+#define LIFE_NS    (30 * 60 * 1000000000ll) /* should nobody be left to end it */
 
 static struct {
     const char *dir;
-    bool half, huge;
+    bool like_heap, huge;
     uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors;
 } options = {.gap_us = 100};
 
@@ -128,12 +129,17 @@ static uint64_t mix(uint64_t x)
     return x ^ (x >> 31);
 }
 
-/* Incompressible; with --fill half each second stretch of 256 bytes holds small numbers. */
+/* Incompressible; with --fill heap like structures: a number of 64 random bits (say, a double), a
+ * pointer, a small integer, a zero. */
 static uint64_t word_of(size_t page, size_t word)
 {
-    if (options.half && (word / 32) % 2)
-        return word % 16;
-    return mix((page * PAGE_WORDS + word + 1) * 0x9e3779b97f4a7c15u);
+    uint64_t random = mix((page * PAGE_WORDS + word + 1) * 0x9e3779b97f4a7c15u);
+
+    if (!options.like_heap || word % 4 == 0)
+        return random;
+    if (word % 4 == 1)
+        return 0x00007f3a00000000u + (random % (256u << 20) & ~15ull);
+    return word % 4 == 2 ? random % 1000 : 0;
 }
 
 static void make_heap(void)
@@ -307,12 +313,12 @@ static void note_gap(int64_t begin, int64_t length, int64_t real_end)
     append("gaps", text);
 }
 
-__attribute__((noreturn)) static void run(void)
+static void run(void)
 {
     int64_t gap_ns = options.gap_us * 1000;
     int64_t last = clock_ns(CLOCK_MONOTONIC), last_real = clock_ns(CLOCK_REALTIME);
 
-    for (;;) {
+    for (int64_t end = last_real + LIFE_NS; last_real < end;) {
         int64_t now = clock_ns(CLOCK_MONOTONIC), real = clock_ns(CLOCK_REALTIME);
         if (now - last < gap_ns && real - last_real < gap_ns && !ordered) {
             last = now;
@@ -368,7 +374,7 @@ static void parse(char **argv)
         else if (strcmp(*argv, "--huge") == 0)
             options.huge = true;
         else if (strcmp(*argv, "--fill") == 0 && argv[1])
-            options.half = strcmp(*++argv, "half") == 0;
+            options.like_heap = strcmp(*++argv, "heap") == 0;
         else
             die("what is %s?", *argv);
     }
@@ -395,4 +401,5 @@ int main(int argc, char **argv)
     if (!freopen("/dev/null", "w", stderr))
         return 1;
     run();
+    return 0;
 }

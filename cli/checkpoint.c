@@ -20,8 +20,8 @@ struct arguments {
 static const struct cli_option options[] = {
     {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
      .help = "the snapshot's name (default: the job's)"},
-    {"output", 'o', CLI_TEXT, offsetof(struct arguments, output), .metavar = "DIR",
-     .words = "@dir", .help = "write it to the new directory DIR, not to the store"},
+    {"output", 'o', CLI_TEXT, offsetof(struct arguments, output), .metavar = "DIR", .words = "@dir",
+     .help = "write it to the new directory DIR, not to the store"},
     {"terminate", 0, CLI_FLAG, offsetof(struct arguments, terminate), .value = 1,
      .help = "end the program once the snapshot is safe"},
     {"stop", 0, CLI_FLAG, offsetof(struct arguments, stop), .value = 1,
@@ -146,7 +146,7 @@ static void print_json(const struct crs_checkpoint_result *r, const struct job *
         (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
         (int)r->n_processes, "threads", (int)r->n_threads);
 
-    output_document(stdout, document, false);
+    output_document(stdout, document);
 }
 
 static int fail(const struct arguments *a, int r, const struct crs_error *err)

@@ -133,10 +133,8 @@ static int about(int argc, char **argv)
         const char *name;
         int (*run)(void);
     } words[] = {
-        {"--version", print_version},
-        {"-V", print_version},
-        {"--list-options", list_options},
-        {"--list-jobs", list_jobs},
+        {"--version", print_version},         {"-V", print_version},
+        {"--list-options", list_options},     {"--list-jobs", list_jobs},
         {"--list-snapshots", list_snapshots},
     };
 

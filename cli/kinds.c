@@ -1,4 +1,6 @@
 /* kinds.c - crs kinds: what can be saved */
+#include <string.h>
+
 #include "cli/commands.h"
 #include "cli/output.h"
 
@@ -12,30 +14,39 @@ static const struct cli_option options[] = {
     CLI_END,
 };
 
-static void add_text(struct output_table *t, const json_t *item, const char *key)
+#define NAME_WIDTH  17
+#define SAVED_WIDTH 16
+#define INDENT      (NAME_WIDTH + SAVED_WIDTH + 2)
+
+static const char *text_of(const json_t *item, const char *key)
 {
     const char *text = json_string_value(json_object_get(item, key));
 
-    output_table_add(t, text ? text : "-");
+    return text ? text : "";
+}
+
+/* Words in the third column, as many lines as they need. */
+static void print_words(const char *label, const char *text)
+{
+    if (!*text)
+        return;
+    printf("%*s%s ", INDENT, "", label);
+    output_wrapped(INDENT + (int)strlen(label) + 1, INDENT + 2, text);
 }
 
 static void print(const json_t *kinds)
 {
-    static const char *const titles[] = {"KIND", "SAVED", "WHAT IT IS", "NEEDS", "CONDITIONS"};
-    struct output_table table;
     const json_t *item;
     size_t i;
 
-    output_table_begin(&table, titles, 5);
+    printf("%-*s %-*s %s\n", NAME_WIDTH, "KIND", SAVED_WIDTH, "SAVED", "WHAT IT IS");
     json_array_foreach(kinds, i, item)
     {
-        add_text(&table, item, "name");
-        add_text(&table, item, "saved");
-        add_text(&table, item, "title");
-        add_text(&table, item, "privilege");
-        add_text(&table, item, "conditions");
+        printf("%-*s %-*s %s\n", NAME_WIDTH, text_of(item, "name"), SAVED_WIDTH,
+               text_of(item, "saved"), text_of(item, "title"));
+        print_words("needs:", text_of(item, "privilege"));
+        print_words("but:", text_of(item, "conditions"));
     }
-    output_table_end(&table);
 }
 
 static int run(int argc, char **argv)
@@ -56,7 +67,7 @@ static int run(int argc, char **argv)
     if (!kinds)
         return output_error("kinds", a.json, &error);
     if (a.json)
-        output_document(stdout, json_pack("{s:O}", "kinds", kinds), false);
+        output_document(stdout, json_pack("{s:O}", "kinds", kinds));
     else
         print(kinds);
     return output_finish("kinds");
@@ -68,8 +79,8 @@ const struct cli_command command_kinds = {
     .synopsis = "[--json]",
     .operands = "",
     .options = options,
-    .examples = {{"crs kinds", "all kinds"},
-                 {"crs kinds | grep -i timer", "what holds for timers"},
+    .examples = {{"crs kinds", "all kinds, and on what conditions"},
+                 {"crs kinds | grep refused", "what can't be saved"},
                  {"crs kinds --json", "for a program"}},
     .run = run,
 };

@@ -64,8 +64,7 @@ static void add_content(struct output_table *t, const json_t *item)
     {
         size_t n = strlen(text);
         if (json_is_string(command) && n < sizeof(text) - 1)
-            snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "",
-                     json_string_value(command));
+            snprintf(text + n, sizeof(text) - n, "%s%s", n ? ", " : "", json_string_value(command));
     }
     output_table_add(t, text);
 }
@@ -182,8 +181,7 @@ static int run(int argc, char **argv)
                               "there is no snapshot of '%s', and no such job runs",
                               operands.items[0]);
     if (a.json)
-        output_document(stdout, json_pack("{s:O, s:O}", "snapshots", snapshots, "jobs", list),
-                        false);
+        output_document(stdout, json_pack("{s:O, s:O}", "snapshots", snapshots, "jobs", list));
     else
         print(&a, snapshots, list);
     return output_finish("list");

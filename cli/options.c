@@ -213,8 +213,8 @@ static void make_tables(const struct cli_command *command, struct getopt_tables 
     for (size_t i = 0; i < count_options(command->options) && i < MAX_OPTIONS; i++) {
         const struct cli_option *o = &command->options[i];
         bool takes = o->type != CLI_FLAG;
-        t->longs[i] = (struct option){o->name, takes ? required_argument : no_argument, NULL,
-                                      256 + (int)i};
+        t->longs[i] =
+            (struct option){o->name, takes ? required_argument : no_argument, NULL, 256 + (int)i};
         if (o->letter) {
             *s++ = o->letter;
             if (takes)

@@ -6,7 +6,8 @@
  *
  *     struct arguments { int json; const char *name; int timeout_ms; };
  *     static const struct cli_option options[] = {
- *         {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME", .help = ...},
+ *         {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME", .help =
+ * ...},
  *         ...
  *         {0}};
  *     int r = cli_parse(&command, argc, argv, &arguments, &operands);
@@ -42,22 +43,28 @@ struct cli_option {
 #define CLI_JSON(type)                                                                             \
     {                                                                                              \
         "json", 0, CLI_FLAG, offsetof(struct type, json), .value = 1,                              \
-                .help = "say it in JSON (for programs)"                                            \
+                                                          .help = "say it in JSON (for programs)"  \
     }
-#define CLI_HELP {"help", 'h', CLI_FLAG, CLI_NO_OFFSET, .help = "show this help"}
-#define CLI_END  {0}
+#define CLI_HELP                                                                                   \
+    {                                                                                              \
+        "help", 'h', CLI_FLAG, CLI_NO_OFFSET, .help = "show this help"                             \
+    }
+#define CLI_END                                                                                    \
+    {                                                                                              \
+        0                                                                                          \
+    }
 #define CLI_STORE(type)                                                                            \
     {                                                                                              \
-        "dir", 'd', CLI_TEXT, offsetof(struct type, store), .metavar = "DIR", .words = "@dir",     \
-                .help = "use the store DIR, not the default one"                                   \
+        "dir", 'd', CLI_TEXT, offsetof(struct type, store),                                        \
+            .metavar = "DIR", .words = "@dir", .help = "use the store DIR, not the default one"    \
     }
 #define CLI_NO_OFFSET ((size_t)-1)
 
 struct cli_command {
     const char *name;
-    const char *summary;  /* one line */
-    const char *synopsis; /* after the name */
-    const char *operands; /* for completion: @target, @snapshot, @job, @command or "" */
+    const char *summary;              /* one line */
+    const char *synopsis;             /* after the name */
+    const char *operands;             /* for completion: @target, @snapshot, @job, @command or "" */
     const struct cli_option *options; /* up to CLI_END */
     const char *examples[3][2];       /* the command, what it does */
     bool options_end_at_operand;      /* what follows belongs to another command */
@@ -86,8 +93,8 @@ int cli_check_operands(const struct cli_command *command, const struct cli_opera
 /* The one of the n words that `word` was probably meant to be; NULL: none is near. */
 const char *cli_nearest(const char *word, const char *const *words, size_t n);
 
-/* Print a table for completion, with tabs between: COMMAND OPTION METAVAR WORDS HELP for each option,
- * before them crs COMMAND (nothing) OPERANDS SUMMARY. */
+/* Print a table for completion, with tabs between: COMMAND OPTION METAVAR WORDS HELP for each
+ * option, before them crs COMMAND (nothing) OPERANDS SUMMARY. */
 void cli_list_options(const struct cli_command *command);
 
 #endif

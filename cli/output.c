@@ -41,13 +41,12 @@ static const char *kind_name(enum crs_kind kind)
     return "failed";
 }
 
-int output_document(FILE *file, json_t *document, bool line)
+int output_document(FILE *file, json_t *document)
 {
     _cleanup_json_ json_t *ordered = json_pack("{s:i}", "schema", 1);
 
     int r = !ordered || !document || json_object_update(ordered, document) < 0 ||
-            json_dumpf(ordered, file, line ? JSON_COMPACT : JSON_INDENT(2)) < 0 ||
-            fputc('\n', file) == EOF;
+            json_dumpf(ordered, file, JSON_COMPACT) < 0 || fputc('\n', file) == EOF;
     json_decref(document);
     return r ? CRS_FAILED : 0;
 }
@@ -84,8 +83,7 @@ int output_error(const char *command, bool json, const struct crs_error *err)
         output_document(json_on_stderr ? stderr : stdout,
                         json_pack("{s:{s:s, s:i, s:i, s:o}}", "error", "kind", kind_name(err->kind),
                                   "exit_code", code, "errno", err->errnum, "text",
-                                  text_json(err->text)),
-                        json_on_stderr);
+                                  text_json(err->text)));
     if (json && json_on_stderr)
         return code;
     _cleanup_free_ char *text = output_clean(err->text);
@@ -114,8 +112,8 @@ void output_warning(const char *command, bool json, const char *format, ...)
     va_end(ap);
     _cleanup_free_ char *clean = output_clean(text);
     if (json)
-        output_document(stderr, json_pack("{s:s, s:o}", "event", "warning", "text", text_json(text)),
-                        true);
+        output_document(stderr,
+                        json_pack("{s:s, s:o}", "event", "warning", "text", text_json(text)));
     else
         fprintf(stderr, "crs %s: warning: %s\n", command, clean ? clean : text);
 }
@@ -123,7 +121,7 @@ void output_warning(const char *command, bool json, const char *format, ...)
 void output_event(const char *event, json_t *members)
 {
     if (members && json_object_set_new(members, "event", json_string(event)) == 0)
-        output_document(stderr, members, true);
+        output_document(stderr, members);
     else
         json_decref(members);
 }

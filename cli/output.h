@@ -34,8 +34,8 @@ int output_error(const char *command, bool json, const struct crs_error *err);
 int output_failure(const char *command, bool json, enum crs_kind kind, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-/* Write a document, with "schema": 1 put in; steals it. `line`: as one line. 0, or CRS_FAILED. */
-int output_document(FILE *file, json_t *document, bool line);
+/* Write a document as one line, with "schema": 1 put in; steals it. 0, or CRS_FAILED. */
+int output_document(FILE *file, json_t *document);
 
 /* A JSON text from the library. NULL with words where it isn't one. */
 json_t *output_parse(const char *text, struct crs_error *err);
@@ -62,7 +62,7 @@ struct output_progress {
 
 void output_progress_begin(struct output_progress *p, const char *command, bool json);
 void output_progress_show(const struct crs_progress *progress, void *arg); /* a crs_progress_fn */
-void output_progress_end(struct output_progress *p); /* takes the bar away */
+void output_progress_end(struct output_progress *p);                       /* takes the bar away */
 
 /* ---- tables ---- */
 
@@ -74,6 +74,10 @@ struct output_table {
 
 void output_table_begin(struct output_table *t, const char *const *titles, size_t n_columns);
 void output_table_add(struct output_table *t, const char *cell); /* copied; row by row */
-void output_table_end(struct output_table *t); /* prints and frees it */
+void output_table_end(struct output_table *t);                   /* prints and frees it */
+
+/* Print words from column `at` on; lines that the screen has no room for go on at `indent`. Ends
+ * the line. */
+void output_wrapped(int at, int indent, const char *text);
 
 #endif

@@ -39,8 +39,7 @@ static void show_line(const struct crs_progress *progress)
     output_document(stderr,
                     json_pack("{s:s, s:s, s:I, s:I}", "event", "progress", "phase", progress->phase,
                               "done_bytes", (json_int_t)progress->done_bytes, "total_bytes",
-                              (json_int_t)progress->total_bytes),
-                    true);
+                              (json_int_t)progress->total_bytes));
 }
 
 void output_progress_show(const struct crs_progress *progress, void *arg)

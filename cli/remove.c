@@ -80,8 +80,7 @@ static int run(int argc, char **argv)
                                                 "exit_code", this_code, "text", error.text));
     }
     if (a.json)
-        output_document(stdout, json_pack("{s:O, s:O}", "removed", removed, "errors", errors),
-                        false);
+        output_document(stdout, json_pack("{s:O, s:O}", "removed", removed, "errors", errors));
     json_decref(errors);
     r = output_finish("remove");
     return code ? code : r;

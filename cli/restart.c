@@ -104,7 +104,7 @@ static void say_restarted(const struct arguments *a, const struct crs_restarted 
     char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE];
 
     if (a->json && a->detach) {
-        output_document(stdout, restarted_json(r, path, name), false);
+        output_document(stdout, restarted_json(r, path, name));
         return;
     }
     if (a->json) {
@@ -241,7 +241,8 @@ const struct cli_command command_restart = {
     .synopsis = "[OPTION...] SNAPSHOT",
     .operands = "@snapshot",
     .options = options,
-    .examples = {{"crs restart sim", "go on from the newest snapshot of 'sim', and wait for its end"},
+    .examples = {{"crs restart sim",
+                  "go on from the newest snapshot of 'sim', and wait for its end"},
                  {"crs restart --detach --pid-file sim.pid sim@3",
                   "start snapshot 3 in the background, its PID in sim.pid"},
                  {"crs restart --pids=namespace /backup/sim",

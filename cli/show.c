@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/output.h"
@@ -103,6 +104,7 @@ static char *value_text(const char *key, const json_t *value)
 /* ---- lists of objects are tables ---- */
 
 #define MAX_COLUMNS 12
+#define CELL_WIDTH  72
 
 struct columns {
     size_t n;
@@ -130,6 +132,18 @@ static void add_column(struct columns *c, const char *key, const json_t *value)
     c->n++;
 }
 
+/* One long cell would push the columns behind it out of sight; --json has all of it. */
+static void cut(char *text)
+{
+    size_t n = strlen(text);
+
+    if (n <= CELL_WIDTH)
+        return;
+    for (n = CELL_WIDTH - 3; n > 0 && ((unsigned char)text[n] & 0xc0) == 0x80; n--)
+        ;
+    memcpy(text + n, "...", 4);
+}
+
 static void print_objects(const char *key, const json_t *list)
 {
     struct columns columns = {0};
@@ -149,6 +163,8 @@ static void print_objects(const char *key, const json_t *list)
         for (size_t c = 0; c < columns.n; c++) {
             value = json_object_get(item, columns.keys[c]);
             _cleanup_free_ char *text = value ? value_text(columns.keys[c], value) : NULL;
+            if (text && c + 1 < columns.n)
+                cut(text);
             output_table_add(&table, text ? text : "-");
         }
     }
@@ -160,24 +176,54 @@ static bool is_object_list(const json_t *value)
     return json_is_array(value) && json_is_object(json_array_get(value, 0));
 }
 
+/* ---- the rest: one line each, what people look for first comes first ---- */
+
+static const char *const first_keys[] = {
+    "name",       "time",         "tool",     "component", "host", "kernel",
+    "size_bytes", "memory_bytes", "pause_us", "arch",      "cpu",
+};
+
+#define TITLE_WIDTH 22
+
+static void print_value(const char *key, const json_t *value)
+{
+    char title[64];
+
+    if (!value || is_object_list(value) || strcmp(key, "schema") == 0 || strcmp(key, "path") == 0)
+        return;
+    _cleanup_free_ char *text = value_text(key, value);
+    _cleanup_free_ char *clean = text ? output_clean(text) : NULL;
+    title_of(key, title, sizeof(title));
+    printf("%-*s ", TITLE_WIDTH, title);
+    output_wrapped(TITLE_WIDTH + 1, TITLE_WIDTH + 1, clean ? clean : "");
+}
+
+static bool is_first_key(const char *key)
+{
+    for (size_t i = 0; i < ELEMENTS(first_keys); i++)
+        if (strcmp(first_keys[i], key) == 0)
+            return true;
+    return false;
+}
+
 static void print(const char *path, const json_t *description)
 {
     const char *key;
     json_t *value;
 
-    printf("%-14s %s\n", "path", path);
+    printf("%-*s %s\n", TITLE_WIDTH, "path", path);
+    for (size_t i = 0; i < ELEMENTS(first_keys); i++)
+        print_value(first_keys[i], json_object_get(description, first_keys[i]));
     json_object_foreach((json_t *)description, key, value)
     {
-        char title[64];
-        if (is_object_list(value) || strcmp(key, "schema") == 0 || strcmp(key, "path") == 0)
-            continue;
-        _cleanup_free_ char *text = value_text(key, value);
-        _cleanup_free_ char *clean = text ? output_clean(text) : NULL;
-        title_of(key, title, sizeof(title));
-        printf("%-14s %s\n", title, clean ? clean : "");
+        if (!is_first_key(key))
+            print_value(key, value);
     }
-    json_object_foreach((json_t *)description, key, value) if (is_object_list(value))
-        print_objects(key, value);
+    json_object_foreach((json_t *)description, key, value)
+    {
+        if (is_object_list(value))
+            print_objects(key, value);
+    }
 }
 
 static int describe(const char *path, json_t **ret, struct crs_error *err)
@@ -214,7 +260,7 @@ static int run(int argc, char **argv)
         return output_error("show", a.json, &error);
     if (a.json) {
         json_object_set_new(description, "path", json_string(path));
-        output_document(stdout, json_incref(description), false);
+        output_document(stdout, json_incref(description));
     } else {
         print(path, description);
     }

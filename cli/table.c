@@ -1,6 +1,7 @@
 /* table.c - columns of text, as wide as they need to be */
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 
 #include "cli/output.h"
 
@@ -31,6 +32,39 @@ static int width_of(const char *text)
         n += ((unsigned char)*text & 0xc0) != 0x80;
     return n;
 }
+
+/* ---- words ---- */
+
+static int screen_width(int least)
+{
+    struct winsize size;
+
+    if (ioctl(1, TIOCGWINSZ, &size) == 0 && size.ws_col > least)
+        return size.ws_col;
+    return 100;
+}
+
+void output_wrapped(int at, int indent, const char *text)
+{
+    int width = screen_width(indent + 20);
+
+    for (bool first = true; *text; first = false) {
+        int n = (int)strcspn(text, " ");
+        if (!first && at + 1 + n > width) {
+            printf("\n%*s", indent, "");
+            at = indent;
+        } else if (!first) {
+            putchar(' ');
+            at++;
+        }
+        printf("%.*s", n, text);
+        at += n;
+        text += n + (text[n] == ' ');
+    }
+    putchar('\n');
+}
+
+/* ---- tables ---- */
 
 static const char *cell_at(const struct output_table *t, size_t i)
 {

@@ -9,10 +9,10 @@
 #include "array.h"
 #include "units.h"
 
-/* Digits of `*p` as a number times 1000, with up to nine digits after a point; the rest is cut. */
+/* Digits of `*p`, perhaps with a point and more, as a number times 1000, rounded up. */
 static int parse_thousandths(const char **p, uint64_t *ret)
 {
-    uint64_t whole = 0, fraction = 0, scale = 1;
+    uint64_t whole = 0, fraction = 0, scale = 1, rest = 0;
     const char *s = *p;
 
     if (!isdigit((unsigned char)*s))
@@ -29,10 +29,12 @@ static int parse_thousandths(const char **p, uint64_t *ret)
             if (scale < 1000) {
                 fraction = fraction * 10 + (*s - '0');
                 scale *= 10;
+            } else if (*s != '0') {
+                rest = 1;
             }
     }
     *p = s;
-    *ret = whole * 1000 + fraction * (1000 / scale);
+    *ret = whole * 1000 + fraction * (1000 / scale) + rest;
     return 0;
 }
 

@@ -39,6 +39,7 @@ static void begin(const struct rebuild *b, struct kobj_restore *ctx)
         .files = b->loaded->files,
         .memory = b->loaded->memory,
         .pids = b->pids,
+        .detach = b->detach,
         .monotonic_shift_ns = clock_shift(b),
         .progress = b->progress,
         .progress_arg = b->progress_arg,

@@ -16,17 +16,19 @@
 #include "kobj/file.h"
 
 #define BATCH        256
-#define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 #define MAX_DEPTH    16 /* the kernel allows 5 */
+#define PRIVATE_BITS (EPOLLWAKEUP | EPOLLONESHOT | EPOLLET | EPOLLEXCLUSIVE)
 
 _Static_assert(BATCH * sizeof(struct epoll_event) <= TRACEE_SCRATCH_SIZE, "a batch fits");
+
+enum state { WAITING, BEGUN, DONE };
 
 struct lists {
     struct kobj_restore *ctx;
     struct tracee_thread *th;
     const Crs__Descriptor **numbers; /* of the process, sorted */
     size_t n_numbers;
-    bool *done; /* by file */
+    enum state *state; /* by file */
 };
 
 /* One list being built. */
@@ -259,16 +261,20 @@ static int add_special(const struct list *list, const Crs__Epoll *m, bool fired,
 static int build(struct lists *all, uint32_t id, int depth, struct crs_error *err)
 {
     const Crs__OpenFile *record = file_find(all->ctx, id);
-    int number = file_number(all->ctx, id);
     Crs__Epoll *m;
 
-    if (all->done[id - 1] || strcmp(record->kind, kobj_epoll.name) != 0 || number < 0)
+    if (all->state[id - 1] == DONE || strcmp(record->kind, kobj_epoll.name) != 0)
         return 0;
-    if (depth > MAX_DEPTH)
-        return crs_fail(err, CRS_DAMAGED, ELOOP, "epoll instances watch each other in a circle");
+    int number = file_number(all->ctx, id);
+    if (number < 0)
+        return 0;
+    if (all->state[id - 1] == BEGUN || depth > MAX_DEPTH)
+        return crs_fail(err, CRS_DAMAGED, ELOOP,
+                        "epoll instances watch each other in a circle, or too deep");
     int r = file_unpack(record, &crs__epoll__descriptor, (ProtobufCMessage **)&m, err);
     if (r < 0)
         return r;
+    all->state[id - 1] = BEGUN;
     for (size_t i = 0; r == 0 && i < m->n_items; i++)
         r = build(all, m->items[i]->file, depth + 1, err);
     const struct list list = {all, number, record};
@@ -278,7 +284,7 @@ static int build(struct lists *all, uint32_t id, int depth, struct crs_error *er
         r = add_plain(&list, m, err);
     if (r == 0)
         r = add_special(&list, m, false, err);
-    all->done[id - 1] = true;
+    all->state[id - 1] = DONE;
     crs__epoll__free_unpacked(m, NULL);
     return r < 0 ? crs_fail_at(err, r, "fd %d", number) : 0;
 }
@@ -286,12 +292,12 @@ static int build(struct lists *all, uint32_t id, int depth, struct crs_error *er
 int epoll_restore_lists(struct kobj_restore *ctx, struct crs_error *err)
 {
     size_t n = ctx->process->n_descriptors;
-    _cleanup_free_ bool *done = calloc(ctx->files->n_files + 1, sizeof(bool));
+    _cleanup_free_ void *state = calloc(ctx->files->n_files + 1, sizeof(int));
     _cleanup_free_ const Crs__Descriptor **numbers = calloc(n + 1, sizeof(*numbers));
-    struct lists all = {ctx, tracee_main(ctx->t), numbers, n, done};
+    struct lists all = {ctx, tracee_main(ctx->t), numbers, n, state};
     int r = 0;
 
-    if (!done || !numbers)
+    if (!state || !numbers)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     for (size_t i = 0; i < n; i++)
         numbers[i] = ctx->process->descriptors[i];

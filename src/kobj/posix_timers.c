@@ -302,29 +302,40 @@ static int create_timer_with_id(struct kobj_restore *ctx, const Crs__PosixTimer 
     return r;
 }
 
-/* When a timer with a pending signal expired last, on its clock. */
-static uint64_t last_expiry_ns(const Crs__PosixTimer *record)
+/* When a timer with a pending signal expired last, on its clock as the process sees it: it may be
+ * in a time namespace. */
+static int last_expiry(struct kobj_restore *ctx, const Crs__PosixTimer *record, uint64_t *ret_ns,
+                       struct crs_error *err)
 {
     struct timespec now;
+    int64_t result;
 
-    if (!record->interval_ns || clock_gettime(record->clock, &now) < 0)
-        return 1;
+    *ret_ns = 1;
+    if (!record->interval_ns)
+        return 0;
+    int r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_clock_gettime,
+                                   (uint64_t[6]){record->clock}, 1, NULL, &now, sizeof(now));
+    if (r < 0 || kobj_call_failed(result))
+        return r;
     uint64_t next = to_ns(&now) + record->remaining_ns;
-    return next > record->interval_ns ? next - record->interval_ns : 1;
+    if (next > record->interval_ns)
+        *ret_ns = next - record->interval_ns;
+    return 0;
 }
 
 static int start_timer(struct kobj_restore *ctx, const Crs__PosixTimer *record,
                        struct crs_error *err)
 {
-    uint64_t time = record->pending ? last_expiry_ns(record) : record->remaining_ns;
-    struct itimerspec spec = {from_ns(record->interval_ns), from_ns(time)};
+    uint64_t time = record->remaining_ns;
     int64_t result;
+    int r = record->pending ? last_expiry(ctx, record, &time, err) : 0;
 
-    if (!time)
-        return 0;
-    int r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_timer_settime,
-                                   (uint64_t[6]){record->id, record->pending ? TIMER_ABSTIME : 0},
-                                   2, &spec, NULL, sizeof(spec));
+    if (r < 0 || !time)
+        return r;
+    struct itimerspec spec = {from_ns(record->interval_ns), from_ns(time)};
+    r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_timer_settime,
+                               (uint64_t[6]){record->id, record->pending ? TIMER_ABSTIME : 0}, 2,
+                               &spec, NULL, sizeof(spec));
     if (r == 0 && kobj_call_failed(result))
         r = crs_fail(err, CRS_CANT_RESTART, -result, "can't start timer %u: %s", record->id,
                      strerror(-result));

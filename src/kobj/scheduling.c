@@ -2,6 +2,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 
 #include "base/io.h"
@@ -24,7 +25,11 @@ struct attr {
 static int get_attr(pid_t tid, struct attr *ret)
 {
     *ret = (struct attr){.size = sizeof(*ret)};
-    return syscall(SYS_sched_getattr, tid, ret, sizeof(*ret), 0) < 0 ? -errno : 0;
+    if (syscall(SYS_sched_getattr, tid, ret, sizeof(*ret), 0) < 0)
+        return -errno;
+    errno = 0; /* sched_getattr() tells the nice value of some policies only */
+    ret->nice = getpriority(PRIO_PROCESS, tid);
+    return -errno;
 }
 
 /* ---- processors ---- */
@@ -135,14 +140,19 @@ static void restore_policy(struct kobj_restore *ctx, struct tracee_thread *threa
                          .period_ns = saved->period_ns,
                      };
 
-    if (get_attr(thread->tid, &now) == 0 && now.policy == attr.policy && now.flags == attr.flags &&
-        now.nice == attr.nice && now.priority == attr.priority && attr.policy != POLICY_DEADLINE)
+    int known = get_attr(thread->tid, &now);
+    /* sched_setattr() ignores the nice value of some policies. */
+    if ((known < 0 || now.nice != attr.nice) &&
+        setpriority(PRIO_PROCESS, thread->tid, attr.nice) < 0)
+        KOBJ_WARN(ctx, "thread %u had the nice value %d, which can't be set here: %s", record->tid,
+                  attr.nice, strerror(errno));
+    if (known == 0 && now.policy == attr.policy && now.flags == attr.flags &&
+        now.priority == attr.priority && attr.policy != POLICY_DEADLINE)
         return;
     if (syscall(SYS_sched_setattr, thread->tid, &attr, 0) < 0)
-        KOBJ_WARN(ctx,
-                  "thread %u was scheduled with policy %u, priority %u, nice value %d, which can't "
-                  "be set here: %s",
-                  record->tid, saved->policy, saved->priority, saved->nice, strerror(errno));
+        KOBJ_WARN(
+            ctx, "thread %u was scheduled with policy %u, priority %u, which can't be set here: %s",
+            record->tid, saved->policy, saved->priority, strerror(errno));
 }
 
 static void warn_of_processors(struct kobj_restore *ctx, const Crs__Thread *record,

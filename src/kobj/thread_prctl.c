@@ -108,11 +108,12 @@ static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const cha
     return r;
 }
 
-/* With --detach the restarter ends before the program: the signal would come at once. */
+/* With --detach the restarter ends before the program: the signal would come at once. In a
+ * namespace the parent is its first process, which stays. */
 static int restore_death_signal(struct kobj_restore *ctx, struct tracee_thread *thread,
                                 uint32_t number, struct crs_error *err)
 {
-    if (number && ctx->detach) {
+    if (number && ctx->detach && ctx->pids != CRS_PIDS_NAMESPACE) {
         KOBJ_WARN(ctx,
                   "signal %u at the end of its parent (PR_SET_PDEATHSIG) is not set in a program "
                   "that is restarted without a parent",

@@ -58,7 +58,8 @@ static bool in_path(const char *command)
         return true;
     for (size_t n; *path; path += n + (path[n] == ':')) {
         n = strcspn(path, ":");
-        _cleanup_free_ char *file = format_string("%.*s/%s", n ? (int)n : 1, n ? path : ".", command);
+        _cleanup_free_ char *file =
+            format_string("%.*s/%s", n ? (int)n : 1, n ? path : ".", command);
         if (!file || access(file, F_OK) == 0)
             return true;
     }

@@ -14,7 +14,7 @@
 struct job_claim {
     char *path; /* STORE/NAME */
     int dirfd;  /* locked until it is published */
-    bool taken;  /* the name is ours */
+    bool taken; /* the name is ours */
     bool keep;
 };
 
@@ -68,10 +68,11 @@ static int check_free(struct job_claim *claim, const char *name, struct crs_erro
                         "job '%s' is already running (PID %d): choose another name by --name", name,
                         (int)old.program.pid);
     if (r >= 0 && job_state(&old) == JOB_ELSEWHERE)
-        return crs_fail(err, CRS_BUSY, EBUSY,
-                        "job '%s' runs on %s, or in another container there: choose another name by "
-                        "--name; if it has ended, remove %s/" JOB_FILE,
-                        name, old.host, claim->path);
+        return crs_fail(
+            err, CRS_BUSY, EBUSY,
+            "job '%s' runs on %s, or in another container there: choose another name by "
+            "--name; if it has ended, remove %s/" JOB_FILE,
+            name, old.host, claim->path);
     if ((unlinkat(claim->dirfd, JOB_FILE, 0) < 0 && errno != ENOENT) ||
         (unlinkat(claim->dirfd, JOB_SOCKET, 0) < 0 && errno != ENOENT))
         return crs_fail_errno(err, CRS_STORAGE, "can't remove the old job's files in %s",
@@ -123,12 +124,11 @@ static char *job_json(const struct job *job)
 {
     /* A command line may hold any bytes, JSON text may not. */
     json_t *command = json_string(job->command);
-    json_t *root = json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1, "name",
-                             job->name, "store", job->store, "command",
-                             command ? command : json_string("?"), "program",
-                             process_json(&job->program), "supervisor",
-                             process_json(&job->supervisor), "host", job->host, "boot_id",
-                             job->boot_id, "pid_namespace", job->pid_namespace);
+    json_t *root =
+        json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1, "name", job->name,
+                  "store", job->store, "command", command ? command : json_string("?"), "program",
+                  process_json(&job->program), "supervisor", process_json(&job->supervisor), "host",
+                  job->host, "boot_id", job->boot_id, "pid_namespace", job->pid_namespace);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 
     json_decref(root);

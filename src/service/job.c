@@ -90,8 +90,7 @@ int job_here(struct job *job, struct crs_error *err)
     if (r >= 0)
         r = read_link(AT_FDCWD, "/proc/self/ns/pid", &job->pid_namespace);
     if (r < 0)
-        return crs_fail(err, CRS_FAILED, -r, "can't read the boot ID from /proc: %s",
-                        strerror(-r));
+        return crs_fail(err, CRS_FAILED, -r, "can't read the boot ID from /proc: %s", strerror(-r));
     return 0;
 }
 
@@ -133,8 +132,10 @@ static int parse_job(const struct bytes *text, struct job *job)
         const char *key;
         size_t offset;
     } strings[] = {
-        {"name", offsetof(struct job, name)},       {"store", offsetof(struct job, store)},
-        {"command", offsetof(struct job, command)}, {"host", offsetof(struct job, host)},
+        {"name", offsetof(struct job, name)},
+        {"store", offsetof(struct job, store)},
+        {"command", offsetof(struct job, command)},
+        {"host", offsetof(struct job, host)},
         {"boot_id", offsetof(struct job, boot_id)},
         {"pid_namespace", offsetof(struct job, pid_namespace)},
     };
@@ -223,8 +224,8 @@ int job_open_directory(const char *store, const char *name, int *ret_fd, struct 
 
 static int no_such_job(const char *name, struct crs_error *err)
 {
-    return crs_fail(err, CRS_NOT_FOUND, ESRCH, "no job '%s' is running; start one by crs run --name %s",
-                    name, name);
+    return crs_fail(err, CRS_NOT_FOUND, ESRCH,
+                    "no job '%s' is running; start one by crs run --name %s", name, name);
 }
 
 int job_find(const char *store, const char *name, struct job *ret, struct crs_error *err)
@@ -250,8 +251,8 @@ int job_find(const char *store, const char *name, struct job *ret, struct crs_er
         return no_such_job(name, err);
     case JOB_ELSEWHERE:
         return crs_fail(err, CRS_BUSY, EXDEV,
-                        "job '%s' runs on %s, or in another container there: ask from there",
-                        name, job.host);
+                        "job '%s' runs on %s, or in another container there: ask from there", name,
+                        job.host);
     case JOB_RUNS:
         break;
     }

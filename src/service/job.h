@@ -24,7 +24,7 @@
 
 /* A process, not to be mixed up with a later one of the same PID. */
 struct job_process {
-    pid_t pid; /* 0: none */
+    pid_t pid;           /* 0: none */
     uint64_t start_time; /* clock ticks since boot, as in /proc/PID/stat */
 };
 
@@ -33,7 +33,7 @@ struct job {
     char *store;   /* where its snapshots, and its socket, are */
     char *command; /* for people */
     struct job_process program;
-    struct job_process supervisor; /* pid 0: nobody; it is on its own */
+    struct job_process supervisor;        /* pid 0: nobody; it is on its own */
     char *host, *boot_id, *pid_namespace; /* where the PIDs mean something */
 };
 void job_clear(struct job *job);

@@ -68,10 +68,8 @@ static void report(const struct crs_checkpoint_options *options, const json_t *m
         return;
     json_unpack((json_t *)message, "{s?s, s?I, s?I}", "phase", &phase, "done_bytes", &done,
                 "total_bytes", &total);
-    struct crs_progress progress = {.phase = phase,
-                                    .done_bytes = done,
-                                    .total_bytes = total,
-                                    .warning = warning};
+    struct crs_progress progress = {
+        .phase = phase, .done_bytes = done, .total_bytes = total, .warning = warning};
     options->progress(&progress, options->progress_arg);
 }
 
@@ -323,12 +321,12 @@ void request_answer_progress(int fd, const struct crs_progress *progress)
 
 void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 {
-    json_t *message = json_pack(
-        "{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result", "path",
-        result->path, "size_bytes", (json_int_t)result->size_bytes, "memory_bytes",
-        (json_int_t)result->memory_bytes, "pause_us", (json_int_t)result->pause_us, "total_us",
-        (json_int_t)result->total_us, "processes", (int)result->n_processes, "threads",
-        (int)result->n_threads);
+    json_t *message =
+        json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result",
+                  "path", result->path, "size_bytes", (json_int_t)result->size_bytes,
+                  "memory_bytes", (json_int_t)result->memory_bytes, "pause_us",
+                  (json_int_t)result->pause_us, "total_us", (json_int_t)result->total_us,
+                  "processes", (int)result->n_processes, "threads", (int)result->n_threads);
 
     if (message && result->name)
         json_object_set_new(message, "name", json_string(result->name));

@@ -8,10 +8,11 @@
  *
  *     {"schema":1,"request":"checkpoint","afterwards":"continue","timeout_ms":0}
  *
- * ("name", "output", "compress" where they were given; "output" is an absolute path). The supervisor
- * answers with {"event":"accepted"} at once, {"event":"progress",...} and {"event":"warning",...}
- * any number of times, and last {"event":"result",...} or {"event":"error",...}. A client that
- * closes its side before the end cancels the checkpoint, and the program goes on.
+ * ("name", "output", "compress" where they were given; "output" is an absolute path). The
+ * supervisor answers with {"event":"accepted"} at once, {"event":"progress",...} and
+ * {"event":"warning",...} any number of times, and last {"event":"result",...} or
+ * {"event":"error",...}. A client that closes its side before the end cancels the checkpoint, and
+ * the program goes on.
  *
  * Only the user that the supervisor belongs to, and root, may ask.
  */

@@ -194,8 +194,10 @@ static int loop(struct supervisor *s, int *ret_status, struct crs_error *err)
         int status_fd = s->held ? -1 : s->options->program->status_fd;
         pthread_mutex_unlock(&s->lock);
         struct pollfd fds[] = {
-            {.fd = s->signal_fd, .events = POLLIN}, {.fd = s->wake_fd, .events = POLLIN},
-            {.fd = s->options->listen_fd, .events = POLLIN}, {.fd = client_fd, .events = POLLRDHUP},
+            {.fd = s->signal_fd, .events = POLLIN},
+            {.fd = s->wake_fd, .events = POLLIN},
+            {.fd = s->options->listen_fd, .events = POLLIN},
+            {.fd = client_fd, .events = POLLRDHUP},
             {.fd = status_fd, .events = POLLIN},
         };
         if (poll(fds, ELEMENTS(fds), -1) < 0 && errno != EINTR)

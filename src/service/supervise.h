@@ -24,8 +24,9 @@ struct supervise_options {
 };
 
 struct supervise_result {
-    int status;     /* as of waitpid(2) */
-    char *snapshot; /* it was ended by a checkpoint that asked for it: NAME@SEQ or a path; or NULL */
+    int status; /* as of waitpid(2) */
+    char
+        *snapshot; /* it was ended by a checkpoint that asked for it: NAME@SEQ or a path; or NULL */
 };
 
 int supervise(const struct supervise_options *options, struct supervise_result *ret,

@@ -84,6 +84,12 @@ static int sync_file(struct store_writer *w, const char *name, struct crs_error 
     return 0;
 }
 
+/* Some file systems can't sync a directory, and say so with EINVAL: it's all that can be had. */
+static int sync_directory(int fd)
+{
+    return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
+}
+
 /* Everything to the disk; the names last. */
 static int sync_files(struct store_writer *w, struct crs_error *err)
 {
@@ -93,7 +99,7 @@ static int sync_files(struct store_writer *w, struct crs_error *err)
         r = sync_file(w, w->files.items[i].name, err);
     if (r == 0)
         r = sync_file(w, MANIFEST_NAME, err);
-    if (r == 0 && fsync(w->temporary.fd) < 0)
+    if (r == 0 && sync_directory(w->temporary.fd) < 0)
         r = crs_fail_errno(err, CRS_STORAGE, "can't sync %s", w->path);
     return r;
 }
@@ -125,7 +131,7 @@ static int appear(struct store_writer *w, struct crs_error *err)
         return crs_fail_errno(err, CRS_STORAGE, "can't rename the finished snapshot to %s",
                               w->path);
     }
-    if (fsync(t->parent_fd) < 0) {
+    if (sync_directory(t->parent_fd) < 0) {
         r = crs_fail_errno(err, CRS_STORAGE, "can't sync the directory of %s", w->path);
         if (rename_exclusive(t->parent_fd, w->final, t->name) < 0)
             t->name[0] = 0; /* it stays, whole as far as we know; it isn't promised */

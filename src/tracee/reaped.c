@@ -4,7 +4,8 @@
 #include "base/array.h"
 #include "reaped.h"
 
-/* The leader of a thread group ends last, so few are enough: others' threads may come in between. */
+/* The leader of a thread group ends last, so few are enough: others' threads may come in between.
+ */
 static struct {
     pid_t pid;
     int status;

@@ -4,9 +4,10 @@
  *     fuzz_snapshot [SEED [SECONDS]]
  *
  * Half of the mutations get their lengths and checksums put right again, so that what lies behind
- * the checksums is reached: the parsers of the manifest, of the messages and of chunks, and the
- * decompressors. Reading must succeed, or fail with a class that fits; a crash or a sanitizer's
- * report is what is looked for, and leaves the snapshot behind in the directory that was named.
+ * the checksums is reached: the parsers of the manifest, of the messages and of chunks, the
+ * decompressors, and what crs show says of each kind. Reading must succeed, or fail with a class
+ * that fits; a crash or a sanitizer's report is what is looked for, and leaves the snapshot behind
+ * in the directory that was named.
  */
 #include "store_fixture.h"
 
@@ -16,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "kobj/kobj.h"
 #include "memory.pb-c.h"
 #include "store/job.h"
 #include "store/layout.h"
@@ -207,6 +209,20 @@ static void read_pack_anyway(struct fuzz *f, const struct bytes *pack)
     crs__memory__free_unpacked(memory, NULL);
 }
 
+static void describe_snapshot(struct fuzz *f)
+{
+    struct crs_snapshot *snapshot = NULL;
+    struct crs_error err = {0};
+    char *text = NULL;
+
+    int r = crs_snapshot_open(f->path, &snapshot, &err);
+    if (r == 0)
+        r = crs_snapshot_describe(snapshot, &text, &err);
+    must_fit(f, r, &err);
+    crs_snapshot_free(snapshot);
+    free(text);
+}
+
 static void run_snapshot(struct fuzz *f)
 {
     size_t which = draw(f, ELEMENTS(files));
@@ -222,6 +238,8 @@ static void run_snapshot(struct fuzz *f)
     int r = fixture_read(f->path, &err);
     must_fit(f, r, &err);
     f->n_taken += r == 0;
+    if (which > 0)
+        describe_snapshot(f);
     if (reseal && layout_is_pack(files[which], NULL))
         read_pack_anyway(f, &b);
     write_file(f, files[which], f->original[which].data, f->original[which].size);
@@ -254,6 +272,50 @@ static void run_names(struct fuzz *f)
         must_fit(f, -1, &err);
 }
 
+/* Something like a message: small field numbers, lengths that mostly fit. */
+static size_t make_payload(struct fuzz *f, uint8_t *data, size_t room)
+{
+    size_t n = 0, wanted = draw(f, room);
+
+    while (n + 12 < wanted) {
+        unsigned type = draw(f, 4) == 0 ? draw(f, 8) : draw(f, 2) * 2;
+        data[n++] = (draw(f, 12) + 1) << 3 | type;
+        if (type == 2)
+            data[n++] = draw(f, 10);
+        for (size_t i = draw(f, 10); i > 0; i--)
+            data[n++] = draw(f, 3) ? draw(f, 128) : draw(f, 256);
+    }
+    return n;
+}
+
+static void check_words(const char *words, size_t size)
+{
+    if (!memchr(words, 0, size))
+        abort();
+}
+
+/* What each kind says of a payload: `crs show` is for snapshots from anywhere. */
+static void run_describe(struct fuzz *f)
+{
+    uint8_t data[200];
+    char words[64];
+    struct bytes payload = {data, make_payload(f, data, sizeof(data))};
+    Crs__OpenFile record = CRS__OPEN_FILE__INIT;
+
+    record.payload = (ProtobufCBinaryData){payload.size, payload.data};
+    record.flags = draw(f, UINT32_MAX);
+    record.position = draw(f, UINT64_MAX);
+#define DESCRIBE(table, what)                                                                      \
+    for (size_t i = 0; (table)[i]; i++) {                                                          \
+        words[0] = 0;                                                                              \
+        if ((table)[i]->describe && (table)[i]->describe(what, words, sizeof(words)) >= 0)         \
+            check_words(words, sizeof(words));                                                     \
+    }
+    DESCRIBE(kobj_file_kinds, &record);
+    DESCRIBE(kobj_process_kinds, &payload);
+    DESCRIBE(kobj_thread_kinds, &payload);
+}
+
 static void begin(struct fuzz *f)
 {
     struct crs_error err;
@@ -282,8 +344,10 @@ int main(int argc, char **argv)
     begin(&f);
     for (end = now_us() + seconds * 1000000; now_us() < end; f.n_runs++) {
         run_snapshot(&f);
-        for (int i = 0; i < 20; i++)
+        for (int i = 0; i < 20; i++) {
             run_names(&f);
+            run_describe(&f);
+        }
     }
     printf("%lu mutations, %lu of them taken\n", f.n_runs, f.n_taken);
     for (size_t i = 0; i < ELEMENTS(files); i++)
