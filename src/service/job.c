@@ -39,6 +39,13 @@ static int read_stat(pid_t pid, struct proc_stat *ret)
     return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 
+char job_pid_state(pid_t pid)
+{
+    struct proc_stat stat;
+
+    return read_stat(pid, &stat) < 0 ? 'X' : stat.state;
+}
+
 int job_process_identify(pid_t pid, struct job_process *ret)
 {
     struct proc_stat stat;

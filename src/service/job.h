@@ -55,6 +55,9 @@ int job_each(const char *store, int (*each)(const struct job *job, void *arg), v
 /* Whether a process is stopped (state T), and so can't answer. */
 bool job_process_stopped(const struct job_process *process);
 
+/* The state of a process, a letter of /proc/PID/stat; 'X' for one that isn't there. */
+char job_pid_state(pid_t pid);
+
 /* ---- starting ---- */
 
 struct job_claim;

@@ -11,9 +11,9 @@
 #include <sys/wait.h>
 #include <termios.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
-#include "base/io.h"
-#include "proc/stat.h"
+#include "job.h"
 #include "supervisor.h"
 #include "tracee/reaped.h"
 
@@ -66,17 +66,6 @@ static void take_signals(const struct supervisor *s)
 
 /* ---- stops ---- */
 
-static bool program_stopped(const struct supervisor *s)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-    struct proc_stat stat;
-    char path[32];
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)s->options->program->pid);
-    return read_file(AT_FDCWD, path, 8192, &text) >= 0 &&
-           proc_stat_parse((const char *)text.data, &stat) == 0 && stat.state == 'T';
-}
-
 static bool under_job_control(const struct supervisor *s)
 {
     _cleanup_close_ int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
@@ -98,7 +87,7 @@ static void stop_with_program(const struct supervisor *s)
     sigemptyset(&cont);
     sigaddset(&cont, SIGCONT);
     sigtimedwait(&cont, NULL, &none);
-    if (program_stopped(s)) /* only we were continued */
+    if (job_pid_state(s->options->program->pid) == 'T') /* only we were continued */
         send_to_program(s, SIGCONT, NULL);
 }
 

@@ -1,4 +1,7 @@
-/* cwd.c - the working directory and the umask */
+/*
+ * cwd.c - the working directory and the umask
+ * kinds: umask
+ */
 #include <sys/stat.h>
 #include "victim.h"
 

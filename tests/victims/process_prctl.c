@@ -1,4 +1,7 @@
-/* process_prctl.c - prctl settings, oom_score_adj and core dump filter of a process */
+/*
+ * process_prctl.c - prctl settings, oom_score_adj and core dump filter of a process
+ * kinds: oom_score_adj coredump_filter
+ */
 #include <sys/prctl.h>
 #include "victim.h"
 

@@ -1,5 +1,6 @@
 /*
  * thread_prctl.c - names and prctl settings of threads
+ * kinds: comm
  * link: -pthread
  */
 #include <pthread.h>
