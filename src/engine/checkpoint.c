@@ -4,8 +4,8 @@
  * Check, prepare, freeze, collect, dump, thaw, finish, publish. Until the snapshot is published
  * nothing of the program is given up; a failure at any point lets it go on as it was.
  *
- * The work is done in a thread of its own: what ptrace holds ends with the thread, so even a failure
- * in the middle of the freeze leaves no thread of the program behind.
+ * The work is done in a thread of its own: what ptrace holds ends with the thread, so even a
+ * failure in the middle of the freeze leaves no thread of the program behind.
  */
 #include <fcntl.h>
 #include <pthread.h>

@@ -41,8 +41,8 @@ int collect_clocks(struct kobj_dump *ctx, struct crs_error *err)
     /* Kernels without time namespaces have neither file. */
     if (read_file(AT_FDCWD, "/proc/self/timens_offsets", 4096, &own) == 0 &&
         read_file(ctx->t->proc_fd, "timens_offsets", 4096, &target) == 0) {
-        monotonic = offset_of((char *)target.data, "monotonic") -
-                    offset_of((char *)own.data, "monotonic");
+        monotonic =
+            offset_of((char *)target.data, "monotonic") - offset_of((char *)own.data, "monotonic");
         boottime =
             offset_of((char *)target.data, "boottime") - offset_of((char *)own.data, "boottime");
     }
@@ -123,8 +123,7 @@ static int collect_arguments(struct tracee *t, Crs__Process *process, struct crs
     process->arguments = calloc(n + 1, sizeof(char *));
     if (!process->arguments)
         return out_of_memory(err);
-    for (const char *p = (char *)text.data; p < (char *)text.data + text.size;
-         p += strlen(p) + 1) {
+    for (const char *p = (char *)text.data; p < (char *)text.data + text.size; p += strlen(p) + 1) {
         char *copy = strdup(p);
         if (!copy)
             return out_of_memory(err);

@@ -34,10 +34,10 @@ static json_t *processes_json(const Crs__Tree *tree)
         for (size_t j = 0; j < p->n_arguments && j < 32; j++)
             json_array_append_new(arguments,
                                   json_stringn_nocheck(p->arguments[j], strlen(p->arguments[j])));
-        json_array_append_new(list, json_pack("{s:i,s:o,s:o,s:i}", "pid", (int)p->pid, "command",
-                                              json_stringn_nocheck(p->command, strlen(p->command)),
-                                              "arguments", arguments, "threads",
-                                              (int)p->n_threads));
+        json_array_append_new(list,
+                              json_pack("{s:i,s:o,s:o,s:i}", "pid", (int)p->pid, "command",
+                                        json_stringn_nocheck(p->command, strlen(p->command)),
+                                        "arguments", arguments, "threads", (int)p->n_threads));
     }
     return list;
 }
@@ -75,12 +75,11 @@ int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err)
     arch_xsave_info(&xcr0, &xsave_size);
     if (read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &boot) == 0)
         boot.data[strcspn((char *)boot.data, "\n")] = 0;
-    json_t *info =
-        json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:I,s:i},s:o}", "component", "crs", "host",
-                  u.nodename, "kernel", u.release, "arch", arch_name, "boot_id",
-                  boot.data ? (char *)boot.data : "", "cpu", "features", features_json(), "xcr0",
-                  (json_int_t)xcr0, "xsave_size", (int)xsave_size, "processes",
-                  processes_json(tree));
+    json_t *info = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:I,s:i},s:o}", "component", "crs",
+                             "host", u.nodename, "kernel", u.release, "arch", arch_name, "boot_id",
+                             boot.data ? (char *)boot.data : "", "cpu", "features", features_json(),
+                             "xcr0", (json_int_t)xcr0, "xsave_size", (int)xsave_size, "processes",
+                             processes_json(tree));
     if (!info)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     mend_strings(info);

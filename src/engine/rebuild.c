@@ -27,8 +27,7 @@ static int64_t clock_shift(const struct rebuild *b)
     if (b->clocks_go_on)
         return 0;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec -
-           (int64_t)b->loaded->tree->monotonic_ns;
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec - (int64_t)b->loaded->tree->monotonic_ns;
 }
 
 static void begin(const struct rebuild *b, struct kobj_restore *ctx)

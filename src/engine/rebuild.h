@@ -9,7 +9,8 @@
 struct rebuild {
     const struct loaded *loaded;
     enum crs_pids pids; /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
-    bool clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
+    bool
+        clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
     bool detach;
     bool stopped;
     crs_progress_fn progress;

@@ -82,8 +82,8 @@ int loaded_open(const char *path, struct loaded *ret, struct crs_error *err)
 
     int r = store_reader_open(path, &l.reader, err);
     if (r == 0)
-        r = store_get_record(l.reader, "tree", &crs__tree__descriptor,
-                             (ProtobufCMessage **)&l.tree, err);
+        r = store_get_record(l.reader, "tree", &crs__tree__descriptor, (ProtobufCMessage **)&l.tree,
+                             err);
     if (r == 0)
         r = store_get_record(l.reader, "files", &crs__files__descriptor,
                              (ProtobufCMessage **)&l.files, err);

@@ -11,14 +11,14 @@
 #include "tracee/tracee.h"
 
 struct stub_options {
-    int exe_fd;        /* of the executable */
-    const char *name;  /* argv[0], for people */
-    pid_t pid;         /* the PID it must have; 0: any */
-    bool new_session;  /* make it a session leader */
-    bool new_group;    /* make it a process group leader */
-    int service_fd;    /* kept, under the number remote_service_fd */
+    int exe_fd;       /* of the executable */
+    const char *name; /* argv[0], for people */
+    pid_t pid;        /* the PID it must have; 0: any */
+    bool new_session; /* make it a session leader */
+    bool new_group;   /* make it a process group leader */
+    int service_fd;   /* kept, under the number remote_service_fd */
     int remote_service_fd;
-    int keep_from;     /* descriptors from this number on are kept; all others are closed */
+    int keep_from; /* descriptors from this number on are kept; all others are closed */
 };
 
 /* -EEXIST: the PID is in use; -EPERM: not allowed to choose it; -EINVAL: above the limit. */

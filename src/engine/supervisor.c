@@ -18,12 +18,12 @@
 
 /* What supervisor and caller say to each other: one message, one datagram. */
 enum message_type {
-    MESSAGE_GO,          /* to the supervisor: its IDs are mapped */
+    MESSAGE_GO, /* to the supervisor: its IDs are mapped */
     MESSAGE_PROGRESS,
     MESSAGE_UNAVAILABLE, /* namespaces as needed can't be had */
     MESSAGE_FAILED,
-    MESSAGE_RUNNING,     /* with a pidfd of the program */
-    MESSAGE_STATUS,      /* of waitpid(2) */
+    MESSAGE_RUNNING, /* with a pidfd of the program */
+    MESSAGE_STATUS,  /* of waitpid(2) */
 };
 
 struct message {
@@ -64,7 +64,9 @@ static int receive_message(int fd, struct message *m, int flags, int *ret_fd)
         char space[CMSG_SPACE(sizeof(int))];
         struct cmsghdr align;
     } control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.space,
+    struct msghdr msg = {.msg_iov = &iov,
+                         .msg_iovlen = 1,
+                         .msg_control = control.space,
                          .msg_controllen = sizeof(control.space)};
     ssize_t n;
 
@@ -246,7 +248,8 @@ static int hear(const struct rebuild *b, int fd, struct crs_restarted *ret, stru
         default:
             if (err)
                 *err = m.error;
-            return m.type == MESSAGE_UNAVAILABLE ? -EPERM : -(m.error.errnum ? m.error.errnum : EIO);
+            return m.type == MESSAGE_UNAVAILABLE ? -EPERM
+                                                 : -(m.error.errnum ? m.error.errnum : EIO);
         }
     }
 }
@@ -319,8 +322,8 @@ int supervisor_wait(struct crs_restarted *restarted, int wait_flags, int *ret_st
     int status;
 
     for (;;) {
-        int r = receive_message(restarted->status_fd, &m,
-                                wait_flags & WNOHANG ? MSG_DONTWAIT : 0, NULL);
+        int r = receive_message(restarted->status_fd, &m, wait_flags & WNOHANG ? MSG_DONTWAIT : 0,
+                                NULL);
         if (r == -EAGAIN)
             return r;
         if (r < 0) { /* the supervisor was killed, and the program with it */

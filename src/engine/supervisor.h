@@ -3,8 +3,8 @@
  *
  * The program keeps its PIDs in a new user, PID, mount and time namespace (no privilege needed
  * where user namespaces are allowed). Its first process, the supervisor, has all capabilities in
- * it, which the program doesn't get; it rebuilds the program, reaps what is orphaned, passes signals
- * on, and reports how the program ended.
+ * it, which the program doesn't get; it rebuilds the program, reaps what is orphaned, passes
+ * signals on, and reports how the program ended.
  */
 #ifndef ENGINE_SUPERVISOR_H
 #define ENGINE_SUPERVISOR_H

@@ -143,9 +143,11 @@ static void restore_policy(struct kobj_restore *ctx, struct tracee_thread *threa
     int known = get_attr(thread->tid, &now);
     /* sched_setattr() ignores the nice value of some policies. */
     if ((known < 0 || now.nice != attr.nice) &&
-        setpriority(PRIO_PROCESS, thread->tid, attr.nice) < 0)
+        setpriority(PRIO_PROCESS, thread->tid, attr.nice) < 0) {
         KOBJ_WARN(ctx, "thread %u had the nice value %d, which can't be set here: %s", record->tid,
                   attr.nice, strerror(errno));
+        attr.nice = known < 0 ? attr.nice : now.nice;
+    }
     if (known == 0 && now.policy == attr.policy && now.flags == attr.flags &&
         now.priority == attr.priority && attr.policy != POLICY_DEADLINE)
         return;

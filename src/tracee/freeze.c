@@ -11,174 +11,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "tracee/reaped.h"
-#include "tracee/tracee.h"
+#include "tracee/task.h"
 
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
 #endif
-#define PF_IO_WORKER           0x10
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
-
-/* ---- what /proc says of a thread, as far as the freeze needs it ---- */
-
-/* The value of "NAME:\t..." in the text of a status file; 0 when it isn't there. */
-static long status_number(const char *text, const char *name, bool last)
-{
-    const char *p = strstr(text, name);
-
-    if (!p)
-        return 0;
-    p += strlen(name);
-    long value = strtol(p, (char **)&p, 10);
-    while (last && *p == '\t')
-        value = strtol(p, (char **)&p, 10);
-    return value;
-}
-
-static int read_task_file(int proc_fd, pid_t tid, const char *name, struct bytes *ret)
-{
-    char path[64];
-
-    snprintf(path, sizeof(path), "task/%d/%s", tid, name);
-    return read_file(proc_fd, path, 1 << 20, ret);
-}
-
-/* The state letter, the flags and the last CPU of a thread: fields 3, 9 and 39 of its stat. */
-static int read_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
-                     int *ret_cpu)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-    int r = read_task_file(proc_fd, tid, "stat", &text);
-
-    if (r < 0)
-        return r;
-    char *p = strrchr((char *)text.data, ')');
-    if (!p || !p[1])
-        return -EINVAL;
-    *ret_state = p[2];
-    p += 2;
-    for (int field = 3; field < 39 && p; field++) {
-        p = strchr(p, ' ');
-        if (p)
-            p++;
-        if (field + 1 == 9 && p)
-            *ret_flags = strtoul(p, NULL, 10);
-    }
-    *ret_cpu = p ? atoi(p) : -1;
-    return 0;
-}
-
-/* ---- how long a thread has waited ---- */
-
-/* se.exec_start of a /proc/.../sched file, in ns: when the thread last ran, on its CPU's clock. */
-static int read_exec_start(int dirfd, const char *path, uint64_t *ret_ns)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-    int r = read_file(dirfd, path, 1 << 20, &text);
-
-    if (r < 0)
-        return r;
-    char *p = strstr((char *)text.data, "se.exec_start");
-    p = p ? strchr(p, ':') : NULL;
-    if (!p)
-        return -ENODATA;
-    *ret_ns = (uint64_t)(strtod(p + 1, NULL) * 1e6);
-    return 0;
-}
-
-/*
- * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
- * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
- */
-static void measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret)
-{
-    _cleanup_bytes_ struct bytes call = {0}, wchan = {0};
-    char path[64], state;
-    unsigned long flags = 0;
-    uint64_t then, now;
-    cpu_set_t saved, one;
-    int cpu = -1;
-
-    *ret = (struct arch_waiting){0};
-    if (read_task_file(proc_fd, tid, "syscall", &call) < 0 || call.data[0] < '0' ||
-        call.data[0] > '9' || !arch_call_has_timeout(strtol((char *)call.data, NULL, 10)))
-        return;
-    if (read_task_file(proc_fd, tid, "wchan", &wchan) == 0)
-        snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
-                 (char *)wchan.data);
-    if (read_stat(proc_fd, tid, &state, &flags, &cpu) < 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
-        sched_getaffinity(0, sizeof(saved), &saved) < 0)
-        return;
-    CPU_ZERO(&one);
-    CPU_SET(cpu, &one);
-    snprintf(path, sizeof(path), "task/%d/sched", tid);
-    if (sched_setaffinity(0, sizeof(one), &one) < 0)
-        return;
-    sched_yield(); /* brings our own exec_start up to now */
-    if (read_exec_start(AT_FDCWD, "/proc/thread-self/sched", &now) == 0 &&
-        read_exec_start(proc_fd, path, &then) == 0) {
-        ret->known = true;
-        ret->elapsed_ns = now > then ? now - then : 0;
-    }
-    sched_setaffinity(0, sizeof(saved), &saved);
-}
-
-/* ---- refusals ---- */
-
-static long yama_scope(void)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-
-    if (read_file(AT_FDCWD, "/proc/sys/kernel/yama/ptrace_scope", 64, &text) < 0)
-        return 0;
-    return strtol((char *)text.data, NULL, 10);
-}
-
-static int explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
-{
-    _cleanup_bytes_ struct bytes status = {0};
-    struct stat st;
-
-    if (errnum == ESRCH)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
-    if (read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
-    long tracer = status_number((char *)status.data, "\nTracerPid:", false);
-    long uid = status_number((char *)status.data, "\nUid:", false);
-    if (tracer > 0)
-        return crs_fail(err, CRS_BUSY, EBUSY,
-                        "process %d is traced by process %ld (a debugger or another checkpoint): "
-                        "end that first",
-                        t->pid, tracer);
-    if (geteuid() != 0 && uid != (long)geteuid())
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "process %d belongs to user %ld: only that user or root can hold it", t->pid,
-                        uid);
-    if (strstr((char *)status.data, "\nVmSize:") == NULL)
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "process %d is a kernel thread or a zombie and has no memory", t->pid);
-    if (yama_scope() > 0)
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "the kernel's policy (yama ptrace_scope %ld) lets only an ancestor hold "
-                        "process %d: start the program with 'crs run', then 'crs checkpoint NAME'",
-                        yama_scope(), t->pid);
-    if (fstat(t->proc_fd, &st) == 0 && st.st_uid != (uid_t)uid)
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "process %d is not dumpable (it was set-user-ID or protects itself): only "
-                        "root can hold it",
-                        t->pid);
-    return crs_fail(err, CRS_NOT_PERMITTED, errnum, "can't hold process %d: %s", t->pid,
-                    strerror(errnum));
-}
-
-/* ---- stopping ---- */
 
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
 {
@@ -214,7 +58,7 @@ static int wait_for_stop(struct tracee *t, pid_t tid, uint64_t deadline_us, stru
         if (r == -ECHILD)
             return 1;
         if (r < 0) {
-            read_stat(t->proc_fd, tid, &state, &flags, &cpu);
+            task_stat(t->proc_fd, tid, &state, &flags, &cpu);
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
                             "thread %d of process %d did not stop in time (state %c): it is in a "
                             "vfork or in an operation of the kernel that can't be interrupted; "
@@ -258,6 +102,8 @@ static int read_thread(struct tracee_thread *th, const struct arch_waiting *wait
                        struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
+    struct tracee *t = th->owner;
+
     /* First of all, the call that was interrupted: should the tool be killed before this, a call
      * that gives up on interruption (epoll_wait) would show it to the program. */
     int r = arch_get_regs(th->tid, &th->regs, err);
@@ -267,10 +113,9 @@ static int read_thread(struct tracee_thread *th, const struct arch_waiting *wait
         return r;
     if (ptrace(PTRACE_GETSIGMASK, th->tid, sizeof(th->sigmask), &th->sigmask) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't read the signal mask of thread %d", th->tid);
-    if (read_task_file(th->owner->proc_fd, th->tid, "status", &status) == 0)
-        th->inner_tid = status_number((char *)status.data, "\nNSpid:", true);
-    if (th->inner_tid <= 0)
-        th->inner_tid = th->tid;
+    th->inner_tid = th->tid;
+    if (t->inner_pid != t->pid && task_read(t->proc_fd, th->tid, "status", &status) == 0)
+        th->inner_tid = task_status_number((char *)status.data, "\nNSpid:", true);
     return 0;
 }
 
@@ -281,63 +126,117 @@ static int seize_thread(struct tracee *t, pid_t tid, struct crs_error *err)
     unsigned long flags = 0;
     int cpu;
 
-    if (read_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || (flags & PF_IO_WORKER))
+    if (task_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || (flags & PF_IO_WORKER))
         return 1;
     if (state == 'Z' || state == 'X')
         return 1;
     if (ptrace(PTRACE_SEIZE, tid, 0, (void *)(long)PTRACE_O_TRACESYSGOOD) == 0)
         return 0;
     int errnum = errno;
-    if (errnum == ESRCH || read_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || state == 'Z' ||
+    if (errnum == ESRCH || task_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || state == 'Z' ||
         state == 'X')
         return 1;
-    return explain_refusal(t, errnum, err);
+    return task_explain_refusal(t, errnum, err);
 }
 
-static int stop_thread(struct tracee *t, pid_t tid, uint64_t deadline_us, struct crs_error *err)
-{
+/* A thread that is held but has not been told to stop. */
+struct seized {
+    pid_t tid;
+    bool fragile; /* its call gives up on interruption: no time between its stop and the repair */
     struct arch_waiting waiting;
-    int r = seize_thread(t, tid, err);
+};
+struct seized_threads {
+    ARRAY_OF(struct seized) array;
+};
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    measure_waiting(t->proc_fd, tid, &waiting);
-    if (ptrace(PTRACE_INTERRUPT, tid, 0, 0) < 0)
-        return errno == ESRCH ? 0 : crs_fail_errno(err, CRS_FAILED, "can't stop thread %d", tid);
+static void seized_clear(struct seized_threads *s)
+{
+    free(s->array.items);
+}
+
+static int interrupt(struct tracee *t, const struct seized *s, struct crs_error *err)
+{
     if (!t->frozen_at_us)
         t->frozen_at_us = now_us();
-    r = wait_for_stop(t, tid, deadline_us, err);
-    if (r < 0) /* detach works in a stop only; closing the tracer's hold lets it go */
-        return r;
-    if (r > 0)
-        return 0;
-    struct tracee_thread *th = add_thread(t, tid);
-    if (!th)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    r = read_thread(th, &waiting, err);
-    return r < 0 ? r : 1;
+    return ptrace(PTRACE_INTERRUPT, s->tid, 0, 0) < 0 && errno != ESRCH
+               ? crs_fail_errno(err, CRS_FAILED, "can't stop thread %d", s->tid)
+               : 0;
 }
 
-/* One pass over the threads; *ret_new counts those that were stopped now. */
+/* Wait for its stop, and take it. */
+static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadline_us,
+                       struct crs_error *err)
+{
+    int r = wait_for_stop(t, s->tid, deadline_us, err);
+
+    if (r != 0) /* 1: it has ended */
+        return r < 0 ? r : 0;
+    struct tracee_thread *th = add_thread(t, s->tid);
+    if (!th)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    return read_thread(th, &s->waiting, err);
+}
+
+/* All are told to stop before the first is waited for, but for the fragile ones. */
+static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
+                        struct crs_error *err)
+{
+    size_t n = s->array.n;
+    struct seized *all = s->array.items;
+    int r = 0;
+
+    for (size_t i = 0; i < n && r == 0; i++) {
+        if (!all[i].fragile)
+            continue;
+        r = interrupt(t, &all[i], err);
+        if (r == 0)
+            r = take_thread(t, &all[i], deadline_us, err);
+    }
+    for (size_t i = 0; i < n && r == 0; i++)
+        if (!all[i].fragile)
+            r = interrupt(t, &all[i], err);
+    for (size_t i = 0; i < n && r == 0; i++)
+        if (!all[i].fragile)
+            r = take_thread(t, &all[i], deadline_us, err);
+    return r;
+}
+
+static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *s,
+                             struct crs_error *err)
+{
+    for (struct dirent *e; (e = readdir(dir));) {
+        pid_t tid = atoi(e->d_name);
+        if (tid <= 0 || find_thread(t, tid))
+            continue;
+        int r = seize_thread(t, tid, err);
+        if (r < 0)
+            return r;
+        if (r > 0)
+            continue;
+        struct seized *one = ARRAY_ADD(&s->array);
+        if (!one)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        one->tid = tid;
+        task_measure_waiting(t->proc_fd, tid, &one->waiting, &one->fragile);
+    }
+    return 0;
+}
+
+/* One pass over the threads; *ret_new counts those that were held now. */
 static int stop_new_threads(struct tracee *t, uint64_t deadline_us, size_t *ret_new,
                             struct crs_error *err)
 {
     int fd = openat(t->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    _cleanup_(seized_clear) struct seized_threads seized = {0};
 
-    *ret_new = 0;
     if (!dir)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
-    for (struct dirent *e; (e = readdir(dir));) {
-        pid_t tid = atoi(e->d_name);
-        if (tid <= 0 || find_thread(t, tid))
-            continue;
-        int r = stop_thread(t, tid, deadline_us, err);
-        if (r < 0)
-            return r;
-        *ret_new += r;
-    }
-    return 0;
+    int r = seize_new_threads(t, dir, &seized, err);
+    if (r == 0)
+        r = stop_threads(t, &seized, deadline_us, err);
+    *ret_new = seized.array.n;
+    return r;
 }
 
 /* The leader first; an exited one that other threads outlive gets its place too. */
@@ -368,11 +267,11 @@ static int open_process(struct tracee *t, struct crs_error *err)
     t->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (t->proc_fd < 0 || read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", t->pid);
-    long leader = status_number((char *)status.data, "\nTgid:", false);
+    long leader = task_status_number((char *)status.data, "\nTgid:", false);
     if (leader != t->pid)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "%d is a thread of process %ld: name that",
                         t->pid, leader);
-    t->inner_pid = status_number((char *)status.data, "\nNSpid:", true);
+    t->inner_pid = task_status_number((char *)status.data, "\nNSpid:", true);
     if (t->inner_pid <= 0)
         t->inner_pid = t->pid;
     t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
@@ -395,11 +294,11 @@ int tracee_check(pid_t pid, struct crs_error *err)
     if (r < 0)
         return r;
     if (mem_fd < 0)
-        return explain_refusal(&t, errno, err);
+        return task_explain_refusal(&t, errno, err);
     if (read_file(proc_fd, "status", 1 << 20, &status) == 0 &&
-        (status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
+        (task_status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
          !strstr((char *)status.data, "\nVmSize:")))
-        return explain_refusal(&t, EPERM, err);
+        return task_explain_refusal(&t, EPERM, err);
     return 0;
 }
 
@@ -433,7 +332,7 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
             return r;
     }
     if (t->n_threads == 0)
-        return explain_refusal(t, EPERM, err);
+        return task_explain_refusal(t, EPERM, err);
     r = put_leader_first(t, err);
     if (r < 0)
         return r;

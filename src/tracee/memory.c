@@ -10,8 +10,7 @@ int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, str
 {
     struct iovec local = {data, size}, remote = {(void *)address, size};
 
-    if (size <= 0x7ffff000 &&
-        process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+    if (size <= 0x7ffff000 && process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
         return 0;
     /* Pages without read permission can be read here only. */
     int r = pread_full(t->mem_fd, data, size, address);
@@ -27,8 +26,7 @@ int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t si
 {
     struct iovec local = {(void *)data, size}, remote = {(void *)address, size};
 
-    if (size <= 0x7ffff000 &&
-        process_vm_writev(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+    if (size <= 0x7ffff000 && process_vm_writev(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
         return 0;
     int r = pwrite_full(t->mem_fd, data, size, address);
     if (r < 0)

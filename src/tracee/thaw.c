@@ -8,7 +8,8 @@
 
 struct tracee_thread *tracee_main(struct tracee *t)
 {
-    tracee_for_each_thread(t, th) return th;
+    tracee_for_each_thread (t, th)
+        return th;
     return &t->threads[0];
 }
 
@@ -22,8 +23,7 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
     /* Sent while all stand still: it takes effect before any of them runs an instruction. */
     if (stopped || t->stop_arrived)
         syscall(SYS_pidfd_send_signal, t->pidfd, SIGSTOP, NULL, 0);
-    tracee_for_each_thread(t, th)
-    {
+    tracee_for_each_thread (t, th) {
         if (ptrace(PTRACE_DETACH, th->tid, 0, 0) < 0 && errno != ESRCH)
             r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
     }

@@ -33,16 +33,17 @@ struct tracee_thread {
     pid_t tid;       /* as the tracer sees it */
     pid_t inner_tid; /* as the thread itself sees it, in its PID namespace */
     struct tracee *owner;
-    struct arch_regs regs;      /* what it continues with in this process after the thaw */
-    struct arch_regs image;     /* what it continues with in a restarted process */
-    bool has_remaining;         /* it is in a call whose timeout the kernel keeps: */
-    uint64_t remaining_ns;      /* what is left of it */
-    struct bytes image_scratch; /* bytes that `image` expects at image_scratch_address (timespecs) */
+    struct arch_regs regs;  /* what it continues with in this process after the thaw */
+    struct arch_regs image; /* what it continues with in a restarted process */
+    bool has_remaining;     /* it is in a call whose timeout the kernel keeps: */
+    uint64_t remaining_ns;  /* what is left of it */
+    struct bytes
+        image_scratch; /* bytes that `image` expects at image_scratch_address (timespecs) */
     uint64_t image_scratch_address;
-    uint64_t sigmask;        /* the blocked signals, as the program set them */
-    bool exited;             /* a thread-group leader that has exited while others live */
-    bool injected;           /* its registers are ours at the moment */
-    struct bytes xstate;     /* NT_X86_XSTATE, read when it is first needed */
+    uint64_t sigmask;    /* the blocked signals, as the program set them */
+    bool exited;         /* a thread-group leader that has exited while others live */
+    bool injected;       /* its registers are ours at the moment */
+    struct bytes xstate; /* NT_X86_XSTATE, read when it is first needed */
 };
 
 struct tracee {
@@ -53,7 +54,7 @@ struct tracee {
     int mem_fd;  /* /proc/PID/mem */
     bool stub;   /* built by us: no need to survive us */
     bool frozen;
-    bool group_stopped; /* it was stopped by a signal (state T) when it was frozen */
+    bool group_stopped;            /* it was stopped by a signal (state T) when it was frozen */
     struct tracee_thread *threads; /* [0] is the thread-group leader */
     size_t n_threads;
     uint64_t frozen_at_us; /* now_us() at the first interrupt */
@@ -129,7 +130,8 @@ int tracee_call(struct tracee_thread *th, int64_t *ret, struct crs_error *err, l
 int tracee_call_checked(struct tracee_thread *th, int64_t *ret, struct crs_error *err,
                         enum crs_kind kind, const char *what, long number, const uint64_t args[6]);
 #define REMOTE_CHECKED(th, ret, err, kind, what, number, ...)                                      \
-    tracee_call_checked((th), (ret), (err), (kind), (what), (number), (const uint64_t[6]){__VA_ARGS__})
+    tracee_call_checked((th), (ret), (err), (kind), (what), (number),                              \
+                        (const uint64_t[6]){__VA_ARGS__})
 
 /* One call with a block of memory passed by pointer in argument number `pointer_arg` (0..5):
  * `in` is copied to the scratch first and `out` is copied back after (either may be NULL). */

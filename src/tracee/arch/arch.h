@@ -36,7 +36,8 @@ int arch_get_xstate(pid_t tid, struct bytes *ret, struct crs_error *err);
 int arch_set_xstate(pid_t tid, const struct bytes *xstate, struct crs_error *err);
 uint64_t arch_stack_pointer(const struct arch_regs *regs);
 uint64_t arch_program_counter(const struct arch_regs *regs);
-void arch_set_program_counter(struct arch_regs *regs, uint64_t address); /* not in a call any more */
+void arch_set_program_counter(struct arch_regs *regs,
+                              uint64_t address); /* not in a call any more */
 uint64_t arch_thread_pointer(const struct arch_regs *regs);
 
 /*
@@ -51,6 +52,8 @@ struct arch_waiting {
 };
 /* Does a call with this number wait with a timeout? (Asking how long it has waited costs time.) */
 bool arch_call_has_timeout(long number);
+/* Does it end with EINTR when it is interrupted, although it could be made again? */
+bool arch_call_gives_up(long number);
 int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waiting *waiting,
                               struct crs_error *err);
 /*
@@ -62,8 +65,8 @@ int arch_resume_timeout(struct tracee_thread *th, struct arch_regs *regs, uint64
                         struct crs_error *err);
 /*
  * The call that `regs` will make again has an absolute deadline on a clock that was shifted:
- * fill `deadline` (a timespec, 16 bytes) from it, and tell where to write the shifted one: *ret_address,
- * which regs then point to. 0: nothing to do.
+ * fill `deadline` (a timespec, 16 bytes) from it, and tell where to write the shifted one:
+ * *ret_address, which regs then point to. 0: nothing to do.
  */
 int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_t shift_ns,
                         struct crs_error *err);

@@ -15,11 +15,11 @@
 #include "base/io.h"
 #include "tracee/arch/x86_64/internal.h"
 
-#define CALL_TIME_US   (30 * 1000000)
-#define BATCH_AREA     (16 << 10)
-#define BATCH_CODE     256 /* bytes at the beginning of the area */
-#define SYSCALL_STOP   (SIGTRAP | 0x80)
-#define EVENT_STOP     128
+#define CALL_TIME_US (30 * 1000000)
+#define BATCH_AREA   (16 << 10)
+#define BATCH_CODE   256 /* bytes at the beginning of the area */
+#define SYSCALL_STOP (SIGTRAP | 0x80)
+#define EVENT_STOP   128
 
 /*
  * Run r12 calls from the table at rbx, entries of 64 bytes: number, six arguments, result.
@@ -28,19 +28,19 @@
  *     jnz 1b; int3
  */
 static const uint8_t batch_code[] = {
-    0x48, 0x8b, 0x03,             /* mov (%rbx),%rax */
-    0x48, 0x8b, 0x7b, 0x08,       /* mov 8(%rbx),%rdi */
-    0x48, 0x8b, 0x73, 0x10,       /* mov 16(%rbx),%rsi */
-    0x48, 0x8b, 0x53, 0x18,       /* mov 24(%rbx),%rdx */
-    0x4c, 0x8b, 0x53, 0x20,       /* mov 32(%rbx),%r10 */
-    0x4c, 0x8b, 0x43, 0x28,       /* mov 40(%rbx),%r8 */
-    0x4c, 0x8b, 0x4b, 0x30,       /* mov 48(%rbx),%r9 */
-    0x0f, 0x05,                   /* syscall */
-    0x48, 0x89, 0x43, 0x38,       /* mov %rax,56(%rbx) */
-    0x48, 0x83, 0xc3, 0x40,       /* add $64,%rbx */
-    0x49, 0xff, 0xcc,             /* dec %r12 */
-    0x75, 0xd6,                   /* jnz 1b */
-    0xcc,                         /* int3 */
+    0x48, 0x8b, 0x03,       /* mov (%rbx),%rax */
+    0x48, 0x8b, 0x7b, 0x08, /* mov 8(%rbx),%rdi */
+    0x48, 0x8b, 0x73, 0x10, /* mov 16(%rbx),%rsi */
+    0x48, 0x8b, 0x53, 0x18, /* mov 24(%rbx),%rdx */
+    0x4c, 0x8b, 0x53, 0x20, /* mov 32(%rbx),%r10 */
+    0x4c, 0x8b, 0x43, 0x28, /* mov 40(%rbx),%r8 */
+    0x4c, 0x8b, 0x4b, 0x30, /* mov 48(%rbx),%r9 */
+    0x0f, 0x05,             /* syscall */
+    0x48, 0x89, 0x43, 0x38, /* mov %rax,56(%rbx) */
+    0x48, 0x83, 0xc3, 0x40, /* add $64,%rbx */
+    0x49, 0xff, 0xcc,       /* dec %r12 */
+    0x75, 0xd6,             /* jnz 1b */
+    0xcc,                   /* int3 */
 };
 _Static_assert(sizeof(struct remote_call) == 64, "a batch's entry is a remote_call");
 _Static_assert(sizeof(batch_code) == 43 && sizeof(batch_code) <= BATCH_CODE, "jnz's distance");
@@ -149,9 +149,9 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
 }
 
 /*
- * A main stack that ends right below the stack pointer: the kernel makes it grow when one of its own
- * calls writes there. That one call has no frame to fall back on. Nothing is done where no thread
- * uses that stack, or its limit is reached: there is no room then, as before.
+ * A main stack that ends right below the stack pointer: the kernel makes it grow when one of its
+ * own calls writes there. That one call has no frame to fall back on. Nothing is done where no
+ * thread uses that stack, or its limit is reached: there is no room then, as before.
  */
 static int grow_stack(struct tracee *t, struct crs_error *err)
 {
@@ -257,8 +257,8 @@ static int prepare_batch(struct tracee *t, struct crs_error *err)
 {
     struct arch_calls *c = t->calls;
     uint64_t area = t->scratch + t->scratch_size - BATCH_AREA;
-    struct remote_call call = {
-        .number = SYS_mprotect, .args = {area, BATCH_AREA, 7 /* read, write, execute */}};
+    struct remote_call call = {.number = SYS_mprotect,
+                               .args = {area, BATCH_AREA, 7 /* read, write, execute */}};
 
     int r = run_one(tracee_main(t), &tracee_main(t)->regs, &call, err);
     if (r < 0)

@@ -55,13 +55,26 @@ static void fill_registers(const struct tracee_thread *th, mcontext_t *m)
         r.rip -= 2;
     }
     const greg_t values[] = {
-        [REG_R8] = r.r8,   [REG_R9] = r.r9,   [REG_R10] = r.r10, [REG_R11] = r.r11,
-        [REG_R12] = r.r12, [REG_R13] = r.r13, [REG_R14] = r.r14, [REG_R15] = r.r15,
-        [REG_RDI] = r.rdi, [REG_RSI] = r.rsi, [REG_RBP] = r.rbp, [REG_RBX] = r.rbx,
-        [REG_RDX] = r.rdx, [REG_RAX] = r.rax, [REG_RCX] = r.rcx, [REG_RSP] = r.rsp,
-        [REG_RIP] = r.rip, [REG_EFL] = r.eflags,
-        [REG_CSGSFS] = (r.cs & 0xffff) | (r.gs & 0xffff) << 16 | (r.fs & 0xffff) << 32 |
-                       (r.ss & 0xffff) << 48,
+        [REG_R8] = r.r8,
+        [REG_R9] = r.r9,
+        [REG_R10] = r.r10,
+        [REG_R11] = r.r11,
+        [REG_R12] = r.r12,
+        [REG_R13] = r.r13,
+        [REG_R14] = r.r14,
+        [REG_R15] = r.r15,
+        [REG_RDI] = r.rdi,
+        [REG_RSI] = r.rsi,
+        [REG_RBP] = r.rbp,
+        [REG_RBX] = r.rbx,
+        [REG_RDX] = r.rdx,
+        [REG_RAX] = r.rax,
+        [REG_RCX] = r.rcx,
+        [REG_RSP] = r.rsp,
+        [REG_RIP] = r.rip,
+        [REG_EFL] = r.eflags,
+        [REG_CSGSFS] =
+            (r.cs & 0xffff) | (r.gs & 0xffff) << 16 | (r.fs & 0xffff) << 32 | (r.ss & 0xffff) << 48,
     };
     memcpy(m->gregs, values, sizeof(values));
 }
@@ -78,8 +91,7 @@ static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, str
             return r;
     }
     if (th->xstate.size < XSTATE_MIN_SIZE || th->xstate.size + sizeof(magic2) > room)
-        return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes",
-                        th->xstate.size);
+        return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", th->xstate.size);
     memcpy(area, th->xstate.data, th->xstate.size);
     memcpy(&sw.xfeatures, th->xstate.data + SW_RESERVED_OFFSET, sizeof(sw.xfeatures));
     sw.xstate_size = th->xstate.size;
@@ -176,8 +188,7 @@ int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
     if (find_stack(t, &start, &end) < 0)
         return 0;
     lowest = end;
-    tracee_for_each_thread(t, th)
-    {
+    tracee_for_each_thread (t, th) {
         uint64_t sp = arch_stack_pointer(&th->regs);
         if (sp >= start && sp < lowest)
             lowest = sp;

@@ -16,20 +16,20 @@
 
 /* Instructions found in the process. 0: not there. */
 struct gadgets {
-    uint64_t any;             /* any `syscall`: enough for a stub */
-    uint64_t call;            /* `syscall`, then pops of call_pops bytes, then `ret` */
+    uint64_t any;  /* any `syscall`: enough for a stub */
+    uint64_t call; /* `syscall`, then pops of call_pops bytes, then `ret` */
     uint64_t call_pops;
-    uint64_t sigreturn;       /* `mov $15, %eax; syscall` */
-    uint64_t pop_rax;         /* `pop %rax; ret`: with it any `syscall` is a sigreturn */
+    uint64_t sigreturn; /* `mov $15, %eax; syscall` */
+    uint64_t pop_rax;   /* `pop %rax; ret`: with it any `syscall` is a sigreturn */
 };
 
 /* What arch_calls is on this architecture. */
 struct arch_calls {
     struct gadgets gadgets;
-    uint64_t frame_area;      /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
-    uint64_t table;           /* stub: where a batch's table goes; 0: no batches */
+    uint64_t frame_area; /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
+    uint64_t table;      /* stub: where a batch's table goes; 0: no batches */
     uint64_t batch_code;
-    size_t table_room;        /* calls that fit */
+    size_t table_room; /* calls that fit */
     bool batch_allowed;
 };
 

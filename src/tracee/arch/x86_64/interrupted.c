@@ -39,7 +39,7 @@ enum timeout_kind {
 struct waiting_call {
     long number;
     enum timeout_kind kind;
-    int arg;         /* the timeout's argument */
+    int arg;          /* the timeout's argument */
     bool gives_eintr; /* when interrupted, although it could be made again */
 };
 
@@ -58,13 +58,13 @@ static const struct waiting_call waiting_calls[] = {
     {SYS_io_pgetevents, TIMEOUT_TIMESPEC, 4, true},
     {SYS_recvmmsg, TIMEOUT_TIMESPEC, 4, true},
     {SYS_semop, TIMEOUT_NONE, 0, true},
-    {SYS_read, TIMEOUT_NONE, 0, true},     /* sockets with SO_RCVTIMEO, some devices */
+    {SYS_read, TIMEOUT_NONE, 0, true}, /* sockets with SO_RCVTIMEO, some devices */
     {SYS_readv, TIMEOUT_NONE, 0, true},
     {SYS_recvfrom, TIMEOUT_NONE, 0, true},
     {SYS_recvmsg, TIMEOUT_NONE, 0, true},
     {SYS_accept, TIMEOUT_NONE, 0, true},
     {SYS_accept4, TIMEOUT_NONE, 0, true},
-    {SYS_write, TIMEOUT_NONE, 0, true},    /* SO_SNDTIMEO */
+    {SYS_write, TIMEOUT_NONE, 0, true}, /* SO_SNDTIMEO */
     {SYS_writev, TIMEOUT_NONE, 0, true},
     {SYS_sendto, TIMEOUT_NONE, 0, true},
     {SYS_sendmsg, TIMEOUT_NONE, 0, true},
@@ -84,6 +84,13 @@ bool arch_call_has_timeout(long number)
     const struct waiting_call *call = find_call(number);
 
     return call && (call->kind != TIMEOUT_NONE || number == SYS_restart_syscall);
+}
+
+bool arch_call_gives_up(long number)
+{
+    const struct waiting_call *call = find_call(number);
+
+    return call && call->gives_eintr;
 }
 
 static unsigned long long *argument(struct user_regs_struct *u, int n)
@@ -156,7 +163,8 @@ static long resolve_restarted(struct tracee_thread *th, const struct arch_waitin
         return SYS_futex;
     if (strstr(waiting->wchan, "poll"))
         return SYS_poll;
-    if (strstr(waiting->wchan, "nanosleep")) /* the first argument: a clock's number, or a pointer */
+    if (strstr(waiting->wchan,
+               "nanosleep")) /* the first argument: a clock's number, or a pointer */
         return u->rdi < 64 || (int64_t)u->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
     return -1;
 }
@@ -219,8 +227,7 @@ int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waitin
                               struct crs_error *err)
 {
     struct user_regs_struct *u = &th->regs.user;
-    const struct waiting_call *call =
-        (int64_t)u->orig_rax >= 0 ? find_call(u->orig_rax) : NULL;
+    const struct waiting_call *call = (int64_t)u->orig_rax >= 0 ? find_call(u->orig_rax) : NULL;
     int r = 0;
 
     th->has_remaining = false;

@@ -1,0 +1,30 @@
+/*
+ * task.h - what /proc says of a thread; inside of this layer
+ *
+ * The freeze reads a few fields, quickly; the full readers are in src/proc.
+ */
+#ifndef TRACEE_TASK_H
+#define TRACEE_TASK_H
+
+#include "tracee/tracee.h"
+
+#define PF_IO_WORKER 0x10 /* a thread of the kernel's io_uring: it has no user state */
+
+/* The value of "NAME:\t..." in the text of a status file (last: the last of several); 0 when it
+ * isn't there. */
+long task_status_number(const char *text, const char *name, bool last);
+
+/* The file task/TID/NAME of a process. -errno. */
+int task_read(int proc_fd, pid_t tid, const char *name, struct bytes *ret);
+
+/* The state letter, the flags and the last CPU of a thread: fields 3, 9 and 39 of its stat. */
+int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags, int *ret_cpu);
+
+/* What it waits in, and how long it has; before it is stopped. *ret_fragile: it is in a call that
+ * gives up when it is interrupted. */
+void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile);
+
+/* Why PTRACE_SEIZE (or another access) gave errnum, in words. */
+int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err);
+
+#endif
