@@ -60,10 +60,11 @@ static int wait_for_stop(struct tracee *t, pid_t tid, uint64_t deadline_us, stru
         if (r < 0) {
             task_stat(t->proc_fd, tid, &state, &flags, &cpu);
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
-                            "thread %d of process %d did not stop in time (state %c): it is in a "
-                            "vfork or in an operation of the kernel that can't be interrupted; "
-                            "try again",
-                            tid, t->pid, state);
+                            "thread %d of process %d did not stop in time%s; it goes on unharmed",
+                            tid, t->pid,
+                            state == 'D' ? ": it is in a vfork, or in an operation of the kernel "
+                                           "that can't be interrupted (state D)"
+                                         : "");
         }
         if (!WIFSTOPPED(status))
             return 1;

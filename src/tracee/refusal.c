@@ -21,8 +21,6 @@ int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
     _cleanup_bytes_ struct bytes status = {0};
     struct stat st;
 
-    if (errnum == ESRCH)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
     if (read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
     long tracer = task_status_number((char *)status.data, "\nTracerPid:", false);
@@ -32,13 +30,16 @@ int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
                         "process %d is traced by process %ld (a debugger or another checkpoint): "
                         "end that first",
                         t->pid, tracer);
+    if (strstr((char *)status.data, "\nVmSize:") == NULL)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "process %d is a kernel thread or a zombie: it has nothing to save",
+                        t->pid);
     if (geteuid() != 0 && uid != (long)geteuid())
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "process %d belongs to user %ld: only that user or root can hold it",
                         t->pid, uid);
-    if (strstr((char *)status.data, "\nVmSize:") == NULL)
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "process %d is a kernel thread or a zombie and has no memory", t->pid);
+    if (errnum == ESRCH)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
     if (yama_scope() > 0)
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "the kernel's policy (yama ptrace_scope %ld) lets only an ancestor hold "
