@@ -35,22 +35,22 @@ extern "C" {
 #pragma GCC visibility push(default)
 #endif
 
-#define CRS_API_VERSION 1
+#define CRS_API_VERSION     1
 #define CRS_ERROR_TEXT_SIZE 1024
 
 /* The class of a failure; the tools exit with it. */
 enum crs_kind {
     CRS_OK = 0,
-    CRS_FAILED = 1,           /* anything else */
-    CRS_USAGE = 2,            /* wrong arguments */
-    CRS_NOT_FOUND = 3,        /* no such process, job or snapshot */
-    CRS_NOT_PERMITTED = 4,    /* the kernel or its policy forbids it */
-    CRS_CANT_CHECKPOINT = 5,  /* the target holds something that can't be saved */
-    CRS_DAMAGED = 6,          /* the snapshot is damaged or incomplete */
-    CRS_CANT_RESTART = 7,     /* this machine can't take the snapshot */
-    CRS_STORAGE = 8,          /* storage failed: full, quota, I/O */
-    CRS_TIMED_OUT = 9,        /* the time given ran out; the target is unharmed */
-    CRS_BUSY = 75,            /* try again: held by another tool, or a PID is in use */
+    CRS_FAILED = 1,          /* anything else */
+    CRS_USAGE = 2,           /* wrong arguments */
+    CRS_NOT_FOUND = 3,       /* no such process, job or snapshot */
+    CRS_NOT_PERMITTED = 4,   /* the kernel or its policy forbids it */
+    CRS_CANT_CHECKPOINT = 5, /* the target holds something that can't be saved */
+    CRS_DAMAGED = 6,         /* the snapshot is damaged or incomplete */
+    CRS_CANT_RESTART = 7,    /* this machine can't take the snapshot */
+    CRS_STORAGE = 8,         /* storage failed: full, quota, I/O */
+    CRS_TIMED_OUT = 9,       /* the time given ran out; the target is unharmed */
+    CRS_BUSY = 75,           /* try again: held by another tool, or a PID is in use */
 };
 
 /* A failure in words. Owned by the caller; valid after a function returned a negative value. */
@@ -62,10 +62,10 @@ struct crs_error {
 
 /* Progress and warnings. `text` is valid during the call only. Called in the calling thread. */
 struct crs_progress {
-    const char *phase;   /* "freeze", "memory", "sync", "verify", "fill", ...; never NULL */
-    uint64_t done_bytes; /* within the phase */
+    const char *phase;    /* "freeze", "memory", "sync", "verify", "fill", ...; never NULL */
+    uint64_t done_bytes;  /* within the phase */
     uint64_t total_bytes; /* 0 when the phase has no size */
-    const char *warning; /* not NULL: this is a warning, and the rest is to be ignored */
+    const char *warning;  /* not NULL: this is a warning, and the rest is to be ignored */
 };
 typedef void (*crs_progress_fn)(const struct crs_progress *progress, void *arg);
 
@@ -79,22 +79,26 @@ enum crs_afterwards {
 };
 
 struct crs_checkpoint_options {
-    size_t struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
+    size_t
+        struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
     const char *output; /* the directory to make; NULL: STORE/name/next number */
     const char *store;  /* NULL: $CRS_STORE, $XDG_STATE_HOME/crs, ~/.local/state/crs */
     const char *name;   /* the job's name in the store; NULL: the command's name and PID */
     enum crs_afterwards afterwards;
-    int timeout_ms;       /* for everything; 0: none */
-    const char *compress; /* "none", "lz4", "zstd", "zstd:LEVEL"; NULL: the default */
+    int timeout_ms;           /* for everything; 0: none */
+    const char *compress;     /* "none", "lz4", "zstd", "zstd:LEVEL"; NULL: the default */
     crs_progress_fn progress; /* NULL: none */
     void *progress_arg;
     const volatile int *cancel; /* not NULL: stop and undo when it becomes non-zero */
 };
-#define CRS_CHECKPOINT_OPTIONS_INIT {.struct_size = sizeof(struct crs_checkpoint_options)}
+#define CRS_CHECKPOINT_OPTIONS_INIT                                                                \
+    {                                                                                              \
+        .struct_size = sizeof(struct crs_checkpoint_options)                                       \
+    }
 
 struct crs_checkpoint_result {
-    char *path;  /* the snapshot's directory */
-    char *name;  /* NAME@SEQ, or NULL when it was written outside the store */
+    char *path;            /* the snapshot's directory */
+    char *name;            /* NAME@SEQ, or NULL when it was written outside the store */
     uint64_t size_bytes;   /* of all files of the snapshot */
     uint64_t memory_bytes; /* memory saved, before compression */
     uint64_t pause_us;     /* how long the program was stopped */
@@ -114,8 +118,8 @@ void crs_checkpoint_result_clear(struct crs_checkpoint_result *result);
 /* ---- restart ---- */
 
 enum crs_pids {
-    CRS_PIDS_DEFAULT = 0,   /* the first of these that works */
-    CRS_PIDS_SAME = 1,      /* the saved PIDs, in this PID namespace: needs CAP_CHECKPOINT_RESTORE */
+    CRS_PIDS_DEFAULT = 0, /* the first of these that works */
+    CRS_PIDS_SAME = 1,    /* the saved PIDs, in this PID namespace: needs CAP_CHECKPOINT_RESTORE */
     CRS_PIDS_NAMESPACE = 2, /* the saved PIDs, in a new user and PID namespace */
     CRS_PIDS_NEW = 3,       /* new PIDs; written where the threads keep theirs */
 };
@@ -128,7 +132,10 @@ struct crs_restart_options {
     crs_progress_fn progress;
     void *progress_arg;
 };
-#define CRS_RESTART_OPTIONS_INIT {.struct_size = sizeof(struct crs_restart_options)}
+#define CRS_RESTART_OPTIONS_INIT                                                                   \
+    {                                                                                              \
+        .struct_size = sizeof(struct crs_restart_options)                                          \
+    }
 
 /* A restarted program. */
 struct crs_restarted {

@@ -18,6 +18,7 @@
 #include "base/io.h"
 #include "engine/collect.h"
 #include "engine/manifest_info.h"
+#include "kobj/rseq.h"
 #include "store/store.h"
 
 #define FREEZE_TIME_US (10 * 1000000)
@@ -124,6 +125,8 @@ static int freeze(struct checkpoint *c, struct crs_error *err)
     /* A thread may still be on its way back from a call of a tool that was killed. */
     for (int tries = 0; tries < FREEZE_TRIES; tries++) {
         r = tracee_freeze(c->pid, until, &c->ctx.t, err);
+        if (r == 0) /* before any call in it: the kernel would forget the sequence */
+            r = kobj_rseq_abort(c->ctx.t, err);
         if (r == 0)
             r = REMOTE(tracee_main(c->ctx.t), &pid, err, SYS_getpid);
         if (r != -EAGAIN)

@@ -16,7 +16,6 @@
 #include "engine/memory.h"
 #include "engine/rebuild.h"
 #include "engine/stub.h"
-#include "kobj/rseq.h"
 
 /* Without a time namespace the monotonic clock has gone on, or is another machine's: deadlines on
  * it are moved so that what was left of them is left. */
@@ -167,18 +166,6 @@ static int restore_properties(struct kobj_restore *ctx, const Crs__Process *proc
 
 /* ---- registers ---- */
 
-/* A thread that was stopped in a restartable sequence goes on at its abort handler, as after any
- * preemption. */
-static int abort_rseq(struct tracee_thread *th, struct crs_error *err)
-{
-    uint64_t pc = arch_program_counter(&th->image);
-
-    int r = kobj_rseq_abort_address(th, pc, &pc, err);
-    if (r == 0)
-        arch_set_program_counter(&th->image, pc);
-    return r;
-}
-
 /* Where each thread goes on: into th->image. */
 static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *process,
                              struct crs_error *err)
@@ -192,8 +179,6 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
         if (record->scratch.len > 0)
             r = tracee_write(ctx->t, record->scratch_address, record->scratch.data,
                              record->scratch.len, err);
-        if (r == 0)
-            r = abort_rseq(th, err);
         if (r == 0 && record->has_remaining)
             r = arch_resume_timeout(th, &th->image, record->remaining_ns, err);
         else if (r == 0)

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "direct.h"
+#include "job.h"
 #include "request.h"
 
 /* ---- the helper ---- */
@@ -53,7 +54,8 @@ static _Noreturn void help(pid_t parent, pid_t pid, const struct crs_checkpoint_
     options.progress = pass_progress;
     options.progress_arg = &fd;
     options.cancel = &cancel;
-    if (crs_checkpoint(pid, &options, &result, &error) < 0)
+    int r = crs_checkpoint(pid, &options, &result, &error);
+    if (job_say_if_ended(pid, r, &error) < 0)
         request_answer_error(fd, &error);
     else
         request_answer_result(fd, &result);

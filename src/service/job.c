@@ -14,7 +14,8 @@
 #include "proc/stat.h"
 #include "store/store.h"
 
-#define JOB_FILE_LIMIT 65536
+#define JOB_FILE_LIMIT    65536
+#define KERNEL_PF_EXITING 0x4 /* in the flags of /proc/PID/stat */
 
 void job_clear(struct job *job)
 {
@@ -43,7 +44,18 @@ char job_pid_state(pid_t pid)
 {
     struct proc_stat stat;
 
-    return read_stat(pid, &stat) < 0 ? 'X' : stat.state;
+    if (read_stat(pid, &stat) < 0 || (stat.flags & KERNEL_PF_EXITING && stat.state != 'Z'))
+        return 'X';
+    return stat.state;
+}
+
+int job_say_if_ended(pid_t pid, int r, struct crs_error *err)
+{
+    char state = r < 0 ? job_pid_state(pid) : 0;
+
+    if (state != 'Z' && state != 'X')
+        return r;
+    return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", (int)pid);
 }
 
 int job_process_identify(pid_t pid, struct job_process *ret)

@@ -55,8 +55,13 @@ int job_each(const char *store, int (*each)(const struct job *job, void *arg), v
 /* Whether a process is stopped (state T), and so can't answer. */
 bool job_process_stopped(const struct job_process *process);
 
-/* The state of a process, a letter of /proc/PID/stat; 'X' for one that isn't there. */
+/* The state of a process, a letter of /proc/PID/stat; 'X' for one that isn't there, or is about to
+ * go: what it held is being taken apart. */
 char job_pid_state(pid_t pid);
+
+/* The result r of a checkpoint of `pid`: where that failed because the process was ending, the
+ * words are beside the point. -ESRCH (CRS_NOT_FOUND) then. */
+int job_say_if_ended(pid_t pid, int r, struct crs_error *err);
 
 /* ---- starting ---- */
 

@@ -63,16 +63,6 @@ static void end_checkpoint(struct supervisor *s, bool terminated,
     wake(s);
 }
 
-/* The words that a failure had because the program was ending are beside the point then. */
-static int say_if_ended(const struct supervisor *s, int r, struct crs_error *err)
-{
-    char state = job_pid_state(s->options->program->pid);
-
-    if (r >= 0 || (state != 'Z' && state != 'X'))
-        return r;
-    return crs_fail(err, CRS_NOT_FOUND, ESRCH, "the job has ended");
-}
-
 static void answer_checkpoint(struct supervisor *s, int fd, struct request *request)
 {
     struct crs_checkpoint_options *options = &request->options;
@@ -89,7 +79,7 @@ static void answer_checkpoint(struct supervisor *s, int fd, struct request *requ
         options->progress_arg = &fd;
         options->cancel = &s->cancel;
         r = crs_checkpoint(s->options->program->pid, options, &result, &error);
-        r = say_if_ended(s, r, &error);
+        r = job_say_if_ended(s->options->program->pid, r, &error);
         end_checkpoint(s, r >= 0 && options->afterwards == CRS_TERMINATE, &result);
     }
     if (r < 0) {

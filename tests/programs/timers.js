@@ -2,6 +2,8 @@
 // needs: node
 // run: node {src}
 // progress: 3
+// situations: -new
+//     (V8 holds recursive mutexes, whose owner is a thread ID: docs/architecture.md, PIDs)
 // answer: digest 9688374b30e20bbc394ff45f
 const crypto = require('crypto');
 const fs = require('fs').promises;

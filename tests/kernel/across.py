@@ -1,0 +1,127 @@
+#!/usr/bin/python3
+"""Programs that change kernels: `save` on one, `restore` on the other.
+
+    across.py save STAGE DIRECTORY USER VICTIM...     start, checkpoint --terminate
+    across.py restore STAGE DIRECTORY                 restart all that was saved there, let each
+                                                      check itself, checkpoint it, restart it again
+
+Both sides have the tool and the victims in STAGE, under the same paths. A line for each, and the
+exit code, say how it went.
+"""
+import argparse
+import json
+import os
+import sys
+import types
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from harness import env as environments  # noqa: E402
+from harness import machine, victims  # noqa: E402
+from harness.cases import Case, Failure, Skip  # noqa: E402
+
+TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+def make_setup(stage):
+    options = argparse.Namespace(slow=False, require_all=False, full=False)
+    return environments.Setup(TOP, os.path.join(stage, "build"), stage, options)
+
+
+def begin(setup, directory, name, user):
+    """The surroundings of one victim for one user; made by `save`, found by `restore`."""
+    place = os.path.join(directory, f"{name}-{user}")
+    os.makedirs(place, exist_ok=True)
+    return environments.Env(setup, Case(f"across/{name}/{user}", None, user), place)
+
+
+class Travelling(victims.Play):
+    """A play whose second half is on another kernel."""
+
+    def __init__(self, env, victim, notes=None):
+        if notes is None:
+            super().__init__(env, victim)
+            return
+        self.env, self.victim = env, victim
+        self.work = env.path("work")
+        self.process = self.foreground = None
+        self.pid, self.round = notes["pid"], notes["round"]
+        self.snapshots, self.restarts = notes["snapshots"], notes["restarts"]
+
+    def notes(self):
+        keys = ("pid", "round", "snapshots", "restarts")
+        return {key: getattr(self, key) for key in keys}
+
+
+def save(setup, directory, user, name):
+    env = begin(setup, directory, name, user)
+    source = os.path.join(TOP, "tests", "victims", name + ".c")
+    play = Travelling(env, types.SimpleNamespace(
+        name=name, args=victims.build.header(source).get("args", "").split(), needs_mib=lambda: 0))
+    play.start()
+    path = play.checkpoint(terminate=True)
+    with open(env.path("notes.json"), "w", encoding="ascii") as file:
+        json.dump(play.notes() | {"victim": name, "user": user, "snapshot": path,
+                                  "kernel": os.uname().release}, file)
+    return path
+
+
+def restore(setup, directory, notes, policy):
+    env = begin(setup, directory, notes["victim"], notes["user"])
+    play = Travelling(env, types.SimpleNamespace(name=notes["victim"], args=[]), notes)
+    play.restart(notes["snapshot"], policy, False)
+    play.ask(policy)
+    play.checkpoint()
+    play.ask("continue")
+    again = play.checkpoint(terminate=True)
+    play.restart(again, policy, False)
+    play.ask(policy)
+    play.stop()
+    env.finish()
+    for name in [n for n in os.listdir(play.work) if n.startswith(("check.", "result.", "stop"))]:
+        os.unlink(os.path.join(play.work, name))
+
+
+def report(name, function):
+    """Run one; 1 if it failed."""
+    try:
+        function()
+    except Skip as skip:
+        print(f"skipped {name}: {skip}")
+    except Failure as failure:
+        print(f"FAILED {name}\n    " + "\n    ".join(str(failure).splitlines()))
+        machine.kill_descendants()
+        return 1
+    else:
+        print(f"passed {name}")
+    return 0
+
+
+def restore_all(setup, directory):
+    failed = 0
+    for entry in sorted(os.listdir(directory)):
+        text = machine.read(os.path.join(directory, entry, "notes.json"))
+        if text is None:
+            continue
+        notes = json.loads(text)
+        for policy in ("namespace", "new"):
+            name = f"across/{notes['kernel']}-to-{os.uname().release}/{entry}/{policy}"
+            failed += report(name, lambda n=notes, p=policy: restore(setup, directory, n, p))
+    return failed
+
+
+def main():
+    machine.become_subreaper()
+    sys.stdout.reconfigure(line_buffering=True)
+    action, stage, directory, *rest = sys.argv[1:]
+    setup = make_setup(stage)
+    if action == "restore":
+        return min(restore_all(setup, directory), 1)
+    user, *names = rest
+    return min(sum(report(f"across/save/{name}-{user}",
+                          lambda n=name: save(setup, directory, user, n)) for name in names), 1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
