@@ -53,7 +53,7 @@ int job_say_if_ended(pid_t pid, int r, struct crs_error *err)
 {
     char state = r < 0 ? job_pid_state(pid) : 0;
 
-    if (state != 'Z' && state != 'X')
+    if ((state != 'Z' && state != 'X') || (err && err->kind == CRS_NOT_FOUND))
         return r;
     return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", (int)pid);
 }

@@ -42,7 +42,6 @@ struct tracee_thread {
     uint64_t image_scratch_address;
     uint64_t sigmask;    /* the blocked signals, as the program set them */
     bool exited;         /* a thread-group leader that has exited while others live */
-    bool injected;       /* its registers are ours at the moment */
     struct bytes xstate; /* NT_X86_XSTATE, read when it is first needed */
 };
 

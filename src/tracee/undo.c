@@ -22,6 +22,8 @@ int tracee_undo_push(struct tracee *t, void (*undo)(struct tracee *t, void *arg)
 
 int tracee_undo_all(struct tracee *t, struct crs_error *err)
 {
+    int r = arch_calls_end(t, err);
+
     while (t->undo) {
         struct undo *u = t->undo;
 
@@ -29,5 +31,5 @@ int tracee_undo_all(struct tracee *t, struct crs_error *err)
         u->function(t, u->arg);
         free(u);
     }
-    return 0;
+    return r;
 }

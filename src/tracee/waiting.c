@@ -37,7 +37,7 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
     int cpu = -1;
 
     *ret = (struct arch_waiting){0};
-    *ret_fragile = false;
+    *ret_fragile = true; /* running: it may be in such a call by the time it is stopped */
     if (task_read(proc_fd, tid, "syscall", &call) < 0 || call.data[0] < '0' || call.data[0] > '9')
         return;
     long number = strtol((char *)call.data, NULL, 10);

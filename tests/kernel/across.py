@@ -48,6 +48,8 @@ class Travelling(victims.Play):
         self.process = self.foreground = None
         self.pid, self.round = notes["pid"], notes["round"]
         self.snapshots, self.restarts = notes["snapshots"], notes["restarts"]
+        while os.path.exists(env.path(f"snapshot.{self.snapshots + 1}")):
+            self.snapshots += 1
 
     def notes(self):
         keys = ("pid", "round", "snapshots", "restarts")

@@ -123,29 +123,57 @@ static int put_back(struct tracee_thread *th, struct crs_error *err)
     return arch_set_regs(th->tid, &th->regs, err);
 }
 
+/* The thread that stands on the frame goes back to its own registers. */
+static int end_session(struct tracee *t, struct crs_error *err)
+{
+    struct tracee_thread *th = t->calls ? t->calls->session : NULL;
+
+    if (!th)
+        return 0;
+    t->calls->session = NULL;
+    return put_back(th, err);
+}
+
+/* From here until end_session() the thread stands on its frame, with all signals blocked. */
+static int begin_session(struct tracee_thread *th, struct crs_error *err)
+{
+    struct arch_calls *c = th->owner->calls;
+    struct arch_regs regs = th->regs;
+    uint64_t all = ~0ULL;
+    int r = end_session(th->owner, err);
+
+    if (r == 0 && c->frame_area)
+        r = frame_write(th, (uint64_t *)&regs.user.rsp, err);
+    if (r < 0)
+        return r;
+    /* The registers lead to the frame before the mask changes. */
+    regs.user.rip = c->gadgets.call;
+    regs.user.rax = SYS_getpid;
+    regs.user.orig_rax = -1;
+    c->session = th;
+    c->session_regs = regs;
+    r = arch_set_regs(th->tid, &regs, err);
+    if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        r = crs_fail_errno(err, CRS_FAILED, "can't block signals");
+    return r;
+}
+
 static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t n,
                     struct crs_error *err)
 {
-    struct arch_regs base = th->regs;
-    uint64_t all = ~0ULL;
-    int r = 0;
+    struct arch_calls *c = th->owner->calls;
+    int r = c->session == th ? 0 : begin_session(th, err);
 
-    if (th->owner->calls->frame_area) {
-        r = frame_write(th, (uint64_t *)&base.user.rsp, err);
-        if (r < 0)
-            return r;
-    }
-    /* The registers lead to the frame before the mask changes. */
-    base.user.rip = th->owner->calls->gadgets.call;
-    base.user.rax = SYS_getpid;
-    base.user.orig_rax = -1;
-    r = arch_set_regs(th->tid, &base, err);
-    if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
-        r = crs_fail_errno(err, CRS_FAILED, "can't block signals");
     for (size_t i = 0; i < n && r == 0; i++)
-        r = run_one(th, &base, &calls[i], err);
-    int back = put_back(th, r < 0 ? NULL : err);
-    return r < 0 ? r : back;
+        r = run_one(th, &c->session_regs, &calls[i], err);
+    if (r < 0)
+        end_session(th->owner, NULL);
+    return r;
+}
+
+int arch_calls_end(struct tracee *t, struct crs_error *err)
+{
+    return t->stub ? 0 : end_session(t, err);
 }
 
 /*

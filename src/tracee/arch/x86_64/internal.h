@@ -27,7 +27,9 @@ struct gadgets {
 struct arch_calls {
     struct gadgets gadgets;
     uint64_t frame_area; /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
-    uint64_t table;      /* stub: where a batch's table goes; 0: no batches */
+    struct tracee_thread *session; /* live: the thread that stands on its frame, or NULL, */
+    struct arch_regs session_regs; /* with these registers */
+    uint64_t table;                /* stub: where a batch's table goes; 0: no batches */
     uint64_t batch_code;
     size_t table_room; /* calls that fit */
     bool batch_allowed;
