@@ -220,6 +220,12 @@ int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
     t->calls = c;
     int r = gadgets_find(t, &c->gadgets, err);
     uint64_t area = 0;
+    tracee_for_each_thread (t, th) {
+        if (r == 0 && frame_in_use(th))
+            r = crs_fail(err, CRS_BUSY, EAGAIN,
+                         "thread %d is on its way back from a tool that was killed: try again",
+                         th->tid);
+    }
     if (r == 0)
         r = find_frame_area(t, &area, err);
     if (r < 0) {

@@ -19,7 +19,9 @@
 #define XSTATE_MAGIC1        0x46505853u
 #define XSTATE_MAGIC2        0x46505845u
 #define SW_RESERVED_OFFSET   464
-#define XSTATE_MIN_SIZE      576
+/* No such flags of an alternate stack: the kernel leaves the thread's own. Known by it, too. */
+#define FRAME_MARK      0x7eadbeefu
+#define XSTATE_MIN_SIZE 576
 
 /* Below the stack pointer of the main thread this much stays free for it. */
 #define STACK_DISTANCE (48 << 10)
@@ -116,7 +118,7 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
         return r;
     f->return_address = g->sigreturn ? g->sigreturn : g->call;
     f->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
-    f->uc_stack.ss_flags = 0x7eadbeef; /* no such flags: the kernel leaves the alternate stack */
+    f->uc_stack.ss_flags = FRAME_MARK;
     f->uc_mcontext.fpregs = (fpregset_t)xstate_at;
     f->uc_sigmask = th->sigmask;
     fill_registers(th, &f->uc_mcontext);
@@ -128,6 +130,30 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
     }
     *ret_sp = sp - g->call_pops;
     return tracee_write(th->owner, at, area, sizeof(area), err);
+}
+
+/*
+ * Is the thread still on its way back over a frame, left alone by a tool that was killed? Its stack
+ * pointer is at the frame then, or before it by what is popped on the way.
+ */
+bool frame_in_use(struct tracee_thread *th)
+{
+    const struct gadgets *g = &th->owner->calls->gadgets;
+    uint64_t pc = arch_program_counter(&th->regs), sp = arch_stack_pointer(&th->regs);
+    uint8_t near[512 + sizeof(struct frame)];
+
+    bool on_the_way = (pc >= g->call && pc < g->call + 64) ||
+                      (g->sigreturn && pc >= g->sigreturn && pc < g->sigreturn + 10) ||
+                      (g->pop_rax && pc >= g->pop_rax && pc < g->pop_rax + 2);
+    if (!on_the_way || tracee_read(th->owner, sp - 8, near, sizeof(near), NULL) < 0)
+        return false;
+    for (size_t at = 0; at + sizeof(struct frame) <= sizeof(near); at += 8) {
+        struct frame f;
+        memcpy(&f, near + at, sizeof(f));
+        if ((unsigned)f.uc_stack.ss_flags == FRAME_MARK)
+            return true;
+    }
+    return false;
 }
 
 /* ---- where it lies ---- */

@@ -48,6 +48,9 @@ int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err);
 /* Find room for frames in the main stack; *ret is 0 when there is none. */
 int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err);
 
+/* Is the thread on its way back over a frame of a tool that was killed? */
+bool frame_in_use(struct tracee_thread *th);
+
 /* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
 
