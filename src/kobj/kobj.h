@@ -59,11 +59,12 @@ struct kobj_restore {
     bool detach; /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
-    void *pipes;             /* pipe.c's own: the pipes made so far */
+    void *pipes;                       /* pipe.c's own: the pipes made so far */
     struct memory_files *memory_files; /* memory_open_files()'s own */
-    int64_t monotonic_shift_ns; /* add to a saved CLOCK_MONOTONIC time to get the same one here */
+    int64_t monotonic_shift_ns;  /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process; /* what ctx->t becomes, during kobj_install_files() */
-    uint64_t nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
+    uint64_t
+        nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };
 
 /* Free what the functions below keep in a context: files and objects, with their descriptors. */
@@ -85,18 +86,18 @@ struct open_file {
     int fd;                /* under this number */
     int dup_fd;            /* our duplicate of it; -1 after kobj_dump_files() */
     struct stat st;        /* of dup_fd */
-    char *link;            /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
-    char *fdinfo;          /* the text of /proc/PID/fdinfo/N */
-    uint64_t serial;       /* a number that no other file of its kind has (eventfd-id); 0: none */
-    unsigned flags;        /* F_GETFL */
+    char *link;      /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
+    char *fdinfo;    /* the text of /proc/PID/fdinfo/N */
+    uint64_t serial; /* a number that no other file of its kind has (eventfd-id); 0: none */
+    unsigned flags;  /* F_GETFL */
     uint64_t position;
     Crs__OpenFile *record; /* filled by kobj_dump_file(), owned */
 };
 
 struct kobj_file_kind {
-    const char *name;  /* "eventfd"; names the files of the kind */
-    const char *title; /* "event counter (eventfd)" */
-    const char *saved; /* "yes", "with conditions", "refused" */
+    const char *name;       /* "eventfd"; names the files of the kind */
+    const char *title;      /* "event counter (eventfd)" */
+    const char *saved;      /* "yes", "with conditions", "refused" */
     const char *conditions; /* for crs kinds and docs; NULL: none */
     const char *privilege;  /* NULL: none needed */
 
@@ -163,8 +164,8 @@ struct kobj_process_kind {
     int (*finish)(struct kobj_restore *ctx, const Crs__Process *process,
                   const struct bytes *payload, struct crs_error *err);
     /* After memory_seal(), without scratch memory: what would have hindered us. NULL: nothing. */
-    int (*lock)(struct kobj_restore *ctx, const Crs__Process *process,
-                const struct bytes *payload, struct crs_error *err);
+    int (*lock)(struct kobj_restore *ctx, const Crs__Process *process, const struct bytes *payload,
+                struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
 };
 
