@@ -257,8 +257,8 @@ static int scan_message(struct scan *s, const uint8_t *end, const ProtobufCMessa
 int message_scan(const ProtobufCMessageDescriptor *descriptor, const void *data, size_t size,
                  enum crs_kind kind, struct crs_error *err)
 {
-    struct scan s = {
-        .start = data, .at = data, .end = (const uint8_t *)data + size, .kind = kind, .err = err};
+    const uint8_t *start = data ? data : (const uint8_t *)""; /* an empty payload may have none */
+    struct scan s = {.start = start, .at = start, .end = start + size, .kind = kind, .err = err};
 
     return scan_message(&s, s.end, descriptor, 0);
 }

@@ -58,8 +58,7 @@ static int open_parent(struct store_writer *w, const char *parent, struct crs_er
 
     _cleanup_close_ int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return crs_fail_errno(err, errno == ENOENT ? CRS_NOT_FOUND : CRS_STORAGE, "can't open %s",
-                              parent);
+        return crs_fail_errno(err, CRS_STORAGE, "can't open %s", parent);
     if (fstatat(fd, w->final, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return crs_fail(err, CRS_USAGE, EEXIST,
                         "%s exists already; a snapshot is never written "

@@ -1,16 +1,36 @@
 /* thaw.c - let a held process go as it was */
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
-#include "tracee/tracee.h"
+#include "base/io.h"
+#include "tracee/task.h"
+
+#define STOP_TIME_US 1000000
 
 struct tracee_thread *tracee_main(struct tracee *t)
 {
     tracee_for_each_thread (t, th)
         return th;
     return &t->threads[0];
+}
+
+/* The signal takes effect when each thread has come out of its stop: wait for that. */
+static void wait_until_stopped(struct tracee *t)
+{
+    uint64_t until = now_us() + STOP_TIME_US;
+    unsigned long flags;
+    char state;
+    int cpu;
+
+    tracee_for_each_thread (t, th) {
+        while (task_stat(t->proc_fd, th->tid, &state, &flags, &cpu) == 0 &&
+               !strchr("TtZX", state) && now_us() < until)
+            usleep(100);
+    }
 }
 
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
@@ -28,6 +48,8 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
             r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
     }
     t->frozen = false;
+    if (stopped || t->stop_arrived)
+        wait_until_stopped(t);
     return r;
 }
 
