@@ -85,13 +85,16 @@ int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
     if (fstat(fd, &st) == 0 && st.st_size > 0)
         room = (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
     for (;;) {
-        if (b.size + 1 >= room) {
-            room = room ? room * 2 : 16384;
+        if (!b.data || b.size + 1 >= room) {
+            if (b.data)
+                room *= 2;
+            else if (!room)
+                room = 16384;
+            uint8_t *p = realloc(b.data, room);
+            if (!p)
+                return -ENOMEM;
+            b.data = p;
         }
-        uint8_t *p = realloc(b.data, room);
-        if (!p)
-            return -ENOMEM;
-        b.data = p;
         ssize_t n = read(fd, b.data + b.size, room - b.size - 1);
         if (n < 0 && errno == EINTR)
             continue;

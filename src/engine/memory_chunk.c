@@ -47,7 +47,7 @@ static int read_vector(struct copy_source *source, const struct copy_run *runs, 
         total += (runs[i].count - skip) * PAGE;
     }
     struct iovec local = {to, total};
-    ssize_t done = process_vm_readv(source->ctx->t->pid, &local, 1, remote, n_remote, 0);
+    ssize_t done = process_vm_readv(source->image->tid, &local, 1, remote, n_remote, 0);
     if (done < 0 && errno != EFAULT)
         return crs_fail_errno(err, CRS_FAILED, "can't read the process's memory");
     *ret_pages = done < 0 ? 0 : done / PAGE;

@@ -106,12 +106,15 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
     _cleanup_free_ char *path = NULL;
     struct memory_file *file;
     struct stat st, named;
-    int r = read_link(ctx->t->proc_fd, "exe", &path);
+    char link[40];
+
+    snprintf(link, sizeof(link), "task/%d/exe", image->tid);
+    int r = read_link(ctx->t->proc_fd, link, &path);
 
     if (r < 0)
         return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read which file is executed: %s",
                         strerror(-r));
-    if (fstatat(ctx->t->proc_fd, "exe", &st, 0) < 0)
+    if (fstatat(ctx->t->proc_fd, link, &st, 0) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't look at the executable %s", path);
     bool found = stat(path, &named) == 0 && named.st_dev == st.st_dev && named.st_ino == st.st_ino;
     image->exe_deleted = !found && ends_with(path, " (deleted)");
@@ -130,7 +133,7 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
     image->exe_file = file->record->id;
     if (!image->exe_deleted)
         return 0;
-    file->deleted_fd = openat(ctx->t->proc_fd, "exe", O_RDONLY | O_CLOEXEC);
+    file->deleted_fd = openat(ctx->t->proc_fd, link, O_RDONLY | O_CLOEXEC);
     if (file->deleted_fd < 0)
         return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
                               "can't read the executable %s, which was deleted", path);

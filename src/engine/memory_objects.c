@@ -12,7 +12,10 @@
 static int list_descriptors(struct memory_image *image, struct kobj_dump *ctx,
                             struct crs_error *err)
 {
-    int fd = openat(ctx->t->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    char path[40];
+
+    snprintf(path, sizeof(path), "task/%d/fd", image->tid);
+    int fd = openat(ctx->t->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct stat st;
 
@@ -69,7 +72,7 @@ static int open_object(struct memory_image *image, struct kobj_dump *ctx,
     if (r < 0)
         return r;
     if (fd >= 0)
-        snprintf(path, sizeof(path), "fd/%d", fd);
+        snprintf(path, sizeof(path), "task/%d/fd/%d", image->tid, fd);
     else /* needs a privilege that we may not have */
         snprintf(path, sizeof(path), "map_files/%llx-%llx", (unsigned long long)map->start,
                  (unsigned long long)map->end);

@@ -206,7 +206,7 @@ static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
 /* The kernel's own mappings, whose flags are those of device memory. */
 static bool is_vdso_or_vsyscall(const struct proc_map *map)
 {
-    return map->inode == 0 && (starts_with(map->name, "[v"));
+    return map->inode == 0 && starts_with(map->name, "[v");
 }
 
 static int classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,

@@ -46,6 +46,8 @@ char job_pid_state(pid_t pid)
 
     if (read_stat(pid, &stat) < 0 || (stat.flags & KERNEL_PF_EXITING && stat.state != 'Z'))
         return 'X';
+    if (stat.state == 'Z' && stat.threads > 1) /* its first thread has ended, others live */
+        return 'S';
     return stat.state;
 }
 
