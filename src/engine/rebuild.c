@@ -173,15 +173,12 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
     for (size_t i = 0; i < process->n_threads; i++) {
         const Crs__Thread *record = process->threads[i];
         struct tracee_thread *th = &ctx->t->threads[i];
-        int r = 0;
+        int r;
 
         memcpy(&th->image, record->registers.data, sizeof(th->image));
-        if (record->scratch.len > 0)
-            r = tracee_write(ctx->t, record->scratch_address, record->scratch.data,
-                             record->scratch.len, err);
-        if (r == 0 && record->has_remaining)
+        if (record->has_remaining)
             r = arch_resume_timeout(th, &th->image, record->remaining_ns, err);
-        else if (r == 0)
+        else
             r = arch_shift_deadline(th, &th->image, ctx->monotonic_shift_ns, err);
         if (r < 0)
             return r;

@@ -37,12 +37,9 @@ struct tracee_thread {
     struct arch_regs image; /* what it continues with in a restarted process */
     bool has_remaining;     /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;  /* what is left of it */
-    struct bytes
-        image_scratch; /* bytes that `image` expects at image_scratch_address (timespecs) */
-    uint64_t image_scratch_address;
-    uint64_t sigmask;    /* the blocked signals, as the program set them */
-    bool exited;         /* a thread-group leader that has exited while others live */
-    struct bytes xstate; /* NT_X86_XSTATE, read when it is first needed */
+    uint64_t sigmask;       /* the blocked signals, as the program set them */
+    bool exited;            /* a thread-group leader that has exited while others live */
+    struct bytes xstate;    /* NT_X86_XSTATE, read when it is first needed */
 };
 
 struct tracee {
