@@ -99,8 +99,7 @@ static struct tracee_thread *add_thread(struct tracee *t, pid_t tid)
 }
 
 /* Registers, mask and numbers of a thread that has just stopped. */
-static int read_thread(struct tracee_thread *th, const struct arch_waiting *waiting,
-                       struct crs_error *err)
+static int read_thread(struct tracee_thread *th, struct arch_waiting waiting, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
     struct tracee *t = th->owner;
@@ -109,7 +108,10 @@ static int read_thread(struct tracee_thread *th, const struct arch_waiting *wait
      * that gives up on interruption (epoll_wait) would show it to the program. */
     int r = arch_get_regs(th->tid, &th->regs, err);
     if (r == 0)
-        r = arch_fix_interrupted_call(th, waiting, err);
+        r = arch_repair_call(th, err);
+    task_check_waiting(t->proc_fd, th->tid, &waiting);
+    if (r == 0)
+        r = arch_account_timeout(th, &waiting, err);
     if (r < 0)
         return r;
     if (ptrace(PTRACE_GETSIGMASK, th->tid, sizeof(th->sigmask), &th->sigmask) < 0)
@@ -175,7 +177,7 @@ static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadli
     struct tracee_thread *th = add_thread(t, s->tid);
     if (!th)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    return read_thread(th, &s->waiting, err);
+    return read_thread(th, s->waiting, err);
 }
 
 /* All are told to stop before the first is waited for, but for the fragile ones. */
@@ -359,7 +361,7 @@ int tracee_adopt_thread(struct tracee *t, pid_t tid, struct crs_error *err)
     th->sigmask = ~0ULL;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(th->sigmask), &th->sigmask) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block the signals of thread %d", tid);
-    return read_thread(th, &(struct arch_waiting){0}, err);
+    return read_thread(th, (struct arch_waiting){0}, err);
 }
 
 int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
@@ -379,7 +381,7 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     if (ptrace(PTRACE_SETSIGMASK, pid, sizeof(mask), &mask) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block the signals of process %d", pid);
-    r = read_thread(th, &(struct arch_waiting){0}, err);
+    r = read_thread(th, (struct arch_waiting){0}, err);
     if (r < 0)
         return r;
     t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);

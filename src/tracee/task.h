@@ -24,6 +24,10 @@ int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
  * in a call that gives up when it is interrupted. */
 void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile);
 
+/* After the stop: did it run between the measure and the stop? The measure is of another call then,
+ * and is forgotten: the call is a young one. */
+void task_check_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting);
+
 /* Why PTRACE_SEIZE (or another access) gave errnum, in words. */
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err);
 

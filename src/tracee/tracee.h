@@ -35,6 +35,7 @@ struct tracee_thread {
     struct tracee *owner;
     struct arch_regs regs;  /* what it continues with in this process after the thaw */
     struct arch_regs image; /* what it continues with in a restarted process */
+    bool repaired;          /* a call of it that gave up at the stop will be made again */
     bool has_remaining;     /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;  /* what is left of it */
     uint64_t sigmask;       /* the blocked signals, as the program set them */

@@ -23,6 +23,17 @@ static int read_exec_start(int dirfd, const char *path, uint64_t *ret_ns)
     return 0;
 }
 
+/* How often a thread has been given a CPU: the third number of its schedstat. */
+static int read_runs(int proc_fd, pid_t tid, uint64_t *ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    int r = task_read(proc_fd, tid, "schedstat", &text);
+
+    if (r < 0)
+        return r;
+    return sscanf((char *)text.data, "%*u %*u %lu", ret) == 1 ? 0 : -ENODATA;
+}
+
 /*
  * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
  * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
@@ -56,10 +67,20 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
     if (sched_setaffinity(0, sizeof(one), &one) < 0)
         return;
     sched_yield(); /* brings our own exec_start up to now */
-    if (read_exec_start(AT_FDCWD, "/proc/thread-self/sched", &now) == 0 &&
+    if (read_runs(proc_fd, tid, &ret->runs) == 0 &&
+        read_exec_start(AT_FDCWD, "/proc/thread-self/sched", &now) == 0 &&
         read_exec_start(proc_fd, path, &then) == 0) {
         ret->known = true;
         ret->elapsed_ns = now > then ? now - then : 0;
     }
     sched_setaffinity(0, sizeof(saved), &saved);
+}
+
+void task_check_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting)
+{
+    uint64_t runs;
+
+    /* Once it runs for the stop itself. */
+    if (waiting->known && (read_runs(proc_fd, tid, &runs) < 0 || runs > waiting->runs + 1))
+        waiting->known = false;
 }

@@ -221,8 +221,17 @@ def ours(place, name):
 ours.uids = set()
 
 
+def usual_signals():
+    """What the caller (nohup, a CI system) made of signals is no business of the programs here."""
+    for number in signal.valid_signals():
+        if signal.getsignal(number) == signal.SIG_IGN and number != signal.SIGPIPE:
+            signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
+
+
 def main():
     options = parse()
+    usual_signals()
     sys.stdout.reconfigure(line_buffering=True)
     machine.become_subreaper()
     os.umask(0o022)

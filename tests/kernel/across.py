@@ -19,7 +19,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 from harness import env as environments  # noqa: E402
 from harness import machine, victims  # noqa: E402
-from harness.cases import Case, Failure, Skip  # noqa: E402
+from harness.cases import Case, Failure, Skip, expect  # noqa: E402
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
@@ -29,11 +29,21 @@ def make_setup(stage):
     return environments.Setup(TOP, os.path.join(stage, "build"), stage, options)
 
 
-def begin(setup, directory, name, user):
+def begin(setup, directory, name, user, uid=None):
     """The surroundings of one victim for one user; made by `save`, found by `restore`."""
     place = os.path.join(directory, f"{name}-{user}")
     os.makedirs(place, exist_ok=True)
+    if uid is not None:  # as there
+        setup.user_uid = setup.user_gid = uid
     return environments.Env(setup, Case(f"across/{name}/{user}", None, user), place)
+
+
+def lacking(snapshot):
+    """The processor's features that the snapshot names and that aren't here."""
+    with open(os.path.join(snapshot, "manifest.json"), encoding="utf-8") as file:
+        saved = json.load(file)["cpu"]["features"]
+    text = machine.read("/proc/cpuinfo").partition("\nflags")[2].partition("\n")[0]
+    return sorted(set(saved) - set(text.split()))
 
 
 class Travelling(victims.Play):
@@ -65,12 +75,18 @@ def save(setup, directory, user, name):
     path = play.checkpoint(terminate=True)
     with open(env.path("notes.json"), "w", encoding="ascii") as file:
         json.dump(play.notes() | {"victim": name, "user": user, "snapshot": path,
-                                  "kernel": os.uname().release}, file)
-    return path
+                                  "uid": env.uid, "kernel": os.uname().release}, file)
 
 
 def restore(setup, directory, notes, policy):
-    env = begin(setup, directory, notes["victim"], notes["user"])
+    uid = notes["uid"] if notes["user"] == "user" else None
+    env = begin(setup, directory, notes["victim"], notes["user"], uid)
+    missing = lacking(notes["snapshot"])
+    if missing:  # what must happen then is a refusal that names them
+        env.crs("restart", "--detach", f"--pids={policy}", notes["snapshot"], code=7)
+        expect("lacks features" in env.last_stderr and missing[0] in env.last_stderr,
+               f"the refusal does not name {missing[0]}: {env.last_stderr}")
+        return f"refused, as this processor lacks {len(missing)} features ({missing[0]}, ...)"
     play = Travelling(env, types.SimpleNamespace(name=notes["victim"], args=[]), notes)
     play.restart(notes["snapshot"], policy, False)
     play.ask(policy)
@@ -83,12 +99,13 @@ def restore(setup, directory, notes, policy):
     env.finish()
     for name in [n for n in os.listdir(play.work) if n.startswith(("check.", "result.", "stop"))]:
         os.unlink(os.path.join(play.work, name))
+    return ""
 
 
 def report(name, function):
     """Run one; 1 if it failed."""
     try:
-        function()
+        words = function()
     except Skip as skip:
         print(f"skipped {name}: {skip}")
     except Failure as failure:
@@ -96,7 +113,7 @@ def report(name, function):
         machine.kill_descendants()
         return 1
     else:
-        print(f"passed {name}")
+        print(f"passed {name}" + (f": {words}" if words else ""))
     return 0
 
 

@@ -41,21 +41,24 @@ void arch_set_program_counter(struct arch_regs *regs,
 uint64_t arch_thread_pointer(const struct arch_regs *regs);
 
 /*
- * System calls that the stop interrupted. Before the stop: what it waits in, and since when.
- * After it: th->regs (for this process) and th->image (for a fresh one) are made so that the call
- * goes on without the program's noticing.
+ * System calls that the stop interrupted. Before the stop: what a thread waits in, and for how
+ * long. At once after it: arch_repair_call() sees to it that a call that gave up is made again.
+ * Then arch_account_timeout() makes th->regs (for this process) and th->image (for a fresh one)
+ * such that the call goes on with what was left of its timeout.
  */
 struct arch_waiting {
     bool known;          /* it was waiting in a system call, and for how long is known */
     uint64_t elapsed_ns; /* at the time of asking */
+    uint64_t runs;       /* how often it had been given a CPU by then */
     char wchan[64];      /* where it sleeps in the kernel */
 };
 /* Does a call with this number wait with a timeout? (Asking how long it has waited costs time.) */
 bool arch_call_has_timeout(long number);
 /* Does it end with EINTR when it is interrupted, although it could be made again? */
 bool arch_call_gives_up(long number);
-int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waiting *waiting,
-                              struct crs_error *err);
+int arch_repair_call(struct tracee_thread *th, struct crs_error *err);
+int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
+                         struct crs_error *err);
 /*
  * In a stub: make the kernel hold the timeout of the call that `regs` is in, with remaining_ns
  * left: the call is started and interrupted, so that `regs`, when set as they are, go on with it.

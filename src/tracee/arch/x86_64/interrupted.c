@@ -144,6 +144,21 @@ static int shorten_timeout(struct tracee_thread *th, const struct waiting_call *
     return r;
 }
 
+static bool gave_up(const struct user_regs_struct *u)
+{
+    return (int64_t)u->orig_rax >= 0 && (int64_t)u->rax == -EINTR &&
+           arch_call_gives_up(u->orig_rax);
+}
+
+int arch_repair_call(struct tracee_thread *th, struct crs_error *err)
+{
+    th->repaired = gave_up(&th->regs.user);
+    if (!th->repaired)
+        return 0;
+    th->regs.user.rax = RESTART_NO_HAND;
+    return arch_set_regs(th->tid, &th->regs, err);
+}
+
 /* ---- calls whose timeout the kernel keeps ---- */
 
 /* The call that restart_syscall stands for: from the code before it, else from where it sleeps. */
@@ -223,18 +238,15 @@ static void keep_timeout(struct tracee_thread *th, const struct arch_waiting *wa
         image->rax = RESTART_NO_HAND;
 }
 
-int arch_fix_interrupted_call(struct tracee_thread *th, const struct arch_waiting *waiting,
-                              struct crs_error *err)
+int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
+                         struct crs_error *err)
 {
     struct user_regs_struct *u = &th->regs.user;
-    const struct waiting_call *call = (int64_t)u->orig_rax >= 0 ? find_call(u->orig_rax) : NULL;
     int r = 0;
 
     th->has_remaining = false;
-    if (call && call->gives_eintr && (int64_t)u->rax == -EINTR) {
-        u->rax = RESTART_NO_HAND;
-        r = shorten_timeout(th, call, waiting, err);
-        /* At once: whatever happens to the tool from here, the program sees no EINTR. */
+    if (th->repaired) {
+        r = shorten_timeout(th, find_call(u->orig_rax), waiting, err);
         if (r == 0)
             r = arch_set_regs(th->tid, &th->regs, err);
     }
