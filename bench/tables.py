@@ -33,23 +33,23 @@ def ratio(value, limit=None):
     return "%.2f%s" % (value, " !" if limit and value > limit else "")
 
 
-def show(title, columns, rows, markdown=False):
+def markdown(title, columns, rows):
     """columns: the headings, with a | where a line may be broken; rows: lists of text."""
+    lines = ["**%s**" % title, "",
+             "| " + " | ".join(c.replace("|", " ") for c in columns) + " |",
+             "|" + "---|" * len(columns)]
+    return "\n".join(lines + ["| " + " | ".join(map(str, row)) + " |" for row in rows]) + "\n"
+
+
+def plain(title, columns, rows):
+    """The same for a terminal."""
     rows = [[str(cell) for cell in row] for row in rows]
-    if markdown:
-        print("**%s**\n" % title)
-        print("| " + " | ".join(c.replace("|", " ") for c in columns) + " |")
-        print("|" + "---|" * len(columns))
-        for row in rows:
-            print("| " + " | ".join(row) + " |")
-        print()
-        return
     height = max(c.count("|") for c in columns) + 1
     heads = [[""] * (height - 1 - c.count("|")) + c.split("|") for c in columns]
     widths = [max(map(len, head + [row[i] for row in rows])) for i, head in enumerate(heads)]
-    print(title)
+    lines = [title]
     for line in range(height):
-        print("  " + "  ".join(h[line].rjust(w) for h, w in zip(heads, widths)))
+        lines.append("  " + "  ".join(h[line].rjust(w) for h, w in zip(heads, widths)).rstrip())
     for row in rows:
-        print("  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)))
-    print()
+        lines.append("  " + "  ".join(cell.rjust(w) for cell, w in zip(row, widths)))
+    return "\n".join(lines) + "\n"

@@ -64,22 +64,58 @@ static void mend_strings(json_t *value)
     json_decref(copy);
 }
 
+/* [[component, offset, size], ...] of the vector state's area. */
+static json_t *xstate_json(const struct arch_xstate_layout *layout)
+{
+    json_t *list = json_array();
+
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++)
+        if (layout->parts[i].size > 0)
+            json_array_append_new(list, json_pack("[i,i,i]", i, (int)layout->parts[i].offset,
+                                                  (int)layout->parts[i].size));
+    return list;
+}
+
+void manifest_xstate_layout(const json_t *manifest, struct arch_xstate_layout *ret)
+{
+    const json_t *cpu = json_object_get(manifest, "cpu"), *item;
+    const json_t *list = json_object_get(cpu, "xstate");
+    int part, offset, size;
+    size_t i;
+
+    if (!json_is_array(list)) {
+        arch_xstate_layout(ret);
+        return;
+    }
+    *ret = (struct arch_xstate_layout){
+        .xcr0 = json_integer_value(json_object_get(cpu, "xcr0")),
+        .size = json_integer_value(json_object_get(cpu, "xsave_size")),
+    };
+    json_array_foreach(list, i, item)
+    {
+        if (json_unpack((json_t *)item, "[i,i,i]", &part, &offset, &size) < 0 || part < 2 ||
+            part >= ARCH_XSTATE_PARTS || offset < 0 || size < 0)
+            continue; /* missing, if a thread uses it */
+        ret->parts[part].offset = offset;
+        ret->parts[part].size = size;
+    }
+}
+
 int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes boot = {0};
     struct utsname u;
-    uint64_t xcr0;
-    uint32_t xsave_size;
+    struct arch_xstate_layout layout;
 
     uname(&u);
-    arch_xsave_info(&xcr0, &xsave_size);
+    arch_xstate_layout(&layout);
     if (read_file(AT_FDCWD, "/proc/sys/kernel/random/boot_id", 256, &boot) == 0)
         boot.data[strcspn((char *)boot.data, "\n")] = 0;
-    json_t *info = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:I,s:i},s:o}", "component", "crs",
+    json_t *info = json_pack("{s:s,s:s,s:s,s:s,s:s,s:{s:o,s:I,s:i,s:o},s:o}", "component", "crs",
                              "host", u.nodename, "kernel", u.release, "arch", arch_name, "boot_id",
                              boot.data ? (char *)boot.data : "", "cpu", "features", features_json(),
-                             "xcr0", (json_int_t)xcr0, "xsave_size", (int)xsave_size, "processes",
-                             processes_json(tree));
+                             "xcr0", (json_int_t)layout.xcr0, "xsave_size", (int)layout.size,
+                             "xstate", xstate_json(&layout), "processes", processes_json(tree));
     if (!info)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     mend_strings(info);
@@ -112,9 +148,8 @@ int manifest_check_machine(const json_t *manifest, struct crs_error *err)
 {
     const char *arch = json_string_value(json_object_get(manifest, "arch"));
     const json_t *cpu = json_object_get(manifest, "cpu");
-    uint64_t saved_xcr0 = json_integer_value(json_object_get(cpu, "xcr0")), xcr0;
+    uint64_t saved_xcr0 = json_integer_value(json_object_get(cpu, "xcr0"));
     char missing[512];
-    uint32_t size;
 
     if (!arch || strcmp(arch, arch_name) != 0)
         return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
@@ -123,11 +158,11 @@ int manifest_check_machine(const json_t *manifest, struct crs_error *err)
     if (missing_features(json_object_get(cpu, "features"), missing, sizeof(missing)) > 0)
         return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
                         "this processor lacks features that the program may use: %s", missing);
-    arch_xsave_info(&xcr0, &size);
-    if (saved_xcr0 & ~xcr0)
+    uint64_t lacking = arch_xstate_lacking(saved_xcr0);
+    if (lacking)
         return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
-                        "this processor can't hold the saved vector registers (XCR0 %#lx, here "
-                        "%#lx)",
-                        saved_xcr0, xcr0);
+                        "this processor can't hold the saved vector registers (it lacks %#lx of "
+                        "XCR0 %#lx)",
+                        lacking, saved_xcr0);
     return 0;
 }

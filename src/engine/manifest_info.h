@@ -7,6 +7,7 @@
 #include <jansson.h>
 #include "base/error.h"
 #include "process.pb-c.h"
+#include "tracee/arch/arch.h"
 
 /* Host, kernel, processor, processes; the members are specified in docs/format.md. */
 int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err);
@@ -14,5 +15,9 @@ int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err);
 /* Does this machine have the architecture and the processor's features that `manifest` names?
  * CRS_CANT_RESTART with what is missing. */
 int manifest_check_machine(const json_t *manifest, struct crs_error *err);
+
+/* How the vector state of the saved threads is laid out; this processor's way where the manifest
+ * doesn't say. */
+void manifest_xstate_layout(const json_t *manifest, struct arch_xstate_layout *ret);
 
 #endif

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "engine/manifest_info.h"
 #include "engine/memory.h"
 #include "engine/rebuild.h"
 #include "engine/stub.h"
@@ -186,15 +187,19 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
     return 0;
 }
 
-static int set_registers(struct tracee *t, const Crs__Process *process, struct crs_error *err)
+static int set_registers(struct tracee *t, const struct loaded *loaded, struct crs_error *err)
 {
+    const Crs__Process *process = loaded->tree->processes[0];
+    struct arch_xstate_layout layout;
+
+    manifest_xstate_layout(store_reader_manifest(loaded->reader), &layout);
     for (size_t i = 0; i < process->n_threads; i++) {
         const Crs__Thread *record = process->threads[i];
         struct tracee_thread *th = &t->threads[i];
         const struct bytes xstate = {record->xstate.data, record->xstate.len};
         uint64_t mask = record->signal_mask;
 
-        int r = arch_set_xstate(th->tid, &xstate, err);
+        int r = arch_set_xstate_from(th->tid, &xstate, &layout, err);
         if (r == 0)
             r = arch_set_regs(th->tid, &th->image, err);
         if (r < 0)
@@ -238,7 +243,7 @@ static int build(const struct rebuild *b, struct kobj_restore *ctx, struct crs_e
     if (r == 0)
         r = kobj_lock_process(ctx, process, err);
     if (r == 0)
-        r = set_registers(ctx->t, process, err);
+        r = set_registers(ctx->t, b->loaded, err);
     return r;
 }
 

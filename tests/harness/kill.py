@@ -116,7 +116,7 @@ def one_kill(env, play, number, before, span):
         raise Failure(f"{what}: the target died (wait status {play.process.poll()})")
     expect(machine.wait_for(lambda: let_go(play.pid), 5 * env.patience, 0.001),
            f"{what}: a thread is still held or stopped:\n{machine.describe(play.pid)}")
-    machine.wait_for(lambda: machine.descendants() == [play.pid], 2 * env.patience)
+    machine.wait_for(lambda: machine.descendants() == [play.pid], 15 * env.patience, 0.02)
     expect(machine.descendants() == [play.pid], f"{what}: there are other processes now: " +
            ", ".join(machine.command(p) for p in machine.descendants() if p != play.pid))
     compare(env, before, play.pid, what)

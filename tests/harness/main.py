@@ -36,6 +36,7 @@ def parse():
     p.add_argument("-v", action="store_true", dest="verbose", help="a line for each case")
     p.add_argument("--list", action="store_true", help="list the cases, run nothing")
     options = p.parse_args()
+    options.build = os.path.abspath(options.build)
     unknown = set(options.part.split(",")) - set(PARTS)
     if unknown:
         p.error(f"no such part: {', '.join(sorted(unknown))}")

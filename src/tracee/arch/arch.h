@@ -95,6 +95,30 @@ int arch_cpu_features(char ***ret, size_t *ret_n);
 /* XSAVE: the components enabled (XCR0) and the size of their area. */
 void arch_xsave_info(uint64_t *ret_xcr0, uint32_t *ret_size);
 
+#define ARCH_XSTATE_PARTS 63
+
+/* Where the components of the vector state lie in an area, by their bit in XCR0, from 2 on. */
+struct arch_xstate_layout {
+    uint64_t xcr0;
+    uint32_t size; /* of the whole area */
+    struct {
+        uint32_t offset, size; /* 0: not there */
+    } parts[ARCH_XSTATE_PARTS];
+};
+
+/* This processor's. */
+void arch_xstate_layout(struct arch_xstate_layout *ret);
+/* The components of `saved_xcr0` that this processor lacks. */
+uint64_t arch_xstate_lacking(uint64_t saved_xcr0);
+/* Fill `area`, which a thread of this machine has now, with what was saved on another processor.
+ * CRS_CANT_RESTART where components in use have no place in it. */
+int arch_xstate_convert(const struct bytes *saved, const struct arch_xstate_layout *from,
+                        const struct arch_xstate_layout *to, struct bytes *area,
+                        struct crs_error *err);
+/* arch_set_xstate() of a state that was saved with the layout `from`. */
+int arch_set_xstate_from(pid_t tid, const struct bytes *saved,
+                         const struct arch_xstate_layout *from, struct crs_error *err);
+
 /* ---- vDSO ---- */
 
 /*

@@ -145,6 +145,9 @@ bool frame_in_use(struct tracee_thread *th)
     bool on_the_way = (pc >= g->call && pc < g->call + 64) ||
                       (g->sigreturn && pc >= g->sigreturn && pc < g->sigreturn + 10) ||
                       (g->pop_rax && pc >= g->pop_rax && pc < g->pop_rax + 2);
+    /* None of our calls waits: who waits at that very instruction is the program's own. */
+    if (is_restart(th->regs.user.rax) && (int64_t)th->regs.user.orig_rax >= 0)
+        return false;
     if (!on_the_way || tracee_read(th->owner, sp - 8, near, sizeof(near), NULL) < 0)
         return false;
     for (size_t at = 0; at + sizeof(struct frame) <= sizeof(near); at += 8) {

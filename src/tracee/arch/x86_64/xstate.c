@@ -1,0 +1,114 @@
+/*
+ * xstate.c - the vector state, from one processor to another
+ *
+ * The XSAVE area in its standard form has each component at a place of its own, but the places,
+ * and with them the size, are the processor's: vendors differ in them, and one that has more
+ * components has a larger area. The kernel takes an area only in its own size. So what was saved on
+ * another processor is taken apart by the layout that it was saved with, and put together anew.
+ */
+#include <cpuid.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/error.h"
+#include "tracee/arch/arch.h"
+
+#define LEGACY_SIZE   512 /* x87 and SSE, the same everywhere; its last bytes are the software's */
+#define SOFTWARE_AT   464
+#define HEADER_SIZE   64
+#define EXTENDED_FROM (LEGACY_SIZE + HEADER_SIZE)
+
+/* MPX: processors may still enable its components, but no kernel since 5.6 lets programs use it,
+ * and newer processors have none. */
+#define OBSOLETE (1ULL << 3 | 1ULL << 4)
+
+void arch_xstate_layout(struct arch_xstate_layout *ret)
+{
+    uint32_t a, b, c, d;
+
+    *ret = (struct arch_xstate_layout){0};
+    arch_xsave_info(&ret->xcr0, &ret->size);
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
+        if (!(ret->xcr0 >> i & 1) || !__get_cpuid_count(0xd, i, &a, &b, &c, &d))
+            continue;
+        ret->parts[i].size = a;
+        ret->parts[i].offset = b;
+    }
+}
+
+uint64_t arch_xstate_lacking(uint64_t saved_xcr0)
+{
+    uint64_t xcr0;
+    uint32_t size;
+
+    arch_xsave_info(&xcr0, &size);
+    return saved_xcr0 & ~xcr0 & ~OBSOLETE;
+}
+
+static bool has_part(const struct arch_xstate_layout *layout, unsigned i, size_t area_size)
+{
+    uint64_t offset = layout->parts[i].offset, size = layout->parts[i].size;
+
+    return size > 0 && offset >= EXTENDED_FROM && offset + size <= area_size;
+}
+
+/* The components in use. Of those not known here, only what holds something: a processor may call
+ * one in use that holds zeroes, which is the initial state of each. */
+static uint64_t used_parts(const struct bytes *saved, const struct arch_xstate_layout *from,
+                           uint64_t known)
+{
+    static const uint8_t zero[64 << 10];
+    uint64_t used;
+
+    memcpy(&used, saved->data + LEGACY_SIZE, sizeof(used));
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++)
+        if (!(known >> i & 1) && has_part(from, i, saved->size) &&
+            from->parts[i].size <= sizeof(zero) &&
+            memcmp(saved->data + from->parts[i].offset, zero, from->parts[i].size) == 0)
+            used &= ~(1ULL << i);
+    return used;
+}
+
+int arch_xstate_convert(const struct bytes *saved, const struct arch_xstate_layout *from,
+                        const struct arch_xstate_layout *to, struct bytes *area,
+                        struct crs_error *err)
+{
+    uint64_t in_use, known;
+
+    if (saved->size < EXTENDED_FROM || area->size < EXTENDED_FROM)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "a vector state of %zu bytes", saved->size);
+    memcpy(&known, area->data + SOFTWARE_AT, sizeof(known));
+    in_use = used_parts(saved, from, known);
+    if (in_use & ~known)
+        return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
+                        "a thread uses parts of the vector state (%#llx) that this machine lacks",
+                        (unsigned long long)(in_use & ~known));
+    memcpy(area->data, saved->data, SOFTWARE_AT);
+    memset(area->data + LEGACY_SIZE, 0, area->size - LEGACY_SIZE);
+    memcpy(area->data + LEGACY_SIZE, &in_use, sizeof(in_use));
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
+        if (!(in_use >> i & 1))
+            continue;
+        if (!has_part(from, i, saved->size) || !has_part(to, i, area->size) ||
+            from->parts[i].size != to->parts[i].size)
+            return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
+                            "part %u of the vector state has another form on this processor", i);
+        memcpy(area->data + to->parts[i].offset, saved->data + from->parts[i].offset,
+               to->parts[i].size);
+    }
+    return 0;
+}
+
+int arch_set_xstate_from(pid_t tid, const struct bytes *saved,
+                         const struct arch_xstate_layout *from, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes area = {0};
+    struct arch_xstate_layout here;
+
+    arch_xstate_layout(&here);
+    int r = arch_get_xstate(tid, &area, err);
+    if (r < 0)
+        return r;
+    r = arch_xstate_convert(saved, from, &here, &area, err);
+    return r < 0 ? r : arch_set_xstate(tid, &area, err);
+}
