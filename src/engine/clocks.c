@@ -54,6 +54,9 @@ int clocks_enter(const Crs__Tree *tree, int *ret_fd)
 
     if (old < 0 || read_file(AT_FDCWD, "/proc/self/timens_offsets", 4096, &own) < 0)
         return -EOPNOTSUPP;
+    /* What can't be taken back isn't done: a caller with several threads can't leave. */
+    if (ret_fd && setns(old, CLONE_NEWTIME) < 0)
+        return -errno;
     if (unshare(CLONE_NEWTIME) < 0)
         return -errno;
     int r = write_offsets((char *)own.data, tree);
@@ -61,7 +64,8 @@ int clocks_enter(const Crs__Tree *tree, int *ret_fd)
         clocks_leave(TAKE_FD(old));
         return r;
     }
-    *ret_fd = TAKE_FD(old);
+    if (ret_fd)
+        *ret_fd = TAKE_FD(old);
     return 0;
 }
 

@@ -9,7 +9,8 @@
 
 /*
  * Make a time namespace for the caller's future children in which the clocks stand as in `tree`.
- * *ret_fd: what clocks_leave() needs. -EPERM and others when it can't be: nothing has changed then.
+ * *ret_fd is what clocks_leave() needs; NULL: the caller never leaves. -EPERM and others when it
+ * can't be made, or not be left again: nothing has changed then.
  */
 int clocks_enter(const Crs__Tree *tree, int *ret_fd);
 

@@ -110,11 +110,10 @@ static int rebuild_inside(const struct rebuild *outer, int fd, pid_t *ret_pid,
                           struct crs_error *err)
 {
     struct rebuild b = *outer;
-    int clocks_fd = -1;
 
     b.progress = pass_progress;
     b.progress_arg = &fd;
-    b.clocks_go_on = clocks_enter(b.loaded->tree, &clocks_fd) == 0;
+    b.clocks_go_on = clocks_enter(b.loaded->tree, NULL) == 0;
     if (b.detach)
         setsid();
     return rebuild_process(&b, ret_pid, err);
