@@ -22,18 +22,22 @@ static const struct {
     {"dp", PROC_VM_DROPPABLE},
 };
 
+/* A flag that the kernel has no name for is "??". Before lf had its name (6.1 for one), this was
+ * the only one such that a locked mapping could have. */
 static uint32_t parse_flags(const char *text)
 {
     uint32_t flags = 0;
+    bool nameless = false;
 
     while (*(text += strspn(text, " "))) {
         size_t n = strcspn(text, " ");
         for (size_t i = 0; n == 2 && i < ELEMENTS(vm_flags); i++)
             if (memcmp(text, vm_flags[i].name, 2) == 0)
                 flags |= vm_flags[i].flag;
+        nameless |= n == 2 && memcmp(text, "??", 2) == 0;
         text += n;
     }
-    return flags;
+    return nameless && flags & PROC_VM_LOCKED ? flags | PROC_VM_LOCK_ON_FAULT : flags;
 }
 
 /* The pages of "Rss:    12 kB"; no such field: false. */

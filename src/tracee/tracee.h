@@ -69,7 +69,7 @@ struct tracee {
 #define TRACEE_SCRATCH_SIZE 4096
 
 #define tracee_for_each_thread(t, th)                                                              \
-    for (struct tracee_thread *th = (t)->threads; th < (t)->threads + (t)->n_threads; th++)        \
+    for (struct tracee_thread *th = (t)->threads; th && th < (t)->threads + (t)->n_threads; th++)  \
         if (!th->exited)
 
 /* May the caller hold `pid`? Errors as of tracee_freeze(), without touching the process. */

@@ -108,6 +108,21 @@ static void test_smaps(void **state)
     assert_int_equal(smaps.n, 2);
 }
 
+/* As Linux 6.1 has it, which has no name for lf. */
+static void test_nameless_flag(void **state)
+{
+    static const char text[] = "10000-11000 rw-p 00000000 00:00 0 \n"
+                               "VmFlags: rd wr mr mw me lo ?? ac sd  \n"
+                               "20000-21000 rw-p 00000000 00:00 0 \n"
+                               "VmFlags: rd wr mr mw me ?? ac sd  \n";
+    _cleanup_proc_smaps_ struct proc_smaps smaps = {0};
+
+    assert_int_equal(proc_smaps_parse(text, strlen(text), &smaps, NULL), 0);
+    assert_int_equal(smaps.items[0].flags, PROC_VM_MAY_WRITE | PROC_VM_LOCKED |
+                                               PROC_VM_LOCK_ON_FAULT | PROC_VM_ACCOUNTED);
+    assert_int_equal(smaps.items[1].flags, PROC_VM_MAY_WRITE | PROC_VM_ACCOUNTED);
+}
+
 static void test_entries(void **state)
 {
     enum { present = 0, swapped = 1 };
@@ -195,9 +210,10 @@ static void test_mm(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_maps),  cmocka_unit_test(test_bad_maps),
-        cmocka_unit_test(test_smaps), cmocka_unit_test(test_entries),
-        cmocka_unit_test(test_scan),  cmocka_unit_test(test_mm),
+        cmocka_unit_test(test_maps),    cmocka_unit_test(test_bad_maps),
+        cmocka_unit_test(test_smaps),   cmocka_unit_test(test_nameless_flag),
+        cmocka_unit_test(test_entries), cmocka_unit_test(test_scan),
+        cmocka_unit_test(test_mm),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

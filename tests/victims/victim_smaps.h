@@ -48,12 +48,12 @@ static inline bool victim_find_mapping(const void *address, struct victim_mappin
     return found;
 }
 
-/* Is the flag, two letters at `flag`, there? */
+/* Is the flag, two letters at `flag`, there? Older kernels have no name for lf. */
 static inline bool victim_has_flag(const struct victim_mapping *m, const char *flag)
 {
     char padded[5] = {' ', flag[0], flag[1], ' ', 0};
 
-    return strstr(m->flags, padded) != NULL;
+    return strstr(m->flags, padded) || (strcmp(padded, " lf ") == 0 && strstr(m->flags, " ?? "));
 }
 
 /* Are these flags ("dc wf") there, and none of those in `without`? */
