@@ -26,11 +26,11 @@ static uint64_t ticks(void)
 }
 
 /*
- * A long sequence: it reads the time stamp counter, counts to `turns`, and stores the time that
+ * A long sequence: it reads the time stamp counter, counts to `n`, and stores the time that
  * this took. A checkpoint that falls into it must abort it, as any preemption does: a time with a
  * checkpoint in it is never stored. Returns whether it was committed.
  */
-static bool run_sequence(uint64_t turns, uint64_t *time)
+static bool run_sequence(uint64_t n, uint64_t *time)
 {
     __asm__ goto volatile(".pushsection __rseq_cs, \"aw\"\n"
                           ".balign 32\n"
@@ -60,7 +60,7 @@ static bool run_sequence(uint64_t turns, uint64_t *time)
                           "4: jmp %l[abort]\n"
                           ".popsection\n"
                           : /* no outputs in asm goto */
-                          : [sequence] "m"(area()->rseq_cs), [turns] "r"(turns), [time] "m"(*time)
+                          : [sequence] "m"(area()->rseq_cs), [turns] "r"(n), [time] "m"(*time)
                           : "rax", "rcx", "rdx", "rsi", "memory", "cc"
                           : commit, abort);
 commit:
@@ -69,13 +69,34 @@ abort:
     return false;
 }
 
+static uint64_t turns;
+
+/* So many that a sequence takes about a millisecond: less than a time slice, on slow processors
+ * (an emulated one) too. */
+static uint64_t turns_in_ms(void)
+{
+    uint64_t best = UINT64_MAX;
+
+    for (int i = 0; i < 10; i++) {
+        struct timespec begin, end;
+        uint64_t n = 1000000;
+        clock_gettime(CLOCK_MONOTONIC, &begin);
+        __asm__ volatile("1: decq %0\n jnz 1b" : "+r"(n) : : "cc");
+        clock_gettime(CLOCK_MONOTONIC, &end);
+        uint64_t ns = (end.tv_sec - begin.tv_sec) * 1000000000LL + end.tv_nsec - begin.tv_nsec;
+        if (ns < best)
+            best = ns;
+    }
+    return 1000000 * 1000000ULL / (best + 1) + 1;
+}
+
 /* Nearly all of this thread's time is spent in sequences, so that most checkpoints hit one. */
 static void *work(void *arg)
 {
     uint64_t time = 0;
 
     for (;;) {
-        if (!run_sequence(4000000, &time)) {
+        if (!run_sequence(turns, &time)) {
             aborted++;
             continue;
         }
@@ -122,6 +143,7 @@ int main(int argc, char **argv)
     victim_init(argc, argv);
     bool registered = __rseq_size > 0 && (int)area()->cpu_id >= 0;
     uint64_t ms = ticks_in_ms();
+    turns = turns_in_ms();
     MUST(pthread_create(&thread, NULL, registered ? work : idle, NULL) == 0);
     victim_sleep_ms(20);
     longest = 0;
