@@ -98,9 +98,27 @@ static struct tracee_thread *add_thread(struct tracee *t, pid_t tid)
     return th;
 }
 
-/* Registers, mask and numbers of a thread that has just stopped. */
-static int read_thread(struct tracee_thread *th, struct arch_waiting waiting, struct crs_error *err)
+/* A thread that is held but has not been told to stop. */
+struct seized {
+    pid_t tid;
+    bool fragile; /* its call gives up on interruption: no time between its stop and the repair */
+    struct arch_waiting waiting;
+    uint64_t confirmed_us,
+        interrupted_us; /* when waiting was last seen to hold; the interruption */
+};
+struct seized_threads {
+    ARRAY_OF(struct seized) array;
+};
+
+static void seized_clear(struct seized_threads *s)
 {
+    free(s->array.items);
+}
+
+/* Registers, mask and numbers of a thread that has just stopped. */
+static int read_thread(struct tracee_thread *th, const struct seized *s, struct crs_error *err)
+{
+    struct arch_waiting waiting = s->waiting;
     _cleanup_bytes_ struct bytes status = {0};
     struct tracee *t = th->owner;
 
@@ -109,7 +127,7 @@ static int read_thread(struct tracee_thread *th, struct arch_waiting waiting, st
     int r = arch_get_regs(th->tid, &th->regs, err);
     if (r == 0)
         r = arch_repair_call(th, err);
-    task_check_waiting(t->proc_fd, th->tid, &waiting);
+    task_check_waiting(t->proc_fd, th->tid, s->confirmed_us, s->interrupted_us, &waiting);
     if (r == 0)
         r = arch_account_timeout(th, &waiting, err);
     if (r < 0)
@@ -142,28 +160,15 @@ static int seize_thread(struct tracee *t, pid_t tid, struct crs_error *err)
     return task_explain_refusal(t, errnum, err);
 }
 
-/* A thread that is held but has not been told to stop. */
-struct seized {
-    pid_t tid;
-    bool fragile; /* its call gives up on interruption: no time between its stop and the repair */
-    struct arch_waiting waiting;
-};
-struct seized_threads {
-    ARRAY_OF(struct seized) array;
-};
-
-static void seized_clear(struct seized_threads *s)
+static int interrupt(struct tracee *t, struct seized *s, struct crs_error *err)
 {
-    free(s->array.items);
-}
-
-static int interrupt(struct tracee *t, const struct seized *s, struct crs_error *err)
-{
+    s->confirmed_us = task_confirm_waiting(t->proc_fd, s->tid, &s->waiting);
     if (!t->frozen_at_us)
         t->frozen_at_us = now_us();
-    return ptrace(PTRACE_INTERRUPT, s->tid, 0, 0) < 0 && errno != ESRCH
-               ? crs_fail_errno(err, CRS_FAILED, "can't stop thread %d", s->tid)
-               : 0;
+    if (ptrace(PTRACE_INTERRUPT, s->tid, 0, 0) < 0 && errno != ESRCH)
+        return crs_fail_errno(err, CRS_FAILED, "can't stop thread %d", s->tid);
+    s->interrupted_us = now_us();
+    return 0;
 }
 
 /* Wait for its stop, and take it. */
@@ -177,7 +182,7 @@ static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadli
     struct tracee_thread *th = add_thread(t, s->tid);
     if (!th)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    return read_thread(th, s->waiting, err);
+    return read_thread(th, s, err);
 }
 
 /* All are told to stop before the first is waited for, but for the fragile ones. */
@@ -361,7 +366,7 @@ int tracee_adopt_thread(struct tracee *t, pid_t tid, struct crs_error *err)
     th->sigmask = ~0ULL;
     if (ptrace(PTRACE_SETSIGMASK, tid, sizeof(th->sigmask), &th->sigmask) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block the signals of thread %d", tid);
-    return read_thread(th, (struct arch_waiting){0}, err);
+    return read_thread(th, &(struct seized){.tid = tid}, err);
 }
 
 int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
@@ -381,7 +386,7 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     if (ptrace(PTRACE_SETSIGMASK, pid, sizeof(mask), &mask) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block the signals of process %d", pid);
-    r = read_thread(th, (struct arch_waiting){0}, err);
+    r = read_thread(th, &(struct seized){.tid = pid}, err);
     if (r < 0)
         return r;
     t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);

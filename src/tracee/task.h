@@ -24,9 +24,13 @@ int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
  * in a call that gives up when it is interrupted. */
 void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile);
 
-/* After the stop: did it run between the measure and the stop? The measure is of another call then,
- * and is forgotten: the call is a young one. */
-void task_check_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting);
+/* Right before the interruption: is it still in the sleep that was measured? Otherwise the measure
+ * is forgotten: the call is a young one. The time of the look, for the next function. */
+uint64_t task_confirm_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting);
+
+/* After the stop: did it run between that look and the stop? The measure is forgotten then, too. */
+void task_check_waiting(int proc_fd, pid_t tid, uint64_t confirmed_us, uint64_t interrupted_us,
+                        struct arch_waiting *waiting);
 
 /* Why PTRACE_SEIZE (or another access) gave errnum, in words. */
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err);

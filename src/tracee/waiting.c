@@ -1,4 +1,11 @@
-/* waiting.c - how long a thread has waited in its system call */
+/*
+ * waiting.c - how long a thread has waited in its system call
+ *
+ * The measure is taken while the thread sleeps, and is worth something only if the stop ends that
+ * very sleep: were it the measure of an earlier call, the present one would end too early. So the
+ * thread must be asleep, and not have run since, right before it is interrupted, and must have run
+ * just once, for the stop, after it.
+ */
 #include <fcntl.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -6,6 +13,10 @@
 
 #include "base/io.h"
 #include "tracee/task.h"
+
+/* From the last look at a sleeping thread to its interruption; longer: it may have run. */
+#define CONFIRM_TIME_US 200
+#define CONFIRM_TRIES   20
 
 /* se.exec_start of a /proc/.../sched file, in ns: when the thread last ran, on its CPU's clock. */
 static int read_exec_start(int dirfd, const char *path, uint64_t *ret_ns)
@@ -34,6 +45,14 @@ static int read_runs(int proc_fd, pid_t tid, uint64_t *ret)
     return sscanf((char *)text.data, "%*u %*u %lu", ret) == 1 ? 0 : -ENODATA;
 }
 
+static bool is_asleep(int proc_fd, pid_t tid, int *ret_cpu)
+{
+    unsigned long flags;
+    char state;
+
+    return task_stat(proc_fd, tid, &state, &flags, ret_cpu) == 0 && (state == 'S' || state == 'D');
+}
+
 /*
  * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
  * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
@@ -41,24 +60,25 @@ static int read_runs(int proc_fd, pid_t tid, uint64_t *ret)
 void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile)
 {
     _cleanup_bytes_ struct bytes call = {0}, wchan = {0};
-    char path[64], state;
-    unsigned long flags = 0;
+    char path[64];
     uint64_t then, now;
     cpu_set_t saved, one;
     int cpu = -1;
 
     *ret = (struct arch_waiting){0};
     *ret_fragile = true; /* running: it may be in such a call by the time it is stopped */
+    /* First of all: what is read from here on is of one sleep if this number stays. */
+    bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
     if (task_read(proc_fd, tid, "syscall", &call) < 0 || call.data[0] < '0' || call.data[0] > '9')
         return;
     long number = strtol((char *)call.data, NULL, 10);
     *ret_fragile = arch_call_gives_up(number);
-    if (!arch_call_has_timeout(number))
+    if (!counted || !arch_call_has_timeout(number))
         return;
     if (task_read(proc_fd, tid, "wchan", &wchan) == 0)
         snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
                  (char *)wchan.data);
-    if (task_stat(proc_fd, tid, &state, &flags, &cpu) < 0 || cpu < 0 || cpu >= CPU_SETSIZE ||
+    if (!is_asleep(proc_fd, tid, &cpu) || cpu < 0 || cpu >= CPU_SETSIZE ||
         sched_getaffinity(0, sizeof(saved), &saved) < 0)
         return;
     CPU_ZERO(&one);
@@ -67,8 +87,7 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
     if (sched_setaffinity(0, sizeof(one), &one) < 0)
         return;
     sched_yield(); /* brings our own exec_start up to now */
-    if (read_runs(proc_fd, tid, &ret->runs) == 0 &&
-        read_exec_start(AT_FDCWD, "/proc/thread-self/sched", &now) == 0 &&
+    if (read_exec_start(AT_FDCWD, "/proc/thread-self/sched", &now) == 0 &&
         read_exec_start(proc_fd, path, &then) == 0) {
         ret->known = true;
         ret->elapsed_ns = now > then ? now - then : 0;
@@ -76,11 +95,33 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
     sched_setaffinity(0, sizeof(saved), &saved);
 }
 
-void task_check_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting)
+uint64_t task_confirm_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting)
+{
+    uint64_t before_us, runs;
+    int cpu;
+
+    if (!waiting->known)
+        return 0;
+    /* Again when we were kept from the CPU ourselves: it may have run meanwhile. */
+    for (int tries = 0; tries < CONFIRM_TRIES; tries++) {
+        before_us = now_us();
+        if (read_runs(proc_fd, tid, &runs) < 0 || runs != waiting->runs ||
+            !is_asleep(proc_fd, tid, &cpu))
+            break;
+        if (now_us() - before_us < CONFIRM_TIME_US)
+            return before_us;
+    }
+    waiting->known = false;
+    return 0;
+}
+
+void task_check_waiting(int proc_fd, pid_t tid, uint64_t confirmed_us, uint64_t interrupted_us,
+                        struct arch_waiting *waiting)
 {
     uint64_t runs;
 
     /* Once it runs for the stop itself. */
-    if (waiting->known && (read_runs(proc_fd, tid, &runs) < 0 || runs > waiting->runs + 1))
+    if (waiting->known && (interrupted_us - confirmed_us > 2 * CONFIRM_TIME_US ||
+                           read_runs(proc_fd, tid, &runs) < 0 || runs > waiting->runs + 1))
         waiting->known = false;
 }
