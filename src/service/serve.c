@@ -1,4 +1,5 @@
 /* serve.c - requests to a supervisor, each answered in a thread of its own */
+#include <poll.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -27,12 +28,36 @@ static void pass_progress(const struct crs_progress *progress, void *arg)
     request_answer_progress(*(int *)arg, progress);
 }
 
+/* Under the lock: has the client of the checkpoint under way gone, or cancelled it? */
+static bool is_given_up(struct supervisor *s)
+{
+    struct pollfd client = {.fd = s->client_fd, .events = POLLRDHUP};
+
+    if (!s->cancel && s->client_fd >= 0 && poll(&client, 1, 0) > 0 &&
+        (client.revents & (POLLRDHUP | POLLHUP | POLLERR)))
+        s->cancel = 1;
+    return s->cancel;
+}
+
+/* Under the lock: one that nobody wants any more ends soon, so wait for that. */
+static void wait_for_cancelled(struct supervisor *s)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += REQUEST_TIME_MS / 1000;
+    while (!s->ended && s->held && is_given_up(s) &&
+           pthread_cond_timedwait(&s->released, &s->lock, &until) == 0)
+        ;
+}
+
 /* The program is ours to hold, until end_checkpoint(). */
 static int begin_checkpoint(struct supervisor *s, int fd, struct crs_error *err)
 {
     int r = 0;
 
     pthread_mutex_lock(&s->lock);
+    wait_for_cancelled(s);
     if (s->ended) {
         r = crs_fail(err, CRS_NOT_FOUND, ESRCH, "the job has ended");
     } else if (s->held) {
@@ -55,6 +80,7 @@ static void end_checkpoint(struct supervisor *s, bool terminated,
     pthread_mutex_lock(&s->lock);
     s->held = false;
     s->client_fd = -1;
+    pthread_cond_broadcast(&s->released);
     if (terminated) {
         free(s->terminated);
         s->terminated = strdup(result->name ? result->name : result->path);

@@ -239,7 +239,8 @@ int supervise(const struct supervise_options *options, struct supervise_result *
     *s = (struct supervisor){.options = options,
                              .client_fd = -1,
                              .lock = PTHREAD_MUTEX_INITIALIZER,
-                             .idle = PTHREAD_COND_INITIALIZER};
+                             .idle = PTHREAD_COND_INITIALIZER,
+                             .released = PTHREAD_COND_INITIALIZER};
     int r = open_supervisor(s, err);
     if (r >= 0)
         r = loop(s, &status, err);

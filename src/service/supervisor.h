@@ -16,8 +16,9 @@ struct supervisor {
     int wake_fd; /* eventfd: a serving thread has something for the loop */
     int stop_fd; /* eventfd: the program has ended, serving threads hurry */
 
-    pthread_mutex_t lock; /* for all below */
-    pthread_cond_t idle;  /* n_serving became 0 */
+    pthread_mutex_t lock;    /* for all below */
+    pthread_cond_t idle;     /* n_serving became 0 */
+    pthread_cond_t released; /* held has become false */
     unsigned n_serving;
     bool held;           /* a serving thread holds the program: the loop doesn't wait for it */
     bool ended;          /* the program has */
