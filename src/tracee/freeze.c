@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -186,8 +187,8 @@ static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadli
 }
 
 /* All are told to stop before the first is waited for, but for the fragile ones. */
-static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
-                        struct crs_error *err)
+static int stop_each(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
+                     struct crs_error *err)
 {
     size_t n = s->array.n;
     struct seized *all = s->array.items;
@@ -206,6 +207,22 @@ static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t dea
     for (size_t i = 0; i < n && r == 0; i++)
         if (!all[i].fragile)
             r = take_thread(t, &all[i], deadline_us, err);
+    return r;
+}
+
+/*
+ * Were this thread to be killed between a call's interruption and its repair, the program would see
+ * EINTR: nothing that it holds could be told to the kernel beforehand. Whoever kills can see it.
+ */
+static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
+                        struct crs_error *err)
+{
+    char name[16] = "";
+
+    prctl(PR_GET_NAME, name);
+    prctl(PR_SET_NAME, TRACEE_INTERRUPTING);
+    int r = stop_each(t, s, deadline_us, err);
+    prctl(PR_SET_NAME, name);
     return r;
 }
 

@@ -75,6 +75,9 @@ struct tracee {
 /* May the caller hold `pid`? Errors as of tracee_freeze(), without touching the process. */
 int tracee_check(pid_t pid, struct crs_error *err);
 
+/* The calling thread's name (comm) while it interrupts calls that it has not repaired yet. */
+#define TRACEE_INTERRUPTING "crs-interrupts"
+
 /*
  * Seize and stop every thread of `pid`, until none is missed. Nothing is sent to it that it could
  * see. deadline_us: now_us() value at which to give up (0: 10 s from now); -ETIMEDOUT then, and the

@@ -95,6 +95,27 @@ def victims_of_the_kill(tool, number):
     return [tool] if number % 2 else (machine.descendants(tool) or [tool])
 
 
+INTERRUPTING = "crs-interrupts"
+
+
+def kill_outside_of_interruption(pid):
+    """Kill a tracer with SIGKILL, at any moment but this one: it has interrupted a call and not yet
+    repaired it. No tool could undo that when it is dead; its thread's name tells that it is there.
+    """
+    for _ in range(10000):
+        os.kill(pid, signal.SIGSTOP)
+        machine.wait_for(lambda: all(
+            (machine.stat_fields(f"{pid}/task/{tid}") or "T")[0] in "TtZX"
+            for tid in machine.listdir(f"/proc/{pid}/task")), 10, 0.0002)
+        names = [machine.read(f"/proc/{pid}/task/{tid}/comm") or ""
+                 for tid in machine.listdir(f"/proc/{pid}/task")]
+        if not any(name.strip() == INTERRUPTING for name in names):
+            break
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.0002)
+    os.kill(pid, signal.SIGKILL)
+
+
 def one_kill(env, play, number, before, span):
     """Kill the tool after a random part of the time that it takes."""
     output = env.path(f"killed.{number}")
@@ -106,7 +127,10 @@ def one_kill(env, play, number, before, span):
     killed = victims_of_the_kill(tool.pid, number)
     for pid in killed:
         try:
-            os.kill(pid, signal.SIGKILL)
+            if pid == tool.pid:
+                os.kill(pid, signal.SIGKILL)
+            else:
+                kill_outside_of_interruption(pid)
         except ProcessLookupError:
             pass
     code = tool.wait()
