@@ -1,5 +1,7 @@
 /* restart.c - crs restart: bring a program back from its snapshot */
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/io.h"
@@ -157,27 +159,82 @@ static int become_job(struct foreground *f, const struct arguments *a, const cha
     return foreground_open(f, a->store, other, pid, !a->detach, path, err);
 }
 
+/* ---- signals ---- */
+
+/*
+ * They are blocked from before the program exists until those that come are passed on to it: none
+ * may end us in between and leave it without us. Until it is built they end us, at the next step.
+ */
+struct building {
+    struct output_progress progress;
+    struct child_signals signals;
+    struct pid_file *pid_file;
+};
+
+static bool is_ignored(int sig)
+{
+    struct sigaction action;
+
+    return sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+static void end_if_asked(struct building *b)
+{
+    static const int ending[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+    sigset_t pending;
+
+    sigpending(&pending);
+    for (size_t i = 0; i < sizeof(ending) / sizeof(ending[0]); i++)
+        if (sigismember(&pending, ending[i]) && !sigismember(&b->signals.mask, ending[i]) &&
+            !is_ignored(ending[i])) {
+            output_progress_end(&b->progress);
+            pid_file_clear(b->pid_file);
+            *b->pid_file = (struct pid_file){.fd = -1};
+            child_signals_give_back(&b->signals); /* what was built ends with us */
+        }
+}
+
+static void on_progress(const struct crs_progress *progress, void *arg)
+{
+    struct building *b = arg;
+
+    end_if_asked(b);
+    output_progress_show(progress, &b->progress);
+}
+
 /* ---- in order ---- */
 
-static int stay(struct arguments *a, struct crs_restarted *program, const char *path)
+static void write_pid_file(struct arguments *a, struct pid_file *file, pid_t pid)
+{
+    struct crs_error error = {0};
+
+    if (a->pid_file && pid_file_write(file, pid, &error) < 0)
+        output_warning("restart", a->json, "the program runs, but: %s", error.text);
+    pid_file_clear(file);
+    *file = (struct pid_file){.fd = -1};
+}
+
+static int stay(struct arguments *a, struct crs_restarted *program, const char *path,
+                struct pid_file *pid_file)
 {
     struct foreground f = {.command = "restart", .json = a->json, .listen_fd = -1};
-    struct child_signals signals;
     struct crs_error error = {0};
 
     if (a->detach) {
         if (become_job(&f, a, path, program->pid, &error) < 0)
             output_warning("restart", a->json, "the program runs, but as no job: %s", error.text);
+        write_pid_file(a, pid_file, program->pid);
         say_restarted(a, program, path, f.name);
         foreground_keep(&f);
         foreground_close(&f);
         return output_finish("restart");
     }
     output_json_to_stderr();
-    if (child_signals_take(&signals, &error) < 0 || child_leave_stdio(&error) < 0 ||
-        become_job(&f, a, path, program->pid, &error) < 0)
+    if (child_leave_stdio(&error) < 0 || become_job(&f, a, path, program->pid, &error) < 0)
         output_warning("restart", a->json,
                        "the program runs, but can't be checkpointed by name: %s", error.text);
+    /* Last: whoever waits for it finds the job, and may send signals. */
+    write_pid_file(a, pid_file, program->pid);
     say_restarted(a, program, path, f.name);
     return foreground_stay(&f, program);
 }
@@ -187,26 +244,23 @@ static int restart(struct arguments *a, const char *path)
     struct crs_restart_options o = CRS_RESTART_OPTIONS_INIT;
     _cleanup_(pid_file_clear) struct pid_file pid_file = {.path = a->pid_file, .fd = -1};
     struct crs_restarted program = {.status_fd = -1};
-    struct output_progress progress;
+    struct building building = {.pid_file = &pid_file};
     struct crs_error error = {0};
 
-    if (a->pid_file && pid_file_prepare(&pid_file, &error) < 0)
+    if ((a->pid_file && pid_file_prepare(&pid_file, &error) < 0) ||
+        child_signals_take(&building.signals, &error) < 0)
         return output_error("restart", a->json, &error);
     o.pids = (enum crs_pids)a->pids;
     o.detach = a->detach;
     o.stopped = a->stopped;
-    o.progress = output_progress_show;
-    o.progress_arg = &progress;
-    output_progress_begin(&progress, "restart", a->json);
+    o.progress = on_progress;
+    o.progress_arg = &building;
+    output_progress_begin(&building.progress, "restart", a->json);
     int r = crs_restart(path, &o, &program, &error);
-    output_progress_end(&progress);
+    output_progress_end(&building.progress);
     if (r < 0)
         return output_error("restart", a->json, &error);
-    if (a->pid_file && pid_file_write(&pid_file, program.pid, &error) < 0)
-        output_warning("restart", a->json, "the program runs, but: %s", error.text);
-    pid_file_clear(&pid_file);
-    pid_file = (struct pid_file){.fd = -1};
-    return stay(a, &program, path);
+    return stay(a, &program, path, &pid_file);
 }
 
 /* CRS_FAILED would look like the program's own 1; the other classes say what to do next. */
@@ -219,7 +273,6 @@ static int run(int argc, char **argv)
 {
     struct arguments a = {0};
     struct cli_operands operands;
-    struct sigaction plain = {.sa_handler = SIG_DFL};
     struct crs_error error = {0};
     _cleanup_free_ char *path = NULL;
     int r = cli_parse(&command_restart, argc, argv, &a, &operands);
@@ -228,7 +281,6 @@ static int run(int argc, char **argv)
         r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
     if (r != CLI_GO_ON)
         return r;
-    sigaction(SIGCHLD, &plain, NULL); /* it may be ignored, and children vanish then */
     if ((a.name && job_check_name(a.name, &error) < 0) ||
         crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0)
         return exit_code(&a, output_error("restart", a.json, &error));
