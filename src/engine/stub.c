@@ -157,7 +157,7 @@ static int hold_and_exec(pid_t pid, int sync_fd, struct tracee **ret, struct crs
         PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
 
     if (ptrace(PTRACE_SEIZE, pid, 0, (void *)options) < 0)
-        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't hold the new process");
+        return tracee_explain_stub(pid, errno, err);
     if (write(sync_fd, "g", 1) != 1)
         return crs_fail_errno(err, CRS_FAILED, "can't start the new process");
     int r = wait_for_exec(pid, sync_fd, err);

@@ -16,9 +16,48 @@ static long yama_scope(void)
     return strtol((char *)text.data, NULL, 10);
 }
 
+/* Yama's ptrace_scope: 1 for a process of the same user that is no descendant, 2 for whoever has
+ * not CAP_SYS_PTRACE (over the process's user namespace), 3 for everybody. */
+static int explain_yama(long scope, pid_t pid, struct crs_error *err)
+{
+    switch (scope) {
+    case 1:
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "the kernel's policy (yama ptrace_scope 1) lets only an ancestor hold "
+                        "process %d: start the program with 'crs run', or restart it without "
+                        "--detach, then 'crs checkpoint NAME'",
+                        pid);
+    case 2:
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "the kernel's policy (yama ptrace_scope 2) lets only CAP_SYS_PTRACE hold "
+                        "process %d: do it as root, or with kernel.yama.ptrace_scope=1",
+                        pid);
+    default:
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "the kernel's policy (yama ptrace_scope %ld) lets nobody hold process %d, "
+                        "and can't be changed before the machine starts anew",
+                        scope, pid);
+    }
+}
+
+int tracee_explain_stub(pid_t pid, int errnum, struct crs_error *err)
+{
+    long scope = yama_scope();
+
+    if (errnum == EPERM && scope == 2)
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "the kernel's policy (yama ptrace_scope 2) lets only CAP_SYS_PTRACE hold "
+                        "the new process: restart as root, or with --pids=namespace");
+    if (errnum == EPERM && scope > 1)
+        return explain_yama(scope, pid, err);
+    return crs_fail(err, CRS_NOT_PERMITTED, errnum, "can't hold the new process: %s",
+                    strerror(errnum));
+}
+
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
+    long scope = yama_scope();
     struct stat st;
 
     if (read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
@@ -46,16 +85,13 @@ int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
                         t->pid, uid);
     if (errnum == ESRCH)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
-    if (yama_scope() > 0)
-        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "the kernel's policy (yama ptrace_scope %ld) lets only an ancestor hold "
-                        "process %d: start the program with 'crs run', then 'crs checkpoint NAME'",
-                        yama_scope(), t->pid);
     if (fstat(t->proc_fd, &st) == 0 && st.st_uid != (uid_t)uid)
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "process %d is not dumpable (it was set-user-ID or protects itself): only "
                         "root can hold it",
                         t->pid);
+    if (scope > 0)
+        return explain_yama(scope, t->pid, err);
     return crs_fail(err, CRS_NOT_PERMITTED, errnum, "can't hold process %d: %s", t->pid,
                     strerror(errnum));
 }

@@ -75,6 +75,9 @@ struct tracee {
 /* May the caller hold `pid`? Errors as of tracee_freeze(), without touching the process. */
 int tracee_check(pid_t pid, struct crs_error *err);
 
+/* Why PTRACE_SEIZE of a stub, a child of the caller, gave errnum, in words. */
+int tracee_explain_stub(pid_t pid, int errnum, struct crs_error *err);
+
 /* The calling thread's name (comm) while it interrupts calls that it has not repaired yet. */
 #define TRACEE_INTERRUPTING "crs-interrupts"
 
