@@ -56,6 +56,14 @@ sys.exit(7)
 END
 }
 
+# COMMAND...: run it in this shell's place; where yama lets only ancestors hold a process, this one
+# may be held by anyone of the same user.
+traceable() {
+    exec python3 -c 'import ctypes, os, sys
+ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER
+os.execvp(sys.argv[1], sys.argv[1:])' "$@"
+}
+
 counts() { wc -l 2>/dev/null <count || echo 0; }
 counted_beyond() { [ "$(counts)" -gt "$1" ]; }
 goes_on() { until_true counted_beyond "$(counts)"; }

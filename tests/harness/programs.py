@@ -83,7 +83,8 @@ class Show:
         out, err = self.env.create("stdout"), self.env.create("stderr")
         with open(source, "rb") as inp, open(out, "r+b") as out, open(err, "r+b") as err:
             self.process = subprocess.Popen(command, stdin=inp, stdout=out, stderr=err,
-                                            start_new_session=True, **kwargs)
+                                            start_new_session=True,
+                                            preexec_fn=machine.traceable, **kwargs)
         self.env.started.append(self.process)
         self.env.note(command, f"started as PID {self.process.pid}")
         self.pid = self.process.pid
