@@ -1,12 +1,12 @@
 #!/usr/bin/python3
 """Programs that change kernels: `save` on one, `restore` on the other.
 
-    across.py save STAGE DIRECTORY USER VICTIM...     start, checkpoint --terminate
-    across.py restore STAGE DIRECTORY                 restart all that was saved there, let each
-                                                      check itself, checkpoint it, restart it again
+    across.py [--slow] save STAGE DIRECTORY USER VICTIM...    start, checkpoint --terminate
+    across.py [--slow] restore STAGE DIRECTORY     restart all that was saved there, let each
+                                                   check itself, checkpoint it, restart it again
 
-Both sides have the tool and the victims in STAGE, under the same paths. A line for each, and the
-exit code, say how it went.
+--slow: the processor is emulated, be patient. Both sides have the tool and the victims in STAGE,
+under the same paths. A line for each, and the exit code, say how it went.
 """
 import argparse
 import ctypes
@@ -26,8 +26,8 @@ from harness.cases import Case, Failure, Skip, expect  # noqa: E402
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
-def make_setup(stage):
-    options = argparse.Namespace(slow=False, require_all=False, full=False)
+def make_setup(stage, slow):
+    options = argparse.Namespace(slow=slow, require_all=False, full=False)
     return environments.Setup(TOP, os.path.join(stage, "build"), stage, options)
 
 
@@ -185,8 +185,9 @@ def restore_all(setup, directory):
 def main():
     machine.become_subreaper()
     sys.stdout.reconfigure(line_buffering=True)
-    action, stage, directory, *rest = sys.argv[1:]
-    setup = make_setup(stage)
+    slow = sys.argv[1] == "--slow"
+    action, stage, directory, *rest = sys.argv[2 if slow else 1:]
+    setup = make_setup(stage, slow)
     if action == "restore":
         return min(restore_all(setup, directory), 1)
     user, *names = rest
