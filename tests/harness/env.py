@@ -53,7 +53,7 @@ class Env:
             "HOME": self.dir, "TMPDIR": self.dir, "CRS_STORE": self.store, "CRS": self.setup.crs,
             "TOP": self.setup.top, "STAGE": self.setup.stage, "BUILD": self.setup.build,
             "PYTHONDONTWRITEBYTECODE": "1",
-        }
+        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {})
 
     def popen_kwargs(self):
         return {"cwd": self.dir, "env": self.environment()} | \

@@ -29,6 +29,7 @@
  *     needs: N MiB                 of free memory; skipped where there is less
  *     link: -static -lm            more arguments for the compiler
  *     compiler: musl-gcc           instead of gcc
+ * CRS_TESTS_SLOW is in its environment where the tool is instrumented, or the processor emulated.
  * A victim that ends with 77 before it is ready is skipped; its last line on stderr says why.
  * One victim file is one program.
  */
