@@ -2,12 +2,13 @@
 #
 #   make demo      see a program checkpointed, killed and brought back
 #   make check     all tests
+#   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
 #   make bench     measure
 #   make install   PREFIX=/usr/local, DESTDIR=
 #   make clean
 #
-# demo and check are each enough on a fresh machine: they install what is missing.
+# demo, check and check-kernel are each enough on a fresh machine: they install what is missing.
 
 BUILD  ?= build
 PREFIX ?= /usr/local
@@ -28,6 +29,10 @@ check: all
 	@tools/deps check
 	@tests/run --build $(BUILD) -j $(JOBS)
 
+check-kernel: all
+	@tools/deps kernel
+	@tests/kernel/run --build $(BUILD) $(KERNEL_TESTS)
+
 bench: all
 	@bench/run --build $(BUILD)
 
@@ -42,4 +47,4 @@ uninstall:
 clean:
 	@rm -rf $(BUILD) crs
 
-.PHONY: all demo check bench install uninstall clean
+.PHONY: all demo check check-kernel bench install uninstall clean
