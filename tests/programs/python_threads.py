@@ -3,12 +3,14 @@
 # run: python3 -u {src}
 # progress: 3
 # answer: sum 146042626247338525245016011764485320
+import os
 import queue
 import threading
 import time
 
 todo, done = queue.Queue(8), queue.Queue()
 over = threading.Event()
+pace = 0.2 if "CRS_TESTS_SLOW" in os.environ else 0.01  # a slow tool must meet us before the end
 ticks = 0
 
 
@@ -16,7 +18,7 @@ def worker():
     while (n := todo.get()) is not None:
         done.put(n ** 20)
         todo.task_done()
-        time.sleep(0.01)
+        time.sleep(pace)
 
 
 def ticker():
