@@ -14,9 +14,14 @@
 #include "base/io.h"
 #include "tracee/task.h"
 
-/* From the last look at a sleeping thread to its interruption; longer: it may have run. */
-#define CONFIRM_TIME_US 200
-#define CONFIRM_TRIES   20
+/*
+ * From the last look at a sleeping thread to its interruption; longer: it may have run. Where every
+ * look takes longer (an emulated processor), the thread is as slow: then about the fastest look
+ * will do, within limits.
+ */
+#define CONFIRM_TIME_US      200
+#define SLOW_CONFIRM_TIME_US 3000
+#define CONFIRM_TRIES        20
 
 /* se.exec_start of a /proc/.../sched file, in ns: when the thread last ran, on its CPU's clock. */
 static int read_exec_start(int dirfd, const char *path, uint64_t *ret_ns)
@@ -95,21 +100,35 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
     sched_setaffinity(0, sizeof(saved), &saved);
 }
 
+/* How long a look may take, by the fastest of the `n` looks so far. */
+static uint64_t look_limit_us(int n, uint64_t fastest_us)
+{
+    uint64_t slow_us = fastest_us + fastest_us / 2;
+
+    if (n < CONFIRM_TRIES / 2 || slow_us < CONFIRM_TIME_US)
+        return CONFIRM_TIME_US;
+    return slow_us < SLOW_CONFIRM_TIME_US ? slow_us : SLOW_CONFIRM_TIME_US;
+}
+
 uint64_t task_confirm_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiting)
 {
-    uint64_t before_us, runs;
+    uint64_t before_us, took_us, fastest_us = SLOW_CONFIRM_TIME_US, runs;
     int cpu;
 
     if (!waiting->known)
         return 0;
     /* Again when we were kept from the CPU ourselves: it may have run meanwhile. */
-    for (int tries = 0; tries < CONFIRM_TRIES; tries++) {
+    for (int n = 0; n < CONFIRM_TRIES; n++) {
         before_us = now_us();
         if (read_runs(proc_fd, tid, &runs) < 0 || runs != waiting->runs ||
             !is_asleep(proc_fd, tid, &cpu))
             break;
-        if (now_us() - before_us < CONFIRM_TIME_US)
+        took_us = now_us() - before_us;
+        waiting->confirm_us = look_limit_us(n, fastest_us);
+        if (took_us < waiting->confirm_us)
             return before_us;
+        if (took_us < fastest_us)
+            fastest_us = took_us;
     }
     waiting->known = false;
     return 0;
@@ -121,7 +140,7 @@ void task_check_waiting(int proc_fd, pid_t tid, uint64_t confirmed_us, uint64_t 
     uint64_t runs;
 
     /* Once it runs for the stop itself. */
-    if (waiting->known && (interrupted_us - confirmed_us > 2 * CONFIRM_TIME_US ||
+    if (waiting->known && (interrupted_us - confirmed_us > 2 * waiting->confirm_us ||
                            read_runs(proc_fd, tid, &runs) < 0 || runs > waiting->runs + 1))
         waiting->known = false;
 }

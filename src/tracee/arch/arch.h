@@ -50,6 +50,7 @@ struct arch_waiting {
     bool known;          /* it was waiting in a system call, and for how long is known */
     uint64_t elapsed_ns; /* at the time of asking */
     uint64_t runs;       /* how often it had been given a CPU by then */
+    uint64_t confirm_us; /* how long a last look at it may take here */
     char wchan[64];      /* where it sleeps in the kernel */
 };
 /* Does a call with this number wait with a timeout? (Asking how long it has waited costs time.) */
