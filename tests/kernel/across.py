@@ -139,6 +139,8 @@ def restore(setup, directory, notes, policy):
             must_refuse(env, snapshot, policy, ["vector state"])
             return f"refused: {missing[0]} is in use"
     play = Travelling(env, types.SimpleNamespace(name=notes["victim"], args=[]), notes)
+    for name in [n for n in os.listdir(play.work) if n.startswith(("check.", "result.", "stop"))]:
+        os.unlink(os.path.join(play.work, name))  # of the policy before
     play.restart(snapshot, policy, False)
     play.ask(policy)
     play.checkpoint()
@@ -149,8 +151,6 @@ def restore(setup, directory, notes, policy):
     play.stop()
     left = env.finish()
     expect(not left, "left behind: " + "; ".join(left))
-    for name in [n for n in os.listdir(play.work) if n.startswith(("check.", "result.", "stop"))]:
-        os.unlink(os.path.join(play.work, name))
     return f"beyond {len(missing)} features that are not here" if missing else ""
 
 
