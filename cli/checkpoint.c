@@ -140,8 +140,8 @@ static void print_json(const struct crs_checkpoint_result *r, const struct job *
     static const char *const then[] = {
         [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
     json_t *document = json_pack(
-        "{s:s, s:s?, s:i, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", r->path, "name", r->name,
-        "pid", (int)job->program.pid, "afterwards", then[afterwards], "size_bytes",
+        "{s:o, s:s?, s:i, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", output_text(r->path), "name",
+        r->name, "pid", (int)job->program.pid, "afterwards", then[afterwards], "size_bytes",
         (json_int_t)r->size_bytes, "memory_bytes", (json_int_t)r->memory_bytes, "pause_us",
         (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
         (int)r->n_processes, "threads", (int)r->n_threads);

@@ -99,7 +99,8 @@ void foreground_close(struct foreground *f)
 static void say_terminated(const struct foreground *f, const char *snapshot)
 {
     if (f->json)
-        output_event("terminated", json_pack("{s:s, s:s}", "name", f->name, "snapshot", snapshot));
+        output_event("terminated",
+                     json_pack("{s:s, s:o}", "name", f->name, "snapshot", output_text(snapshot)));
     else
         fprintf(stderr, "crs %s: job %s was checkpointed and ended; to go on: crs restart %s\n",
                 f->command, f->name, snapshot);

@@ -104,10 +104,10 @@ static int add_job(const struct job *job, void *arg)
 
     if (jobs->name && strcmp(jobs->name, job->name) != 0)
         return 0;
-    return json_array_append_new(jobs->list,
-                                 json_pack("{s:s, s:i, s:b, s:s}", "name", job->name, "pid",
-                                           (int)job->program.pid, "supervised",
-                                           job->supervisor.pid != 0, "command", job->command));
+    return json_array_append_new(jobs->list, json_pack("{s:s, s:i, s:b, s:o}", "name", job->name,
+                                                       "pid", (int)job->program.pid, "supervised",
+                                                       job->supervisor.pid != 0, "command",
+                                                       output_text(job->command)));
 }
 
 static void print_jobs(const json_t *list)

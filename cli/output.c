@@ -61,8 +61,7 @@ json_t *output_parse(const char *text, struct crs_error *err)
     return json;
 }
 
-/* Text that may not be UTF-8 (names of files in messages needn't be). */
-static json_t *text_json(const char *text)
+json_t *output_text(const char *text)
 {
     json_t *json = json_string(text);
 
@@ -83,7 +82,7 @@ int output_error(const char *command, bool json, const struct crs_error *err)
         output_document(json_on_stderr ? stderr : stdout,
                         json_pack("{s:{s:s, s:i, s:i, s:o}}", "error", "kind", kind_name(err->kind),
                                   "exit_code", code, "errno", err->errnum, "text",
-                                  text_json(err->text)));
+                                  output_text(err->text)));
     if (json && json_on_stderr)
         return code;
     _cleanup_free_ char *text = output_clean(err->text);
@@ -113,7 +112,7 @@ void output_warning(const char *command, bool json, const char *format, ...)
     _cleanup_free_ char *clean = output_clean(text);
     if (json)
         output_document(stderr,
-                        json_pack("{s:s, s:o}", "event", "warning", "text", text_json(text)));
+                        json_pack("{s:s, s:o}", "event", "warning", "text", output_text(text)));
     else
         fprintf(stderr, "crs %s: warning: %s\n", command, clean ? clean : text);
 }

@@ -37,6 +37,9 @@ int output_failure(const char *command, bool json, enum crs_kind kind, const cha
 /* Write a document as one line, with "schema": 1 put in; steals it. 0, or CRS_FAILED. */
 int output_document(FILE *file, json_t *document);
 
+/* A string of JSON; where the text (a path, words with one) is no UTF-8, with question marks. */
+json_t *output_text(const char *text);
+
 /* A JSON text from the library. NULL with words where it isn't one. */
 json_t *output_parse(const char *text, struct crs_error *err);
 

@@ -49,7 +49,7 @@ static int remove_one(const struct arguments *a, const char *spec, json_t *remov
         r = crs_snapshot_remove(path, err);
     if (r < 0)
         return r;
-    json_array_append_new(removed, json_string(path));
+    json_array_append_new(removed, output_text(path));
     if (!a->json)
         printf("removed %s\n", path);
     return 0;
@@ -76,8 +76,9 @@ static int run(int argc, char **argv)
             continue;
         int this_code = output_error("remove", false, &error);
         code = code ? code : this_code;
-        json_array_append_new(errors, json_pack("{s:s, s:i, s:s}", "snapshot", operands.items[i],
-                                                "exit_code", this_code, "text", error.text));
+        json_array_append_new(errors, json_pack("{s:o, s:i, s:o}", "snapshot",
+                                                output_text(operands.items[i]), "exit_code",
+                                                this_code, "text", output_text(error.text)));
     }
     if (a.json)
         output_document(stdout, json_pack("{s:O, s:O}", "removed", removed, "errors", errors));

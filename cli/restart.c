@@ -94,8 +94,8 @@ static const char *policy_name(enum crs_pids pids)
 
 static json_t *restarted_json(const struct crs_restarted *r, const char *path, const char *name)
 {
-    return json_pack("{s:s, s:s?, s:i, s:s, s:I, s:I}", "snapshot", path, "name", name, "pid",
-                     (int)r->pid, "pids", policy_name(r->pids), "first_instruction_us",
+    return json_pack("{s:o, s:s?, s:i, s:s, s:I, s:I}", "snapshot", output_text(path), "name", name,
+                     "pid", (int)r->pid, "pids", policy_name(r->pids), "first_instruction_us",
                      (json_int_t)r->first_instruction_us, "memory_bytes",
                      (json_int_t)r->memory_bytes);
 }

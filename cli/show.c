@@ -259,7 +259,7 @@ static int run(int argc, char **argv)
         describe(path, &description, &error) < 0)
         return output_error("show", a.json, &error);
     if (a.json) {
-        json_object_set_new(description, "path", json_string(path));
+        json_object_set_new(description, "path", output_text(path));
         output_document(stdout, json_incref(description));
     } else {
         print(path, description);

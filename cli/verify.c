@@ -45,7 +45,7 @@ static int run(int argc, char **argv)
         verify(&a, path, &error) < 0)
         return output_error("verify", a.json, &error);
     if (a.json)
-        output_document(stdout, json_pack("{s:s, s:b}", "snapshot", path, "ok", 1));
+        output_document(stdout, json_pack("{s:o, s:b}", "snapshot", output_text(path), "ok", 1));
     else
         printf("%s: complete, every length and checksum is right\n", path);
     return output_finish("verify");

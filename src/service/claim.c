@@ -7,6 +7,7 @@
 #include <jansson.h>
 
 #include "base/io.h"
+#include "bytes_json.h"
 #include "job.h"
 #include "job_file.h"
 #include "store/store.h"
@@ -122,13 +123,11 @@ static json_t *process_json(const struct job_process *process)
 
 static char *job_json(const struct job *job)
 {
-    /* A command line may hold any bytes, JSON text may not. */
-    json_t *command = json_string(job->command);
-    json_t *root =
-        json_pack("{s:i, s:s, s:s, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1, "name", job->name,
-                  "store", job->store, "command", command ? command : json_string("?"), "program",
-                  process_json(&job->program), "supervisor", process_json(&job->supervisor), "host",
-                  job->host, "boot_id", job->boot_id, "pid_namespace", job->pid_namespace);
+    json_t *root = json_pack("{s:i, s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s}", "schema", 1, "name",
+                             job->name, "store", bytes_to_json(job->store), "command",
+                             bytes_to_json(job->command), "program", process_json(&job->program),
+                             "supervisor", process_json(&job->supervisor), "host", job->host,
+                             "boot_id", job->boot_id, "pid_namespace", job->pid_namespace);
     char *text = root ? json_dumps(root, JSON_INDENT(2)) : NULL;
 
     json_decref(root);

@@ -9,6 +9,7 @@
 #include <jansson.h>
 
 #include "base/io.h"
+#include "bytes_json.h"
 #include "job.h"
 #include "job_file.h"
 #include "proc/stat.h"
@@ -119,12 +120,8 @@ int job_here(struct job *job, struct crs_error *err)
 
 static int take_string(const json_t *object, const char *key, char **ret)
 {
-    const char *text = json_string_value(json_object_get(object, key));
-
-    if (!text)
-        return -EPROTO;
-    *ret = strdup(text);
-    return *ret ? 0 : -ENOMEM;
+    *ret = bytes_from_json(json_object_get(object, key));
+    return *ret ? 0 : -EPROTO;
 }
 
 static int take_process(const json_t *object, struct job_process *ret)

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "bytes_json.h"
 #include "job_file.h"
 #include "request.h"
 #include "wire.h"
@@ -50,11 +51,11 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
                   afterwards_names[options->afterwards], "timeout_ms", options->timeout_ms);
 
     if (message && options->name)
-        json_object_set_new(message, "name", json_string(options->name));
+        json_object_set_new(message, "name", bytes_to_json(options->name));
     if (message && options->output)
-        json_object_set_new(message, "output", json_string(options->output));
+        json_object_set_new(message, "output", bytes_to_json(options->output));
     if (message && options->compress)
-        json_object_set_new(message, "compress", json_string(options->compress));
+        json_object_set_new(message, "compress", bytes_to_json(options->compress));
     return message;
 }
 
@@ -77,14 +78,15 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
     json_int_t size = 0, memory = 0, pause = 0, total = 0;
-    const char *path = NULL, *name = NULL;
+    const char *name = NULL;
+    const json_t *path = NULL;
     int processes = 0, threads = 0;
 
-    if (json_unpack((json_t *)message, "{s:s, s?s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", &path,
+    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", &path,
                     "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us", &pause,
                     "total_us", &total, "processes", &processes, "threads", &threads) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
-    struct crs_checkpoint_result result = {.path = strdup(path),
+    struct crs_checkpoint_result result = {.path = bytes_from_json(path),
                                            .name = name ? strdup(name) : NULL,
                                            .size_bytes = size,
                                            .memory_bytes = memory,
@@ -103,12 +105,12 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
 
 static int take_error(const json_t *message, struct crs_error *err)
 {
+    _cleanup_free_ char *text = bytes_from_json(json_object_get(message, "text"));
     int kind = CRS_FAILED, errnum = 0;
-    const char *text = "no reason given";
 
-    json_unpack((json_t *)message, "{s?i, s?i, s?s}", "kind", &kind, "errnum", &errnum, "text",
-                &text);
-    return crs_fail(err, (enum crs_kind)kind, errnum > 0 ? errnum : EIO, "%s", text);
+    json_unpack((json_t *)message, "{s?i, s?i}", "kind", &kind, "errnum", &errnum);
+    return crs_fail(err, (enum crs_kind)kind, errnum > 0 ? errnum : EIO, "%s",
+                    text ? text : "no reason given");
 }
 
 /* 1: go on reading. */
@@ -116,6 +118,7 @@ static int take_message(const json_t *message, const struct crs_checkpoint_optio
                         struct crs_checkpoint_result *ret, struct crs_error *err)
 {
     const char *event = json_string_value(json_object_get(message, "event"));
+    _cleanup_free_ char *warning = bytes_from_json(json_object_get(message, "text"));
 
     if (!event)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
@@ -126,7 +129,7 @@ static int take_message(const json_t *message, const struct crs_checkpoint_optio
     if (strcmp(event, "progress") == 0)
         report(options, message, NULL);
     if (strcmp(event, "warning") == 0)
-        report(options, message, json_string_value(json_object_get(message, "text")));
+        report(options, message, warning);
     return 1;
 }
 
@@ -239,6 +242,7 @@ int request_check_peer(int fd, struct crs_error *err)
 void request_clear(struct request *request)
 {
     json_decref(request->json);
+    free(request->output);
     *request = (struct request){0};
 }
 
@@ -252,24 +256,36 @@ static int parse_afterwards(const char *text, enum crs_afterwards *ret)
     return -EINVAL;
 }
 
-static int parse_request(json_t *message, struct crs_checkpoint_options *options,
-                         struct crs_error *err)
+/* The directory of the request, with the bytes that it has on disk. */
+static int parse_output(struct request *request, const json_t *output, struct crs_error *err)
 {
+    if (!output)
+        return 0;
+    request->output = bytes_from_json(output);
+    if (!request->output || request->output[0] != '/')
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request's directory is not understood");
+    request->options.output = request->output;
+    return 0;
+}
+
+static int parse_request(struct request *request, struct crs_error *err)
+{
+    struct crs_checkpoint_options *options = &request->options;
     const char *what, *afterwards = "continue";
+    json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
-    if (json_unpack_ex(message, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?i, s?s, s?s}",
+    if (json_unpack_ex(request->json, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?i, s?o, s?s}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
-                       &afterwards, "timeout_ms", &options->timeout_ms, "output", &options->output,
+                       &afterwards, "timeout_ms", &options->timeout_ms, "output", &output,
                        "compress", &options->compress) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
-    if (parse_afterwards(afterwards, &options->afterwards) < 0 || options->timeout_ms < 0 ||
-        (options->output && options->output[0] != '/'))
+    if (parse_afterwards(afterwards, &options->afterwards) < 0 || options->timeout_ms < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
-    return 0;
+    return parse_output(request, output, err);
 }
 
 int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)
@@ -292,9 +308,9 @@ int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struc
     if (r < 0)
         return crs_fail(err, CRS_USAGE, -r, "the request is not understood");
     struct request request = {.json = message, .options = CRS_CHECKPOINT_OPTIONS_INIT};
-    r = parse_request(message, &request.options, err);
+    r = parse_request(&request, err);
     if (r < 0)
-        json_decref(message);
+        request_clear(&request);
     else
         *ret = request;
     return r;
@@ -309,8 +325,8 @@ void request_answer_progress(int fd, const struct crs_progress *progress)
 {
     json_t *message =
         progress->warning
-            ? json_pack("{s:i, s:s, s:s}", "schema", 1, "event", "warning", "text",
-                        progress->warning)
+            ? json_pack("{s:i, s:s, s:o}", "schema", 1, "event", "warning", "text",
+                        bytes_to_json(progress->warning))
             : json_pack("{s:i, s:s, s:s, s:I, s:I}", "schema", 1, "event", "progress", "phase",
                         progress->phase, "done_bytes", (json_int_t)progress->done_bytes,
                         "total_bytes", (json_int_t)progress->total_bytes);
@@ -322,8 +338,8 @@ void request_answer_progress(int fd, const struct crs_progress *progress)
 void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 {
     json_t *message =
-        json_pack("{s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result",
-                  "path", result->path, "size_bytes", (json_int_t)result->size_bytes,
+        json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result",
+                  "path", bytes_to_json(result->path), "size_bytes", (json_int_t)result->size_bytes,
                   "memory_bytes", (json_int_t)result->memory_bytes, "pause_us",
                   (json_int_t)result->pause_us, "total_us", (json_int_t)result->total_us,
                   "processes", (int)result->n_processes, "threads", (int)result->n_threads);
@@ -335,12 +351,8 @@ void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 
 void request_answer_error(int fd, const struct crs_error *err)
 {
-    /* Words that are no UTF-8 (a file's name in them) can't travel as they are. */
-    json_t *text = json_string(err->text);
-
     wire_send(fd,
               json_pack("{s:i, s:s, s:i, s:i, s:o}", "schema", 1, "event", "error", "kind",
-                        (int)err->kind, "errnum", err->errnum, "text",
-                        text ? text : json_string("failed; the words are no UTF-8 text")),
+                        (int)err->kind, "errnum", err->errnum, "text", bytes_to_json(err->text)),
               true);
 }

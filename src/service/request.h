@@ -8,8 +8,9 @@
  *
  *     {"schema":1,"request":"checkpoint","afterwards":"continue","timeout_ms":0}
  *
- * ("name", "output", "compress" where they were given; "output" is an absolute path). The
- * supervisor answers with {"event":"accepted"} at once, {"event":"progress",...} and
+ * ("name", "output", "compress" where they were given; "output" is an absolute path). Paths and
+ * words are as bytes_json.h has them. The supervisor answers with {"event":"accepted"} at once,
+ * {"event":"progress",...} and
  * {"event":"warning",...} any number of times, and last {"event":"result",...} or
  * {"event":"error",...}. A client that closes its side before the end cancels the checkpoint, and
  * the program goes on.
@@ -48,6 +49,7 @@ int request_check_peer(int fd, struct crs_error *err);
 /* A request; the strings of `options` point into it. */
 struct request {
     void *json;
+    char *output;
     struct crs_checkpoint_options options;
 };
 void request_clear(struct request *request);
