@@ -76,8 +76,12 @@ bool file_is_deleted(const struct open_file *file)
 int file_path(const struct open_file *file, char **ret, struct crs_error *err)
 {
     struct stat st;
+    bool found = lstat(file->link, &st) == 0;
 
-    if (lstat(file->link, &st) < 0 || st.st_dev != file->st.st_dev || st.st_ino != file->st.st_ino)
+    if (!found && errno == EACCES)
+        return file_refuse(file, err, "its path can't be searched by this user",
+                           "let the user reach it, or close it before the checkpoint");
+    if (!found || st.st_dev != file->st.st_dev || st.st_ino != file->st.st_ino)
         return file_refuse(file, err,
                            "its path leads to something else here (another mount namespace or "
                            "root directory, or another file mounted over it)",

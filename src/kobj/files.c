@@ -143,8 +143,9 @@ static int look(struct tracee *t, int fd, struct open_file *file, bool *ret_cloe
         r = read_fdinfo(t, fd, &file->fdinfo);
     int flags = fcntl(file->dup_fd, F_GETFL);
     if (r < 0 || flags < 0 || fstat(file->dup_fd, &file->st) < 0)
-        return crs_fail(err, CRS_FAILED, r < 0 ? -r : errno, "can't read about fd %d of process %d",
-                        fd, t->pid);
+        return crs_fail(err, CRS_FAILED, r < 0 ? -r : errno,
+                        "can't read about fd %d of process %d: %s", fd, t->pid,
+                        strerror(r < 0 ? -r : errno));
     file->flags = flags;
     r = file_parse_info(file, &info, err);
     if (r < 0)

@@ -12,30 +12,14 @@
 #include "job_file.h"
 #include "store/store.h"
 
+#define COMMAND_MAX 4096 /* for people; the file has a limit */
+
 struct job_claim {
     char *path; /* STORE/NAME */
     int dirfd;  /* locked until it is published */
     bool taken; /* the name is ours */
     bool keep;
 };
-
-/* mkdir -p, private. */
-static int make_directories(char *path, struct crs_error *err)
-{
-    for (char *slash = path; slash;) {
-        slash = strchr(slash + 1, '/');
-        if (slash)
-            *slash = 0;
-        int r = mkdir(path, 0700) < 0 && errno != EEXIST
-                    ? crs_fail_errno(err, CRS_STORAGE, "can't create %s", path)
-                    : 0;
-        if (slash)
-            *slash = '/';
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
 
 /* Open and lock the directory. -EAGAIN: it was removed in between. */
 static int lock_directory(struct job_claim *claim, struct crs_error *err)
@@ -96,7 +80,7 @@ int job_claim(const char *store, const char *name, struct job_claim **ret, struc
     if (!claim || !(claim->path = format_string("%s/%s", root, name)))
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     do {
-        r = make_directories(claim->path, err);
+        r = store_make_directories(claim->path, err);
         if (r >= 0)
             r = lock_directory(claim, err);
     } while (r == -EAGAIN);
@@ -172,7 +156,7 @@ int job_claim_publish(struct job_claim *claim, const char *store, pid_t pid, boo
                         strerror(-r));
     job.name = strdup(strrchr(claim->path, '/') + 1);
     job.store = realpath(root, NULL);
-    job.command = strdup(command);
+    job.command = strndup(command, COMMAND_MAX);
     _cleanup_free_ char *text = job.name && job.store && job.command ? job_json(&job) : NULL;
     if (!text)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");

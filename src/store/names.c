@@ -51,8 +51,7 @@ int store_check_name(const char *name, struct crs_error *err)
     return 0;
 }
 
-/* Make a directory and those above it, private. Those that exist stay as they are. */
-static int make_directories(const char *path, struct crs_error *err)
+int store_make_directories(const char *path, struct crs_error *err)
 {
     _cleanup_free_ char *copy = strdup(path);
     char *p = copy;
@@ -64,13 +63,14 @@ static int make_directories(const char *path, struct crs_error *err)
         p += strcspn(p, "/");
         char end = *p;
         *p = 0;
-        if (mkdir(copy, 0700) == 0) {
+        int errnum = mkdir(copy, 0700) == 0 ? 0 : errno;
+        if (errnum == 0) {
             /* a umask may have taken what its owner needs */
             if (chmod(copy, 0700) < 0)
                 return crs_fail_errno(err, CRS_STORAGE, "can't make %s private", copy);
-        } else if (errno != EEXIST && access(copy, F_OK) < 0) {
-            return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_STORAGE,
-                                  "can't make the directory %s", copy);
+        } else if (errnum != EEXIST && access(copy, F_OK) < 0) {
+            return crs_fail(err, errnum == EACCES ? CRS_NOT_PERMITTED : CRS_STORAGE, errnum,
+                            "can't make the directory %s: %s", copy, strerror(errnum));
         }
         *p = end;
     }
@@ -112,7 +112,7 @@ int store_next_path(const char *store, const char *name, char **ret_path, unsign
     job = format_string("%s/%s", root, name);
     if (!job)
         return no_memory(err);
-    r = make_directories(job, err);
+    r = store_make_directories(job, err);
     if (r < 0)
         return r;
     _cleanup_close_ int fd = open(job, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -117,6 +117,8 @@ int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg,
 int store_root(const char *store, char **ret, struct crs_error *err); /* not created */
 /* A job's name: letters, digits, . _ - +, not starting with . or -, at most 200 bytes. */
 int store_check_name(const char *name, struct crs_error *err);
+/* Make a directory and those above it, private (0700). Those that exist stay as they are. */
+int store_make_directories(const char *path, struct crs_error *err);
 /* STORE/NAME/SEQ with the next free SEQ; makes STORE and STORE/NAME (0700). */
 int store_next_path(const char *store, const char *name, char **ret_path, unsigned *ret_seq,
                     struct crs_error *err);
