@@ -60,7 +60,7 @@ struct output_progress {
     bool json, terminal;
     bool shown; /* a bar stands on the line */
     char phase[32];
-    uint64_t last_us;
+    uint64_t begun_us, last_us;
 };
 
 void output_progress_begin(struct output_progress *p, const char *command, bool json);

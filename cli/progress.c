@@ -5,10 +5,13 @@
 #include "cli/output.h"
 
 #define SHOW_EVERY_US 100000
+/* What is done sooner needs no bar; a bar would only be in the way of what the program writes. */
+#define SHOW_AFTER_US 200000
 
 void output_progress_begin(struct output_progress *p, const char *command, bool json)
 {
-    *p = (struct output_progress){.command = command, .json = json, .terminal = isatty(2) == 1};
+    *p = (struct output_progress){
+        .command = command, .json = json, .terminal = isatty(2) == 1, .begun_us = now_us()};
 }
 
 static void take_away(struct output_progress *p)
@@ -52,7 +55,7 @@ void output_progress_show(const struct crs_progress *progress, void *arg)
         output_warning(p->command, p->json, "%s", progress->warning);
         return;
     }
-    if (!p->json && !p->terminal)
+    if (!p->json && (!p->terminal || now - p->begun_us < SHOW_AFTER_US))
         return;
     bool new_phase = strncmp(p->phase, progress->phase, sizeof(p->phase) - 1) != 0;
     if (!new_phase && now - p->last_us < SHOW_EVERY_US)

@@ -3,12 +3,15 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/foreground.h"
 #include "cli/output.h"
 #include "service/child.h"
+
+#define COMMAND_LIMIT (8 << 20)
 
 struct arguments {
     int json, detach, stopped, pids;
@@ -51,12 +54,20 @@ static void pid_file_clear(struct pid_file *p)
 
 static int pid_file_prepare(struct pid_file *p, struct crs_error *err)
 {
+    struct stat st;
+
+    if (stat(p->path, &st) == 0 && S_ISDIR(st.st_mode))
+        return crs_fail(err, CRS_STORAGE, EISDIR, "can't create %s: it is a directory", p->path);
     p->temporary = format_string("%s.%d.new", p->path, (int)getpid());
     if (!p->temporary)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     p->fd = open(p->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (p->fd < 0)
         return crs_fail_errno(err, CRS_STORAGE, "can't create %s", p->temporary);
+    /* Room for any PID, so that a full disk is met before the program runs. */
+    int r = write_full(p->fd, "           \n", 12);
+    if (r < 0)
+        return crs_fail(err, CRS_STORAGE, -r, "can't write %s: %s", p->temporary, strerror(-r));
     return 0;
 }
 
@@ -65,7 +76,9 @@ static int pid_file_write(struct pid_file *p, pid_t pid, struct crs_error *err)
     char text[24];
 
     snprintf(text, sizeof(text), "%d\n", (int)pid);
-    int r = write_full(p->fd, text, strlen(text));
+    int r = pwrite_full(p->fd, text, strlen(text), 0);
+    if (r == 0 && ftruncate(p->fd, strlen(text)) < 0)
+        r = -errno;
     if (r < 0)
         return crs_fail(err, CRS_STORAGE, -r, "can't write %s: %s", p->temporary, strerror(-r));
     if (rename(p->temporary, p->path) < 0)
@@ -92,30 +105,35 @@ static const char *policy_name(enum crs_pids pids)
     return "?";
 }
 
-static json_t *restarted_json(const struct crs_restarted *r, const char *path, const char *name)
+static json_t *restarted_json(const struct crs_restarted *r, bool stands, const char *path,
+                              const char *name)
 {
-    return json_pack("{s:o, s:s?, s:i, s:s, s:I, s:I}", "snapshot", output_text(path), "name", name,
-                     "pid", (int)r->pid, "pids", policy_name(r->pids), "first_instruction_us",
-                     (json_int_t)r->first_instruction_us, "memory_bytes",
+    return json_pack("{s:o, s:s?, s:i, s:b, s:s, s:I, s:I}", "snapshot", output_text(path), "name",
+                     name, "pid", (int)r->pid, "stopped", stands, "pids", policy_name(r->pids),
+                     "first_instruction_us", (json_int_t)r->first_instruction_us, "memory_bytes",
                      (json_int_t)r->memory_bytes);
 }
 
+/* It stands because that was asked for, or because it stood when it was saved. */
 static void say_restarted(const struct arguments *a, const struct crs_restarted *r,
                           const char *path, const char *name)
 {
-    char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE];
+    char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE], start[48] = "";
+    bool stands = a->stopped || job_pid_state(r->pid) == 'T';
 
     if (a->json && a->detach) {
-        output_document(stdout, restarted_json(r, path, name));
+        output_document(stdout, restarted_json(r, stands, path, name));
         return;
     }
     if (a->json) {
-        output_event("restarted", restarted_json(r, path, name));
+        output_event("restarted", restarted_json(r, stands, path, name));
         return;
     }
-    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s\n", path,
-            a->stopped ? "stands" : "runs", (int)r->pid, policy_name(r->pids),
-            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took));
+    if (stands)
+        snprintf(start, sizeof(start), "; kill -CONT %d starts it", (int)r->pid);
+    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s%s\n", path,
+            stands ? "stands" : "runs", (int)r->pid, policy_name(r->pids),
+            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took), start);
     if (a->detach)
         printf("%d\n", (int)r->pid);
 }
@@ -140,15 +158,31 @@ static char *name_of(const char *path)
     return TAKE_PTR(name);
 }
 
+/* What the program was started with, for people; the snapshot's path where that can't be read. */
+static char *command_line(pid_t pid, const char *otherwise)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[32];
+
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", (int)pid);
+    if (read_file(AT_FDCWD, path, COMMAND_LIMIT, &text) < 0 || text.size == 0)
+        return strdup(otherwise);
+    for (size_t i = 0; i + 1 < text.size; i++)
+        if (text.data[i] == 0)
+            text.data[i] = ' ';
+    return strdup((const char *)text.data);
+}
+
 /* A second one of the same job at the same time gets a name with its PID. */
 static int become_job(struct foreground *f, const struct arguments *a, const char *path, pid_t pid,
                       struct crs_error *err)
 {
     _cleanup_free_ char *usual = a->name ? strdup(a->name) : name_of(path);
-    if (!usual)
+    _cleanup_free_ char *words = command_line(pid, path);
+    if (!usual || !words)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 
-    int r = foreground_open(f, a->store, usual, pid, !a->detach, path, err);
+    int r = foreground_open(f, a->store, usual, pid, !a->detach, words, err);
     if (r != -EBUSY)
         return r;
     foreground_close(f);
@@ -156,7 +190,7 @@ static int become_job(struct foreground *f, const struct arguments *a, const cha
     if (!other)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     output_warning("restart", a->json, "a job '%s' is running: this one is '%s'", usual, other);
-    return foreground_open(f, a->store, other, pid, !a->detach, path, err);
+    return foreground_open(f, a->store, other, pid, !a->detach, words, err);
 }
 
 /* ---- signals ---- */
@@ -281,6 +315,7 @@ static int run(int argc, char **argv)
         r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
     if (r != CLI_GO_ON)
         return r;
+    signal(SIGXFSZ, SIG_IGN); /* a PID file beyond the limit is an error in words */
     if ((a.name && job_check_name(a.name, &error) < 0) ||
         crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0)
         return exit_code(&a, output_error("restart", a.json, &error));

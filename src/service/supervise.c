@@ -49,22 +49,17 @@ static void pass_signal(const struct supervisor *s, const struct signalfd_siginf
     send_to_program(s, (int)received->ssi_signo, &info);
 }
 
-static void take_signals(const struct supervisor *s)
-{
-    struct signalfd_siginfo received;
+/* ---- stops ---- */
 
-    while (read(s->signal_fd, &received, sizeof(received)) == sizeof(received)) {
-        if (received.ssi_signo == SIGCHLD)
-            continue; /* the loop looks at the program after every turn */
-        if (received.ssi_code <= 0 && (pid_t)received.ssi_pid == getpid())
-            continue; /* our own: SIGPIPE of a closed standard error */
-        bool from_process = received.ssi_code <= 0;
-        if (from_process || !same_group(s))
-            pass_signal(s, &received);
-    }
+static bool terminal_signal(int sig)
+{
+    return sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
 }
 
-/* ---- stops ---- */
+static bool program_stopped(const struct supervisor *s)
+{
+    return job_pid_state(s->options->program->pid) == 'T';
+}
 
 static bool under_job_control(const struct supervisor *s)
 {
@@ -87,14 +82,29 @@ static void stop_with_program(const struct supervisor *s)
     sigemptyset(&cont);
     sigaddset(&cont, SIGCONT);
     sigtimedwait(&cont, NULL, &none);
-    if (job_pid_state(s->options->program->pid) == 'T') /* only we were continued */
+    if (program_stopped(s)) /* only we were continued */
         send_to_program(s, SIGCONT, NULL);
 }
 
-static bool terminal_stop(int status)
+/* ---- signals that come ---- */
+
+static void take_signals(const struct supervisor *s)
 {
-    return WIFSTOPPED(status) && (WSTOPSIG(status) == SIGTSTP || WSTOPSIG(status) == SIGTTIN ||
-                                  WSTOPSIG(status) == SIGTTOU);
+    struct signalfd_siginfo received;
+
+    while (read(s->signal_fd, &received, sizeof(received)) == sizeof(received)) {
+        if (received.ssi_signo == SIGCHLD)
+            continue; /* the loop looks at the program after every turn */
+        if (received.ssi_code <= 0 && (pid_t)received.ssi_pid == getpid())
+            continue; /* our own: SIGPIPE of a closed standard error */
+        bool from_process = received.ssi_code <= 0;
+        if (from_process || !same_group(s))
+            pass_signal(s, &received);
+        /* ^Z where the program stood already (it was saved so): it has no other stop to tell. */
+        if (!from_process && terminal_signal((int)received.ssi_signo) && program_stopped(s) &&
+            under_job_control(s))
+            stop_with_program(s);
+    }
 }
 
 /* ---- waiting ---- */
@@ -143,7 +153,9 @@ static int look(struct supervisor *s, int *ret_status, struct crs_error *err)
             *ret_status = status;
             return 1;
         }
-        if (terminal_stop(status) && under_job_control(s))
+        /* It may go on by now, and the stop be an old one. */
+        if (WIFSTOPPED(status) && terminal_signal(WSTOPSIG(status)) && program_stopped(s) &&
+            under_job_control(s))
             stop_with_program(s);
     }
 }
