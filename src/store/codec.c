@@ -35,8 +35,8 @@ int codec_parse(const char *text, struct codec *ret, struct crs_error *err)
         if (!strchr("-123456789", text[5]) || text[5] == 0 || *end || level < LEVEL_MIN ||
             level > LEVEL_MAX || level == 0)
             return crs_fail(err, CRS_USAGE, EINVAL,
-                            "compression %s: the level is a number from %d to %d other than 0", text,
-                            LEVEL_MIN, LEVEL_MAX);
+                            "compression %s: the level is a number from %d to %d other than 0",
+                            text, LEVEL_MIN, LEVEL_MAX);
         *ret = (struct codec){CRS__CODEC__CODEC_ZSTD, level};
     } else {
         return crs_fail(err, CRS_USAGE, EINVAL,
