@@ -4,19 +4,8 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/store_arguments.h"
 #include "service/job.h"
-
-struct arguments {
-    int json;
-    const char *store;
-};
-
-static const struct cli_option options[] = {
-    CLI_STORE(arguments),
-    CLI_JSON(arguments),
-    CLI_HELP,
-    CLI_END,
-};
 
 static const char *text_of(const json_t *object, const char *key, const char *otherwise)
 {
@@ -129,7 +118,7 @@ static void print_jobs(const json_t *list)
     output_table_end(&table);
 }
 
-static int read_lists(const struct arguments *a, const char *name, json_t **ret_snapshots,
+static int read_lists(const struct store_arguments *a, const char *name, json_t **ret_snapshots,
                       struct jobs *jobs, struct crs_error *err)
 {
     _cleanup_free_ char *text = NULL;
@@ -145,7 +134,7 @@ static int read_lists(const struct arguments *a, const char *name, json_t **ret_
     return r < 0 ? r : 0;
 }
 
-static void print(const struct arguments *a, const json_t *snapshots, const json_t *jobs)
+static void print(const struct store_arguments *a, const json_t *snapshots, const json_t *jobs)
 {
     if (json_array_size(snapshots) > 0)
         print_snapshots(snapshots);
@@ -162,24 +151,21 @@ static void print(const struct arguments *a, const json_t *snapshots, const json
 
 static int run(int argc, char **argv)
 {
-    struct arguments a = {0};
-    struct cli_operands operands;
+    struct store_arguments a = {0};
     struct crs_error error = {0};
     _cleanup_json_ json_t *snapshots = NULL;
     _cleanup_json_ json_t *list = json_array();
-    int r = cli_parse(&command_list, argc, argv, &a, &operands);
+    int r = store_arguments_parse(&command_list, argc, argv, 0, 1, &a);
 
-    if (r == CLI_GO_ON)
-        r = cli_check_operands(&command_list, &operands, 0, 1, "");
     if (r != CLI_GO_ON)
         return r;
-    struct jobs jobs = {operands.items[0], list};
-    if (read_lists(&a, operands.items[0], &snapshots, &jobs, &error) < 0)
+    struct jobs jobs = {a.operands.items[0], list};
+    if (read_lists(&a, a.operands.items[0], &snapshots, &jobs, &error) < 0)
         return output_error("list", a.json, &error);
-    if (operands.n > 0 && json_array_size(snapshots) == 0 && json_array_size(list) == 0)
+    if (a.operands.n > 0 && json_array_size(snapshots) == 0 && json_array_size(list) == 0)
         return output_failure("list", a.json, CRS_NOT_FOUND,
                               "there is no snapshot of '%s', and no such job runs",
-                              operands.items[0]);
+                              a.operands.items[0]);
     if (a.json)
         output_document(stdout, json_pack("{s:O, s:O}", "snapshots", snapshots, "jobs", list));
     else
@@ -192,7 +178,7 @@ const struct cli_command command_list = {
     .summary = "List the snapshots of the store, and the jobs that run",
     .synopsis = "[--dir DIR] [--json] [NAME]",
     .operands = "@job",
-    .options = options,
+    .options = store_options,
     .examples = {{"crs list", "all snapshots and running jobs"},
                  {"crs list sim", "those of 'sim', the oldest first"},
                  {"crs list --json | jq '.snapshots[].path'", "for a program"}},

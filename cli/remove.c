@@ -3,21 +3,10 @@
 
 #include "cli/commands.h"
 #include "cli/output.h"
-
-struct arguments {
-    int json;
-    const char *store;
-};
-
-static const struct cli_option options[] = {
-    CLI_STORE(arguments),
-    CLI_JSON(arguments),
-    CLI_HELP,
-    CLI_END,
-};
+#include "cli/store_arguments.h"
 
 /* Elsewhere NAME means the newest; who removes by a name may mean all. One must be named. */
-static int check_names_one(const struct arguments *a, const char *spec, struct crs_error *err)
+static int check_names_one(const struct store_arguments *a, const char *spec, struct crs_error *err)
 {
     _cleanup_free_ char *text = NULL;
 
@@ -37,7 +26,7 @@ static int check_names_one(const struct arguments *a, const char *spec, struct c
                     spec);
 }
 
-static int remove_one(const struct arguments *a, const char *spec, json_t *removed,
+static int remove_one(const struct store_arguments *a, const char *spec, json_t *removed,
                       struct crs_error *err)
 {
     _cleanup_free_ char *path = NULL;
@@ -57,27 +46,24 @@ static int remove_one(const struct arguments *a, const char *spec, json_t *remov
 
 static int run(int argc, char **argv)
 {
-    struct arguments a = {0};
-    struct cli_operands operands;
+    struct store_arguments a = {0};
     _cleanup_json_ json_t *removed = json_array();
     json_t *errors = json_array();
     int code = 0;
-    int r = cli_parse(&command_remove, argc, argv, &a, &operands);
+    int r = store_arguments_parse(&command_remove, argc, argv, 1, -1, &a);
 
-    if (r == CLI_GO_ON)
-        r = cli_check_operands(&command_remove, &operands, 1, -1, "the snapshot");
     if (r != CLI_GO_ON) {
         json_decref(errors);
         return r;
     }
-    for (int i = 0; i < operands.n; i++) {
+    for (int i = 0; i < a.operands.n; i++) {
         struct crs_error error = {0};
-        if (remove_one(&a, operands.items[i], removed, &error) >= 0)
+        if (remove_one(&a, a.operands.items[i], removed, &error) >= 0)
             continue;
         int this_code = output_error("remove", false, &error);
         code = code ? code : this_code;
         json_array_append_new(errors, json_pack("{s:o, s:i, s:o}", "snapshot",
-                                                output_text(operands.items[i]), "exit_code",
+                                                output_text(a.operands.items[i]), "exit_code",
                                                 this_code, "text", output_text(error.text)));
     }
     if (a.json)
@@ -92,7 +78,7 @@ const struct cli_command command_remove = {
     .summary = "Remove snapshots",
     .synopsis = "[--dir DIR] [--json] SNAPSHOT...",
     .operands = "@snapshot",
-    .options = options,
+    .options = store_options,
     .examples = {{"crs remove sim@1 sim@2", "remove two of them; no other needs them"},
                  {"crs remove sim@latest", "remove the newest of 'sim'"},
                  {"crs remove /backup/sim", "remove one by its directory"}},

@@ -7,18 +7,7 @@
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/output.h"
-
-struct arguments {
-    int json;
-    const char *store;
-};
-
-static const struct cli_option options[] = {
-    CLI_STORE(arguments),
-    CLI_JSON(arguments),
-    CLI_HELP,
-    CLI_END,
-};
+#include "cli/store_arguments.h"
 
 /*
  * The description is a document of the library, which other members may be added to: everything in
@@ -244,19 +233,15 @@ static int describe(const char *path, json_t **ret, struct crs_error *err)
 
 static int run(int argc, char **argv)
 {
-    struct arguments a = {0};
-    struct cli_operands operands;
+    struct store_arguments a = {0};
     struct crs_error error = {0};
     _cleanup_free_ char *path = NULL;
     _cleanup_json_ json_t *description = NULL;
-    int r = cli_parse(&command_show, argc, argv, &a, &operands);
+    int r = store_arguments_snapshot(&command_show, argc, argv, &a, &path);
 
-    if (r == CLI_GO_ON)
-        r = cli_check_operands(&command_show, &operands, 1, 1, "the snapshot");
     if (r != CLI_GO_ON)
         return r;
-    if (crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0 ||
-        describe(path, &description, &error) < 0)
+    if (describe(path, &description, &error) < 0)
         return output_error("show", a.json, &error);
     if (a.json) {
         json_object_set_new(description, "path", output_text(path));
@@ -272,7 +257,7 @@ const struct cli_command command_show = {
     .summary = "Show what a snapshot holds, and what a machine needs for it",
     .synopsis = "[--dir DIR] [--json] SNAPSHOT",
     .operands = "@snapshot",
-    .options = options,
+    .options = store_options,
     .examples = {{"crs show sim", "processes, memory and descriptors of the newest one of 'sim'"},
                  {"crs show sim@3", "of snapshot 3"},
                  {"crs show --json /backup/sim | jq .cpu", "what processor it needs"}},

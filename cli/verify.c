@@ -1,20 +1,9 @@
 /* verify.c - crs verify: read all of a snapshot and check it */
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/store_arguments.h"
 
-struct arguments {
-    int json;
-    const char *store;
-};
-
-static const struct cli_option options[] = {
-    CLI_STORE(arguments),
-    CLI_JSON(arguments),
-    CLI_HELP,
-    CLI_END,
-};
-
-static int verify(const struct arguments *a, const char *path, struct crs_error *err)
+static int verify(const struct store_arguments *a, const char *path, struct crs_error *err)
 {
     struct output_progress progress;
     struct crs_snapshot *snapshot = NULL;
@@ -31,18 +20,14 @@ static int verify(const struct arguments *a, const char *path, struct crs_error 
 
 static int run(int argc, char **argv)
 {
-    struct arguments a = {0};
-    struct cli_operands operands;
+    struct store_arguments a = {0};
     struct crs_error error = {0};
     _cleanup_free_ char *path = NULL;
-    int r = cli_parse(&command_verify, argc, argv, &a, &operands);
+    int r = store_arguments_snapshot(&command_verify, argc, argv, &a, &path);
 
-    if (r == CLI_GO_ON)
-        r = cli_check_operands(&command_verify, &operands, 1, 1, "the snapshot");
     if (r != CLI_GO_ON)
         return r;
-    if (crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0 ||
-        verify(&a, path, &error) < 0)
+    if (verify(&a, path, &error) < 0)
         return output_error("verify", a.json, &error);
     if (a.json)
         output_document(stdout, json_pack("{s:o, s:b}", "snapshot", output_text(path), "ok", 1));
@@ -56,7 +41,7 @@ const struct cli_command command_verify = {
     .summary = "Check every length and every checksum of a snapshot",
     .synopsis = "[--dir DIR] [--json] SNAPSHOT",
     .operands = "@snapshot",
-    .options = options,
+    .options = store_options,
     .examples = {{"crs verify sim", "check the newest snapshot of 'sim'"},
                  {"crs verify sim@3 && crs restart sim@3", "restart only what is whole"},
                  {"crs verify /backup/sim", "check a copy; exit code 6 when it is damaged"}},

@@ -1,0 +1,26 @@
+/*
+ * store_arguments.h - the command line of what works in a store: list, show, verify, remove
+ */
+#ifndef CLI_STORE_ARGUMENTS_H
+#define CLI_STORE_ARGUMENTS_H
+
+#include "base/error.h"
+#include "cli/options.h"
+
+struct store_arguments {
+    int json;
+    const char *store;
+    struct cli_operands operands;
+};
+
+extern const struct cli_option store_options[];
+
+/* CLI_GO_ON, or the exit code; min and max as of cli_check_operands(). */
+int store_arguments_parse(const struct cli_command *command, int argc, char **argv, int min,
+                          int max, struct store_arguments *ret);
+
+/* The same for one snapshot, and where that is; *ret_path is allocated. */
+int store_arguments_snapshot(const struct cli_command *command, int argc, char **argv,
+                             struct store_arguments *ret, char **ret_path);
+
+#endif
