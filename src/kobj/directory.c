@@ -1,6 +1,5 @@
 /* directory.c - open directories, with the position of readdir */
 #include <fcntl.h>
-#include <inttypes.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,10 +17,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     _cleanup_free_ char *path = NULL;
     Crs__Directory m = CRS__DIRECTORY__INIT;
 
-    if (file_is_deleted(file))
-        return file_refuse(file, err, "it was removed, so it can't be found again",
-                           "close it before the checkpoint");
-    int r = file_path(file, &path, err);
+    int r = file_path_kept(file, &path, err);
     if (r < 0)
         return r;
     m.path = path;
@@ -76,10 +72,7 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
     crs__directory__free_unpacked(m, NULL);
     if (r < 0)
         return r;
-    if (record->position > 0 && lseek(fd, record->position, SEEK_SET) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't go to position %" PRIu64,
-                              record->position);
-    return file_finish(TAKE_FD(fd), record, ret_fd, err);
+    return file_finish_at(TAKE_FD(fd), record, ret_fd, err);
 }
 
 const struct kobj_file_kind kobj_directory = {

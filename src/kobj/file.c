@@ -1,5 +1,6 @@
 /* file.c - what the kinds of descriptors share */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -93,6 +94,14 @@ int file_path(const struct open_file *file, char **ret, struct crs_error *err)
     return 0;
 }
 
+int file_path_kept(const struct open_file *file, char **ret, struct crs_error *err)
+{
+    if (file_is_deleted(file))
+        return file_refuse(file, err, "it was removed, so it can't be found again",
+                           "close it before the checkpoint");
+    return file_path(file, ret, err);
+}
+
 int file_unpack(const Crs__OpenFile *record, const ProtobufCMessageDescriptor *descriptor,
                 ProtobufCMessage **ret, struct crs_error *err)
 {
@@ -147,6 +156,16 @@ int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_err
         return r;
     *ret_fd = TAKE_FD(owned);
     return 0;
+}
+
+int file_finish_at(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err)
+{
+    _cleanup_close_ int owned = fd;
+
+    if (record->position > 0 && lseek(owned, record->position, SEEK_SET) < 0)
+        return crs_fail_errno(err, CRS_CANT_RESTART, "can't go to position %" PRIu64,
+                              record->position);
+    return file_finish(TAKE_FD(owned), record, ret_fd, err);
 }
 
 static const char *type_name(mode_t type)

@@ -26,6 +26,8 @@ bool file_has_path(const struct open_file *file);
 bool file_is_deleted(const struct open_file *file);
 /* Its path, when that leads to this very file here; else refused. The caller frees. */
 int file_path(const struct open_file *file, char **ret, struct crs_error *err);
+/* The same for what can't be saved without its name: refused where that was removed. */
+int file_path_kept(const struct open_file *file, char **ret, struct crs_error *err);
 
 /* ---- of a record ---- */
 
@@ -42,6 +44,8 @@ int file_set_flags(int fd, const Crs__OpenFile *record, struct crs_error *err);
 int file_reopen(int fd, int flags, int *ret_fd);
 /* Take over `fd` as the restored descriptor: flags are set, it is closed on failure. */
 int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err);
+/* The same for files that have a position. */
+int file_finish_at(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err);
 /* The path must lead to a file of this type (S_IFREG...) here; *ret (may be NULL) its status. */
 int file_check_path(const char *path, mode_t type, struct stat *ret, struct crs_error *err);
 /* Is it one of the descriptors 0 to 2 of a process of the snapshot? */

@@ -71,9 +71,7 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
     r = file_reopen(object_fd, file_open_flags(record), &fd);
     if (r < 0)
         return crs_fail(err, CRS_CANT_RESTART, -r, "can't open the memfd again: %s", strerror(-r));
-    if (record->position > 0 && lseek(fd, record->position, SEEK_SET) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't set the position");
-    return file_finish(TAKE_FD(fd), record, ret_fd, err);
+    return file_finish_at(TAKE_FD(fd), record, ret_fd, err);
 }
 
 const struct kobj_file_kind kobj_memfd = {

@@ -16,10 +16,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     _cleanup_free_ char *path = NULL;
     Crs__Path m = CRS__PATH__INIT;
 
-    if (file_is_deleted(file))
-        return file_refuse(file, err, "it was removed, so it can't be found again",
-                           "close it before the checkpoint");
-    int r = file_path(file, &path, err);
+    int r = file_path_kept(file, &path, err);
     if (r < 0)
         return r;
     m.path = path;

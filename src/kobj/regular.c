@@ -165,10 +165,7 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
     crs__regular__free_unpacked(m, NULL);
     if (r < 0)
         return r;
-    if (record->position > 0 && lseek(fd, record->position, SEEK_SET) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't go to position %" PRIu64,
-                              record->position);
-    return file_finish(TAKE_FD(fd), record, ret_fd, err);
+    return file_finish_at(TAKE_FD(fd), record, ret_fd, err);
 }
 
 static int describe(const Crs__OpenFile *record, char *text, size_t size)
