@@ -78,6 +78,14 @@ enum crs_afterwards {
     CRS_STOP = 2,      /* it is left stopped, as by SIGSTOP */
 };
 
+/* Which processes are saved. */
+enum crs_scope {
+    CRS_TREE = 0,    /* the process and all its descendants */
+    CRS_ONLY = 1,    /* the process alone */
+    CRS_GROUP = 2,   /* its process group */
+    CRS_SESSION = 3, /* its session */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
@@ -90,6 +98,10 @@ struct crs_checkpoint_options {
     crs_progress_fn progress; /* NULL: none */
     void *progress_arg;
     const volatile int *cancel; /* not NULL: stop and undo when it becomes non-zero */
+    enum crs_scope scope;
+    pid_t tool; /* a process that waits for this call; 0: none. If it belongs to the program, which
+                   then asks for its own checkpoint, it is saved as one that has ended with 0, as is
+                   the caller itself. */
 };
 #define CRS_CHECKPOINT_OPTIONS_INIT                                                                \
     {                                                                                              \
@@ -108,8 +120,8 @@ struct crs_checkpoint_result {
 
 /*
  * Checkpoint the process `pid` (as the caller sees it; any thread's ID is refused with the
- * process's ID named) into a snapshot. On failure the program goes on unharmed and no snapshot
- * exists. The strings of *ret are freed by crs_checkpoint_result_clear().
+ * process's ID named) and what the scope says into one snapshot: all are frozen together, all are
+ * saved or none. On failure the program goes on unharmed and no snapshot exists. The strings of *ret are freed by crs_checkpoint_result_clear().
  */
 int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
                    struct crs_checkpoint_result *ret, struct crs_error *err);

@@ -18,11 +18,9 @@
 #include "base/io.h"
 #include "engine/collect.h"
 #include "engine/manifest_info.h"
-#include "kobj/rseq.h"
 #include "store/store.h"
 
 #define FREEZE_TIME_US (10 * 1000000)
-#define FREEZE_TRIES   4
 #define END_TIME_US    (5 * 1000000)
 
 struct checkpoint {
@@ -32,7 +30,8 @@ struct checkpoint {
     uint64_t started_us, deadline_us;
 
     struct store_writer *writer;
-    struct memory_image *image;
+    struct tree members;
+    struct memory_set *address_spaces;
     struct kobj_dump ctx;
     Crs__Tree *tree;
     Crs__Files *files;
@@ -114,48 +113,71 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 
 /* ---- the freeze ---- */
 
-static int freeze(struct checkpoint *c, struct crs_error *err)
+/* The slow reading that can be done while they run. Who can't be read now may be gone when they are
+ * frozen, or is refused then in words. */
+static int prepare(struct checkpoint *c, struct crs_error *err)
 {
-    uint64_t until = now_us() + FREEZE_TIME_US;
-    int64_t pid;
-    int r = 0;
+    _cleanup_tree_founds_ struct tree_founds founds = {0};
+    int r = memory_set_new(&c->address_spaces, err);
 
-    if (c->deadline_us && c->deadline_us < until)
-        until = c->deadline_us;
-    /* A thread may still be on its way back from a call of a tool that was killed. */
-    for (int tries = 0; tries < FREEZE_TRIES; tries++) {
-        r = tracee_freeze(c->pid, until, &c->ctx.t, err);
-        if (r == 0) /* before any call in it: the kernel would forget the sequence */
-            r = kobj_rseq_abort(c->ctx.t, err);
-        if (r == 0)
-            r = REMOTE(tracee_main(c->ctx.t), &pid, err, SYS_getpid);
-        if (r != -EAGAIN)
-            break;
-        tracee_free(TAKE_PTR(c->ctx.t));
-        usleep(10000 << tries);
-    }
+    if (r == 0)
+        r = tree_list(&c->members, &founds, err);
+    for (size_t i = 0; r == 0 && i < founds.array.n; i++)
+        if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
+            r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     return r;
+}
+
+/* The processes that are held, for those who needn't know of others. */
+static int begin_dump(struct checkpoint *c, struct crs_error *err)
+{
+    _cleanup_free_ struct tracee **held = calloc(c->members.members.n, sizeof(*held));
+    size_t n = 0;
+
+    if (!held)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    for (size_t i = 0; i < c->members.members.n; i++)
+        if (c->members.members.items[i].t)
+            held[n++] = c->members.members.items[i].t;
+    c->ctx.t = held[0];
+    for (size_t i = 0; i < n; i++)
+        c->result.n_threads += held[i]->n_threads;
+    c->result.n_processes = c->members.members.n;
+    return kobj_dump_begin(&c->ctx, held, n, err);
 }
 
 static int collect(struct checkpoint *c, struct crs_error *err)
 {
-    Crs__Process *process = NULL;
+    int r = begin_dump(c, err);
 
-    int r = collect_clocks(&c->ctx, err);
     if (r == 0)
-        r = collect_process(&c->ctx, c->image, &process, err);
-    if (r < 0)
-        return r;
-    c->tree->processes = calloc(1, sizeof(*c->tree->processes));
-    if (!c->tree->processes) {
-        crs__process__free_unpacked(process, NULL);
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    }
-    c->tree->processes[c->tree->n_processes++] = process;
+        r = kobj_check_sharing(&c->ctx, err);
+    if (r == 0)
+        r = collect_clocks(&c->ctx, err);
+    if (r == 0)
+        r = collect_tree(&c->members, &c->ctx, c->address_spaces, c->tree, err);
     c->tree->monotonic_ns = c->ctx.monotonic_ns;
     c->tree->boottime_ns = c->ctx.boottime_ns;
     c->tree->realtime_ns = c->ctx.realtime_ns;
-    return collect_files(&c->ctx, &c->files, err);
+    return r == 0 ? collect_files(&c->ctx, &c->files, err) : r;
+}
+
+static int freeze(struct checkpoint *c, struct crs_error *err)
+{
+    uint64_t until = now_us() + FREEZE_TIME_US;
+
+    if (c->deadline_us && c->deadline_us < until)
+        until = c->deadline_us;
+    return tree_freeze(&c->members, until, err);
+}
+
+static int undo(struct checkpoint *c, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < c->ctx.members.n; i++)
+        r = tracee_undo_all(c->ctx.members.items[i].t, err);
+    return r;
 }
 
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
@@ -168,18 +190,16 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = tracee_undo_all(c->ctx.t, err);
+        r = undo(c, err);
     if (r == 0) {
         tell(c, "memory");
-        r = memory_dump(c->image, &c->ctx, c->options->cancel, c->deadline_us, err);
+        r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     }
     if (r < 0)
         return r;
-    c->result.n_processes = 1;
-    c->result.n_threads = c->ctx.t->n_threads;
     if (c->options->afterwards == CRS_CONTINUE)
-        r = tracee_thaw(c->ctx.t, false, err);
-    c->result.pause_us = now_us() - c->ctx.t->frozen_at_us;
+        r = tree_thaw(&c->members, false, err);
+    c->result.pause_us = now_us() - c->members.frozen_at_us;
     return r;
 }
 
@@ -187,7 +207,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
-    int r = memory_finish(c->image, &c->ctx, &c->memory, err);
+    int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     if (r == 0)
         r = store_put_record(c->writer, "tree", &c->tree->base, err);
     if (r == 0)
@@ -222,9 +242,8 @@ static int publish(struct checkpoint *c, struct crs_error *err)
  * The parent sees the end only when the tracer has seen each thread's. The leader's is left for the
  * parent, which may be another thread of this very process.
  */
-static void wait_for_end(struct tracee *t)
+static void wait_for_end(struct tracee *t, uint64_t until)
 {
-    uint64_t until = now_us() + END_TIME_US;
     siginfo_t info;
     int status;
 
@@ -240,21 +259,35 @@ static void wait_for_end(struct tracee *t)
     }
 }
 
+/* None of them runs an instruction any more: all stand still. */
+static int kill_all(struct checkpoint *c, struct crs_error *err)
+{
+    uint64_t until = now_us() + END_TIME_US;
+
+    for (size_t i = 0; i < c->ctx.members.n; i++) {
+        struct tracee *t = c->ctx.members.items[i].t;
+        if (syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
+            return crs_fail_errno(err, CRS_FAILED,
+                                  "the snapshot %s is safe, but process %d can't be killed",
+                                  c->result.path, t->pid);
+        t->frozen = false; /* nothing is left to be let go */
+    }
+    for (size_t i = 0; i < c->ctx.members.n; i++)
+        wait_for_end(c->ctx.members.items[i].t, until);
+    return 0;
+}
+
 /* The snapshot is safe: end or stop the program if that was asked for. */
 static int afterwards(struct checkpoint *c, struct crs_error *err)
 {
-    struct tracee *t = c->ctx.t;
-
-    if (c->options->afterwards == CRS_CONTINUE)
-        return 0;
-    if (c->options->afterwards == CRS_STOP)
-        return tracee_thaw(t, true, err);
-    if (syscall(SYS_pidfd_send_signal, t->pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
-        return crs_fail_errno(err, CRS_FAILED,
-                              "the snapshot %s is safe, but process %d can't be killed",
-                              c->result.path, t->pid);
-    t->frozen = false; /* nothing is left to be let go */
-    wait_for_end(t);
+    switch (c->options->afterwards) {
+    case CRS_STOP:
+        return tree_thaw(&c->members, true, err);
+    case CRS_TERMINATE:
+        return kill_all(c, err);
+    case CRS_CONTINUE:
+        break;
+    }
     return 0;
 }
 
@@ -264,7 +297,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
-        r = memory_prepare(c->pid, &c->image, err);
+        r = prepare(c, err);
     if (r < 0)
         return r;
     c->ctx.writer = c->writer;
@@ -283,7 +316,7 @@ static void *run_in_thread(void *arg)
     struct checkpoint *c = arg;
 
     c->ret = run(c, &c->err);
-    tracee_free(TAKE_PTR(c->ctx.t));
+    tree_clear(&c->members);
     return NULL;
 }
 
@@ -307,14 +340,15 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
                         "a snapshot has an output directory or a name in the store, not both");
     if ((int)o->afterwards < CRS_CONTINUE || o->afterwards > CRS_STOP)
         return crs_fail(err, CRS_USAGE, EINVAL, "afterwards is %d", o->afterwards);
+    if ((int)o->scope < CRS_TREE || o->scope > CRS_SESSION)
+        return crs_fail(err, CRS_USAGE, EINVAL, "the scope is %d", o->scope);
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 
 static void clear(struct checkpoint *c)
 {
     kobj_dump_clear(&c->ctx);
-    if (c->image)
-        memory_image_free(c->image);
+    memory_set_free(c->address_spaces);
     store_writer_free(c->writer);
     crs__tree__free_unpacked(c->tree, NULL);
     crs__files__free_unpacked(c->files, NULL);
@@ -332,6 +366,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     int r = check_options(pid, c.options, err);
     if (r < 0)
         return r;
+    c.members = (struct tree){.root = pid, .scope = c.options->scope, .tool = c.options->tool};
     c.started_us = now_us();
     if (c.options->timeout_ms > 0)
         c.deadline_us = c.started_us + c.options->timeout_ms * 1000ull;

@@ -1,10 +1,11 @@
-/* collect.c - the record of a frozen process */
+/* collect.c - the records of frozen processes */
 #include <fcntl.h>
 #include <string.h>
 #include <time.h>
 
 #include "base/io.h"
 #include "engine/collect.h"
+#include "engine/waitable.h"
 #include "proc/status.h"
 
 static int out_of_memory(struct crs_error *err)
@@ -134,49 +135,137 @@ static int collect_arguments(struct tracee *t, Crs__Process *process, struct crs
     return 0;
 }
 
-static int collect_identity(struct tracee *t, Crs__Process *process, struct crs_error *err)
-{
-    _cleanup_bytes_ struct bytes text = {0}, comm = {0};
-    _cleanup_proc_status_ struct proc_status status = {0};
-
-    if (read_file(t->proc_fd, "status", 1 << 20, &text) < 0 ||
-        proc_status_parse((char *)text.data, &status) < 0 ||
-        read_file(t->proc_fd, "comm", 4096, &comm) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
-    comm.data[strcspn((char *)comm.data, "\n")] = 0;
-    process->pid = t->inner_pid;
-    process->parent = status.parent;
-    process->group = status.inner_pgid;
-    process->session = status.inner_sid;
-    process->stopped = t->group_stopped || t->stop_arrived;
-    process->address_space = 1;
-    process->command = strdup((char *)comm.data);
-    return process->command ? collect_arguments(t, process, err) : out_of_memory(err);
-}
-
-int collect_process(struct kobj_dump *ctx, struct memory_image *image, Crs__Process **ret,
-                    struct crs_error *err)
+static int new_process(Crs__Process **ret, struct crs_error *err)
 {
     Crs__Process *process = malloc(sizeof(*process));
 
     if (!process)
         return out_of_memory(err);
     crs__process__init(process);
-    int r = kobj_dump_process(ctx, &process->attributes, &process->n_attributes, err);
-    if (r == 0)
-        r = kobj_dump_files(ctx, &process->descriptors, &process->n_descriptors, err);
+    *ret = process;
+    return 0;
+}
+
+/* Names and numbers; of a process that has ended, too. */
+static int collect_identity(const struct tree *tree, const struct tree_member *member,
+                            Crs__Process *process, struct crs_error *err)
+{
+    const struct tree_member *parent = tree_find_member(tree, member->parent);
+    _cleanup_bytes_ struct bytes text = {0}, comm = {0};
+    _cleanup_proc_status_ struct proc_status status = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d", member->pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || read_file(fd, "status", 1 << 20, &text) < 0 ||
+        proc_status_parse((char *)text.data, &status) < 0 || read_file(fd, "comm", 4096, &comm) < 0)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
+    comm.data[strcspn((char *)comm.data, "\n")] = 0;
+    process->pid = status.inner_tgid;
+    process->group = status.inner_pgid;
+    process->session = status.inner_sid;
+    process->exit_signal = member->exit_signal;
+    for (size_t i = 1; parent && parent->t && i < parent->t->n_threads; i++)
+        if (parent->t->threads[i].tid == member->parent_thread)
+            process->parent_thread = parent->t->threads[i].inner_tid;
+    if (parent && parent->t)
+        process->parent = parent->t->inner_pid;
+    process->command = strdup((char *)comm.data);
+    return process->command ? 0 : out_of_memory(err);
+}
+
+static int collect_stop(const struct tree *tree, const struct tree_member *member,
+                        Crs__Process *process, struct crs_error *err)
+{
+    const struct tree_member *parent = tree_find_member(tree, member->parent);
+    bool to_come = false;
+    int r = 0;
+
+    process->stopped = member->t->group_stopped || member->t->stop_arrived;
+    if (!member->t->group_stopped || !parent || !parent->t)
+        return 0;
+    r = waitable_stop(parent->t, member->t->inner_pid, &to_come, err);
+    process->stop_reported = !to_come;
+    return r;
+}
+
+static int collect_process(const struct tree *tree, const struct tree_member *member,
+                           struct kobj_dump *ctx, struct memory_set *memory, Crs__Process *process,
+                           struct crs_error *err)
+{
+    int r;
+
+    ctx->t = member->t;
+    r = kobj_dump_process(ctx, &process->attributes, &process->n_attributes, err);
     if (r == 0)
         r = collect_threads(ctx, process, err);
     if (r == 0)
-        r = memory_collect(image, ctx, err);
+        r = memory_collect(memory, ctx, &process->address_space, err);
     if (r == 0)
-        r = collect_identity(ctx->t, process, err);
-    if (r < 0) {
-        crs__process__free_unpacked(process, NULL);
-        return r;
+        r = collect_arguments(member->t, process, err);
+    return r == 0 ? collect_stop(tree, member, process, err) : r;
+}
+
+/* What is left of a process that has ended: what its parent's wait will tell. The tool's own end
+ * is still to come. */
+static int collect_ended(const struct tree *tree, const struct tree_member *member,
+                         Crs__Process *process, struct crs_error *err)
+{
+    const struct tree_member *parent = tree_find_member(tree, member->parent);
+    bool found = true;
+    int r = 0;
+
+    process->zombie = true;
+    if (!member->tool)
+        r = waitable_end(parent->t, process->pid, &found, &process->exit_status, err);
+    if (r == 0 && !found)
+        r = crs_fail(err, CRS_CANT_CHECKPOINT, ECHILD,
+                     "process %d has ended, but its parent %d can't wait for it: try again",
+                     member->pid, member->parent);
+    return r;
+}
+
+static int collect_descriptors(const struct tree *tree, struct kobj_dump *ctx, Crs__Process **all,
+                               struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0, k = 0; r == 0 && i < tree->members.n; i++)
+        if (tree->members.items[i].t)
+            r = kobj_collect_descriptors(ctx, &ctx->members.items[k++], all[i], err);
+    return r == 0 ? kobj_dump_files(ctx, err) : r;
+}
+
+static int collect_member(const struct tree *tree, size_t i, struct kobj_dump *ctx,
+                          struct memory_set *memory, Crs__Process *process, struct crs_error *err)
+{
+    const struct tree_member *member = &tree->members.items[i];
+    int r = member->t ? collect_process(tree, member, ctx, memory, process, err)
+                      : collect_ended(tree, member, process, err);
+
+    return r < 0 && i > 0 ? crs_fail_at(err, r, "process %d", member->pid) : r;
+}
+
+int collect_tree(const struct tree *tree, struct kobj_dump *ctx, struct memory_set *memory,
+                 Crs__Tree *record, struct crs_error *err)
+{
+    size_t n = tree->members.n;
+    int r = 0;
+
+    record->processes = calloc(n + 1, sizeof(*record->processes));
+    if (!record->processes)
+        return out_of_memory(err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = new_process(&record->processes[i], err);
+        record->n_processes += r == 0;
+        if (r == 0)
+            r = collect_identity(tree, &tree->members.items[i], record->processes[i], err);
     }
-    *ret = process;
-    return 0;
+    if (r == 0)
+        r = collect_descriptors(tree, ctx, record->processes, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = collect_member(tree, i, ctx, memory, record->processes[i], err);
+    return r == 0 ? memory_plan_objects(memory, err) : r;
 }
 
 int collect_files(struct kobj_dump *ctx, Crs__Files **ret, struct crs_error *err)

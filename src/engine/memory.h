@@ -3,35 +3,40 @@
  *
  * Collect first, copy later: memory_prepare() reads what is slow to read before the freeze,
  * memory_collect() takes the tables in the freeze, memory_dump() copies the pages (in the freeze
- * for now), memory_finish() does what can wait until the process runs again (checksums of the
- * mapped files).
+ * for now), memory_finish() does what can wait until the processes run again (checksums of the
+ * mapped files). The address spaces of one snapshot are one set: files that several of them map are
+ * named once, memory that they share is saved once.
  */
 #ifndef ENGINE_MEMORY_H
 #define ENGINE_MEMORY_H
 
 #include "kobj/kobj.h"
 
-struct memory_image;
+struct memory_set;
+
+int memory_set_new(struct memory_set **ret, struct crs_error *err);
+void memory_set_free(struct memory_set *set); /* NULL is nothing */
+DEFINE_CLEANUP(struct memory_set, memory_set)
 
 /* Before the freeze: the process runs. */
-int memory_prepare(pid_t pid, struct memory_image **ret, struct crs_error *err);
-void memory_image_free(struct memory_image *image);
-DEFINE_CLEANUP(struct memory_image, memory_image)
+int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 
-/* In the freeze: mappings, their flags, which pages hold data, guards, brk, auxv, exe, vDSO.
- * Refuses what can't be saved (userfaultfd areas, device memory, secret memory, ...). */
-int memory_collect(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+/* In the freeze, for ctx->t: mappings, their flags, which pages hold data, guards, brk, auxv, exe,
+ * vDSO. *ret_id: AddressSpace.id. What was not prepared is read now. Refuses what can't be saved
+ * (userfaultfd areas, device memory, secret memory, ...). */
+int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_id,
+                   struct crs_error *err);
 
-/* Bytes that memory_dump() will copy. */
-uint64_t memory_image_bytes(const struct memory_image *image);
+/* In the freeze, when all are collected: which pages of shared memory are to be saved. */
+int memory_plan_objects(struct memory_set *set, struct crs_error *err);
 
 /* In the freeze: copy pages into packs, with worker threads. Stops when *cancel becomes non-zero
  * or now_us() passes deadline_us (0: none). */
-int memory_dump(struct memory_image *image, struct kobj_dump *ctx, const volatile int *cancel,
+int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
                 uint64_t deadline_us, struct crs_error *err);
 
-/* After the thaw: fill `memory` (spaces, objects, files), to be freed by the caller. */
-int memory_finish(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory **ret,
+/* After the thaw: the record (spaces, objects, files), to be freed by the caller. */
+int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,
                   struct crs_error *err);
 
 /* ---- restart ---- */

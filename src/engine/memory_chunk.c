@@ -10,7 +10,7 @@
 static int read_forced(struct copy_source *source, const struct copy_run *run, uint64_t address,
                        uint8_t *to, bool *ret_absent, struct crs_error *err)
 {
-    if (pread_full(source->ctx->t->mem_fd, to, PAGE, address) == 0)
+    if (pread_full(source->image->t->mem_fd, to, PAGE, address) == 0)
         return 0;
     if (run->how & COPY_MAY_FAIL) {
         *ret_absent = true;
@@ -83,7 +83,7 @@ static int read_forced_run(struct copy_source *source, const struct copy_run *ru
 {
     uint8_t *to = buffer->data + at * PAGE;
 
-    if (pread_full(source->ctx->t->mem_fd, to, run->count * PAGE, run->source) == 0)
+    if (pread_full(source->image->t->mem_fd, to, run->count * PAGE, run->source) == 0)
         return 0;
     for (uint32_t i = 0; i < run->count; i++) {
         int r = read_forced(source, run, run->source + i * PAGE, to + i * PAGE,

@@ -1,4 +1,4 @@
-/* memory_collect.c - the tables of an address space: before, in, and after the freeze */
+/* memory_collect.c - the tables of an address space: before and in the freeze */
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,54 +26,22 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 }
 
 /* ---- before ---- */
-
-int memory_prepare(pid_t pid, struct memory_image **ret, struct crs_error *err)
+int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
 {
-    _cleanup_(cleanup_memory_image) struct memory_image *image = calloc(1, sizeof(*image));
     _cleanup_bytes_ struct bytes text = {0};
+    struct memory_image *image;
     char path[40];
 
-    if (!image)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
-    image->pid = pid;
-    image->pagemap_fd = -1;
     snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
     int r = read_file(AT_FDCWD, path, MAPS_LIMIT, &text);
     if (r == -ESRCH || r == -ENOENT)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
     if (r < 0)
         return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read %s: %s", path, strerror(-r));
-    r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
-    if (r < 0)
-        return r;
-    *ret = TAKE_PTR(image);
-    return 0;
-}
-
-void memory_image_free(struct memory_image *image)
-{
-    for (size_t i = 0; i < image->vmas.n; i++)
-        if (image->vmas.items[i].record)
-            crs__vma__free_unpacked(image->vmas.items[i].record, NULL);
-    for (size_t i = 0; i < image->files.n; i++) {
-        if (image->files.items[i].record)
-            crs__mapped_file__free_unpacked(image->files.items[i].record, NULL);
-        cleanup_close(&image->files.items[i].deleted_fd);
-    }
-    for (size_t i = 0; i < image->objects.n; i++)
-        cleanup_close(&image->objects.items[i].fd);
-    if (image->space)
-        crs__address_space__free_unpacked(image->space, NULL);
-    cleanup_close(&image->pagemap_fd);
-    copy_plan_clear(&image->plan);
-    page_runs_clear(&image->guards);
-    proc_smaps_clear(&image->smaps);
-    proc_maps_clear(&image->maps);
-    free(image->vmas.items);
-    free(image->files.items);
-    free(image->objects.items);
-    free(image->descriptors.items);
-    free(image);
+    r = memory_image_get(set, pid, &image, err);
+    if (r == 0)
+        r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    return r;
 }
 
 /* ---- in the freeze ---- */
@@ -252,16 +220,10 @@ static int hand_over_vmas(struct memory_image *image, struct crs_error *err)
     return 0;
 }
 
-int memory_collect(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+static int collect(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
 {
-    image->tid = tracee_main(ctx->t)->tid;
-    image->space = malloc(sizeof(*image->space));
-    if (!image->space)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
-    crs__address_space__init(image->space);
-    image->space->id = 1;
-
     int r = open_pagemap(image, ctx, err);
+
     if (r == 0)
         r = read_maps(image, ctx, err);
     if (r == 0)
@@ -275,76 +237,27 @@ int memory_collect(struct memory_image *image, struct kobj_dump *ctx, struct crs
     if (r == 0)
         r = collect_vmas(image, ctx, err);
     if (r == 0)
-        r = memory_objects_plan(image, ctx, err);
-    if (r == 0)
         r = hand_over_vmas(image, err);
+    cleanup_close(&image->pagemap_fd);
+    image->pagemap_fd = -1;
     image->space->exe = image->exe_file;
     return r;
 }
 
-uint64_t memory_image_bytes(const struct memory_image *image)
+int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_id,
+                   struct crs_error *err)
 {
-    return image->plan.n_pages * PAGE;
-}
+    struct memory_image *image;
+    int r = memory_image_get(set, ctx->t->pid, &image, err);
 
-/* ---- after ---- */
-
-static int set_guards(struct memory_image *image, struct crs_error *err)
-{
-    Crs__AddressSpace *space = image->space;
-
-    if (image->guards.n == 0)
-        return 0;
-    space->guards = calloc(image->guards.n, sizeof(*space->guards));
-    for (size_t i = 0; space->guards && i < image->guards.n; i++) {
-        Crs__Run *run = malloc(sizeof(*run));
-        if (!run)
-            break;
-        crs__run__init(run);
-        run->first = image->guards.items[i].first;
-        run->count = image->guards.items[i].count;
-        space->guards[space->n_guards++] = run;
-    }
-    if (space->n_guards < image->guards.n)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of guard pages");
-    return 0;
-}
-
-static int hand_over(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory *memory)
-{
-    memory->spaces = calloc(1, sizeof(*memory->spaces));
-    memory->files = calloc(image->files.n + 1, sizeof(*memory->files));
-    memory->objects = calloc(ctx->objects.n + 1, sizeof(*memory->objects));
-    if (!memory->spaces || !memory->files || !memory->objects)
-        return -ENOMEM;
-    memory->spaces[memory->n_spaces++] = TAKE_PTR(image->space);
-    for (size_t i = 0; i < image->files.n; i++)
-        memory->files[memory->n_files++] = TAKE_PTR(image->files.items[i].record);
-    for (size_t i = 0; i < ctx->objects.n; i++)
-        if (ctx->objects.items[i].record)
-            memory->objects[memory->n_objects++] = TAKE_PTR(ctx->objects.items[i].record);
-    return 0;
-}
-
-int memory_finish(struct memory_image *image, struct kobj_dump *ctx, Crs__Memory **ret,
-                  struct crs_error *err)
-{
-    Crs__Memory *memory = malloc(sizeof(*memory));
-    int r = set_guards(image, err);
-
-    if (r == 0)
-        r = memory_files_finish(image, ctx, err);
-    if (r == 0 && !memory)
-        r = crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the record of memory");
-    if (r < 0) {
-        free(memory);
+    if (r < 0)
         return r;
-    }
-    crs__memory__init(memory);
-    if (hand_over(image, ctx, memory) < 0) {
-        crs__memory__free_unpacked(memory, NULL);
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the record of memory");
-    }
-    *ret = memory;
-    return 0;
+    image->t = ctx->t;
+    image->tid = tracee_main(ctx->t)->tid;
+    image->space = malloc(sizeof(*image->space));
+    if (!image->space)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
+    crs__address_space__init(image->space);
+    *ret_id = image->space->id = ++set->n_spaces;
+    return collect(image, ctx, err);
 }

@@ -14,6 +14,7 @@
 
 struct copy_job {
     struct copy_source source;
+    uint64_t pages_before, all_pages; /* of the whole set */
     atomic_size_t next_chunk, done_pages;
     atomic_bool stop;
     pthread_mutex_t lock;
@@ -117,8 +118,9 @@ static int check_stop(const volatile int *cancel, uint64_t deadline_us, struct c
 static void report(struct copy_job *job)
 {
     struct crs_progress progress = {.phase = "memory",
-                                    .done_bytes = atomic_load(&job->done_pages) * PAGE,
-                                    .total_bytes = job->source.image->plan.n_pages * PAGE};
+                                    .done_bytes =
+                                        (job->pages_before + atomic_load(&job->done_pages)) * PAGE,
+                                    .total_bytes = job->all_pages * PAGE};
 
     if (job->source.ctx->progress)
         job->source.ctx->progress(&progress, job->source.ctx->progress_arg);
@@ -170,38 +172,75 @@ static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t d
     return r;
 }
 
+/* Room for what each owner gets. A shared object's content may come from several processes. */
+static int make_room(struct copy_plan *plan, struct crs_error *err)
+{
+    _cleanup_free_ size_t *n = calloc(plan->sinks.n + 1, sizeof(*n));
+    bool failed = !n;
+
+    for (size_t i = 0; !failed && i < plan->chunks.n; i++)
+        n[plan->chunks.items[i].sink] += plan->chunks.items[i].result != NULL;
+    for (size_t s = 0; !failed && s < plan->sinks.n; s++) {
+        struct copy_sink *sink = &plan->sinks.items[s];
+        if (n[s] == 0)
+            continue;
+        Crs__Chunk **more =
+            reallocarray(*sink->chunks, *sink->n_chunks + n[s], sizeof(**sink->chunks));
+        if (more)
+            *sink->chunks = more;
+        failed = !more;
+    }
+    return failed ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks") : 0;
+}
+
 /* Hand the chunks to their owners, in the order of the plan. */
 static int hand_over(struct copy_plan *plan, struct crs_error *err)
 {
-    for (size_t s = 0; s < plan->sinks.n; s++) {
-        struct copy_sink *sink = &plan->sinks.items[s];
-        size_t n = 0;
-        for (size_t i = 0; i < plan->chunks.n; i++)
-            n += plan->chunks.items[i].sink == s && plan->chunks.items[i].result;
-        if (n == 0)
-            continue;
-        *sink->chunks = calloc(n, sizeof(**sink->chunks));
-        if (!*sink->chunks)
-            return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks");
-        for (size_t i = 0; i < plan->chunks.n; i++)
-            if (plan->chunks.items[i].sink == s && plan->chunks.items[i].result)
-                (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(plan->chunks.items[i].result);
+    int r = make_room(plan, err);
+
+    for (size_t i = 0; r == 0 && i < plan->chunks.n; i++) {
+        struct copy_chunk *chunk = &plan->chunks.items[i];
+        struct copy_sink *sink = &plan->sinks.items[chunk->sink];
+        if (chunk->result)
+            (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->result);
     }
-    return 0;
+    return r;
 }
 
-int memory_dump(struct memory_image *image, struct kobj_dump *ctx, const volatile int *cancel,
-                uint64_t deadline_us, struct crs_error *err)
+static int copy_image(struct copy_job *job, const volatile int *cancel, uint64_t deadline_us,
+                      struct crs_error *err)
 {
-    struct copy_job job = {.source = {image, ctx, PTHREAD_MUTEX_INITIALIZER}};
     int r = check_stop(cancel, deadline_us, err);
 
     if (r < 0)
         return r;
-    pthread_mutex_init(&job.lock, NULL);
-    pthread_cond_init(&job.finished, NULL);
-    r = copy_all(&job, cancel, deadline_us, err);
-    pthread_cond_destroy(&job.finished);
-    pthread_mutex_destroy(&job.lock);
-    return r < 0 ? r : hand_over(&image->plan, err);
+    pthread_mutex_init(&job->lock, NULL);
+    pthread_cond_init(&job->finished, NULL);
+    r = copy_all(job, cancel, deadline_us, err);
+    pthread_cond_destroy(&job->finished);
+    pthread_mutex_destroy(&job->lock);
+    return r < 0 ? r : hand_over(&job->source.image->plan, err);
+}
+
+int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
+                uint64_t deadline_us, struct crs_error *err)
+{
+    uint64_t all = 0, before = 0;
+    int r = 0;
+
+    for (size_t i = 0; i < set->images.n; i++)
+        all += set->images.items[i]->plan.n_pages;
+    for (size_t i = 0; r == 0 && i < set->images.n; i++) {
+        struct memory_image *image = set->images.items[i];
+        struct copy_job job = {.source = {image, ctx, PTHREAD_MUTEX_INITIALIZER},
+                               .pages_before = before,
+                               .all_pages = all};
+        if (!image->space)
+            continue;
+        r = copy_image(&job, cancel, deadline_us, err);
+        if (r < 0)
+            crs_fail_at(err, r, "process %d", image->pid);
+        before += image->plan.n_pages;
+    }
+    return r;
 }

@@ -13,26 +13,27 @@ static int64_t mtime_ns(const struct stat *st)
     return (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
 }
 
-static struct memory_file *find_file(struct memory_image *image, const struct stat *st,
-                                     uint32_t flags)
+static struct memory_file *find_file(struct memory_set *set, const struct stat *st, uint32_t flags,
+                                     bool deleted)
 {
     /* From the end: mappings of one file stand beside each other. */
-    for (size_t i = image->files.n; i-- > 0;) {
-        struct memory_file *file = &image->files.items[i];
-        if (file->dev == st->st_dev && file->ino == st->st_ino && file->record->flags == flags)
+    for (size_t i = set->files.n; i-- > 0;) {
+        struct memory_file *file = &set->files.items[i];
+        if (file->dev == st->st_dev && file->ino == st->st_ino && file->record->flags == flags &&
+            (file->deleted_fd >= 0) == deleted)
             return file;
     }
     return NULL;
 }
 
-static int add_file(struct memory_image *image, const char *path, const struct stat *st,
-                    uint32_t flags, struct memory_file **ret, struct crs_error *err)
+static int add_file(struct memory_set *set, const char *path, const struct stat *st, uint32_t flags,
+                    struct memory_file **ret, struct crs_error *err)
 {
-    struct memory_file *file = ARRAY_ADD(&image->files);
+    struct memory_file *file = ARRAY_ADD(&set->files);
     Crs__MappedFile *record = file ? malloc(sizeof(*record)) : NULL;
 
     if (!record) {
-        image->files.n -= !!file;
+        set->files.n -= !!file;
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
     }
     crs__mapped_file__init(record);
@@ -40,7 +41,7 @@ static int add_file(struct memory_image *image, const char *path, const struct s
     record->path = strdup(path);
     if (!record->path)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
-    record->id = image->files.n;
+    record->id = set->files.n;
     record->size = st->st_size;
     record->mtime_ns = mtime_ns(st);
     record->mode = st->st_mode;
@@ -78,15 +79,15 @@ int memory_file_get(struct memory_image *image, const struct memory_vma *vma, ui
     bool writable = vma->map.shared && (vma->vm_flags & PROC_VM_MAY_WRITE);
     struct stat st = {.st_dev = vma->map.dev, .st_ino = vma->map.inode};
     uint32_t flags = writable ? O_RDWR : O_RDONLY;
-    struct memory_file *file = find_file(image, &st, flags);
+    struct memory_file *file = find_file(image->set, &st, flags, false);
 
     if (!file || strcmp(file->record->path, vma->map.name) != 0) {
         int r = check_file(&vma->map, &st, err);
         if (r < 0)
             return r;
         /* On some file systems maps and stat(2) don't agree on the device. */
-        file = find_file(image, &st, flags);
-        if (!file && (r = add_file(image, vma->map.name, &st, flags, &file, err)) < 0)
+        file = find_file(image->set, &st, flags, false);
+        if (!file && (r = add_file(image->set, vma->map.name, &st, flags, &file, err)) < 0)
             return r;
     }
     file->record->writable_shared |= writable;
@@ -125,13 +126,14 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
                         path);
     if (image->exe_deleted)
         path[strlen(path) - strlen(" (deleted)")] = 0;
-    r = add_file(image, path, &st, O_RDONLY, &file, err);
-    if (r < 0)
+    file = find_file(image->set, &st, O_RDONLY, image->exe_deleted);
+    bool known = file && strcmp(file->record->path, path) == 0;
+    if (!known && (r = add_file(image->set, path, &st, O_RDONLY, &file, err)) < 0)
         return r;
     image->exe_dev = st.st_dev;
     image->exe_ino = st.st_ino;
     image->exe_file = file->record->id;
-    if (!image->exe_deleted)
+    if (!image->exe_deleted || known)
         return 0;
     file->deleted_fd = openat(ctx->t->proc_fd, link, O_RDONLY | O_CLOEXEC);
     if (file->deleted_fd < 0)
@@ -173,9 +175,8 @@ static void set_bytes(ProtobufCBinaryData *to, struct bytes *from)
 
 /* What tells whether the file is the same at the restart. A file that can't be read now is known
  * by its size and time only. */
-static int identify(struct memory_image *image, size_t i, struct crs_error *err)
+static int identify(struct memory_file *file, struct crs_error *err)
 {
-    struct memory_file *file = &image->files.items[i];
     _cleanup_close_ int fd = open(file->record->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     _cleanup_bytes_ struct bytes id = {0}, checksum = {0};
     struct stat st;
@@ -196,12 +197,12 @@ static int identify(struct memory_image *image, size_t i, struct crs_error *err)
     return 0;
 }
 
-int memory_files_finish(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
+int memory_files_finish(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err)
 {
-    for (size_t i = 0; i < image->files.n; i++) {
-        struct memory_file *file = &image->files.items[i];
+    for (size_t i = 0; i < set->files.n; i++) {
+        struct memory_file *file = &set->files.items[i];
         int r = file->deleted_fd < 0
-                    ? identify(image, i, err)
+                    ? identify(file, err)
                     : store_put_content(ctx->writer, file->deleted_fd, file->record->size,
                                         &file->record->deleted, err);
         if (r < 0)

@@ -88,12 +88,11 @@ struct memory_file {
     int deleted_fd;          /* its content, if it has no name any more; -1 */
 };
 
-/* An object that we found first: its content is ours to save. */
+/* An object that was found by a mapping first: its content is ours to save. */
 struct memory_object {
-    dev_t dev;
-    ino_t ino;
-    Crs__MemoryObject *record; /* of the kobj_dump */
-    int fd;                    /* of our own open file description, or -1 */
+    Crs__MemoryObject *record;  /* of the kobj_dump */
+    struct memory_image *image; /* where it was found */
+    int fd;                     /* of our own open file description, or -1 */
 };
 
 struct memory_vma {
@@ -112,13 +111,13 @@ struct memory_descriptor {
 };
 
 struct memory_image {
-    pid_t pid, tid; /* tid: the thread whose tables are read (a leader may have exited) */
+    struct memory_set *set;
+    pid_t pid, tid;   /* tid: the thread whose tables are read (a leader may have exited) */
+    struct tracee *t; /* the frozen process, from memory_collect() on */
     struct proc_smaps smaps;
     bool smaps_of_freeze; /* they were read in the freeze */
     struct proc_maps maps;
     ARRAY_OF(struct memory_vma) vmas;
-    ARRAY_OF(struct memory_file) files;
-    ARRAY_OF(struct memory_object) objects;
     ARRAY_OF(struct memory_descriptor) descriptors;
     bool descriptors_listed;
     int pagemap_fd;
@@ -132,7 +131,19 @@ struct memory_image {
     bool exe_deleted;
 };
 
+/* All address spaces of a snapshot, and what they have in common. */
+struct memory_set {
+    ARRAY_OF(struct memory_image *) images; /* those without a space weren't collected */
+    ARRAY_OF(struct memory_file) files;
+    ARRAY_OF(struct memory_object) objects;
+    uint32_t n_spaces;
+};
+
 /* ---- parts ---- */
+
+/* memory_set.c: the image of that process; a new one where it wasn't prepared. */
+int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **ret,
+                     struct crs_error *err);
 
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
@@ -147,8 +158,8 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
 /* The MappedFile of a mapping of a file that has a name; *ret_id. */
 int memory_file_get(struct memory_image *image, const struct memory_vma *vma, uint32_t *ret_id,
                     struct crs_error *err);
-/* Sizes, build-ids, checksums, contents of deleted ones: when the process runs again. */
-int memory_files_finish(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+/* Sizes, build-ids, checksums, contents of deleted ones: when the processes run again. */
+int memory_files_finish(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);
 
 /* memory_objects.c */
 int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
@@ -156,7 +167,6 @@ int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
 /* Has the process a descriptor of what is mapped there? */
 int memory_has_descriptor(struct memory_image *image, struct kobj_dump *ctx,
                           const struct proc_map *map, bool *ret, struct crs_error *err);
-int memory_objects_plan(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
 int elf_build_id(int fd, struct bytes *ret);

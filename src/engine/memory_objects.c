@@ -1,10 +1,7 @@
 /* memory_objects.c - shared memory without a file's name, found by its mappings */
 #include <fcntl.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/sysinfo.h>
 
 #include "base/io.h"
 #include "memory_image.h"
@@ -142,146 +139,10 @@ int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
     *ret_id = shared->record->id;
     if (!is_new)
         return 0;
-    struct memory_object *object = ARRAY_ADD(&image->objects);
+    struct memory_object *object = ARRAY_ADD(&image->set->objects);
     if (!object)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
-    *object = (struct memory_object){vma->map.dev, vma->map.inode, shared->record, -1};
+    *object = (struct memory_object){shared->record, image, -1};
     int r = open_object(image, ctx, &vma->map, &object->fd, err);
     return r < 0 ? r : fill_record(object, &vma->map, err);
-}
-
-/* ---- contents ---- */
-
-static int plan_from_fd(struct memory_image *image, struct memory_object *object, uint32_t sink,
-                        struct crs_error *err)
-{
-    off_t size = object->record->size;
-
-    for (off_t at = 0, end; at < size; at = end) {
-        at = lseek(object->fd, at, SEEK_DATA);
-        if (at < 0 && errno == ENXIO)
-            return 0; /* only a hole is left */
-        end = at < 0 ? -1 : lseek(object->fd, at, SEEK_HOLE);
-        if (end < 0)
-            return crs_fail_errno(err, CRS_FAILED, "can't find the data of %s",
-                                  object->record->name);
-        uint64_t first = PAGE_OF(at), count = PAGE_OF(end + PAGE - 1) - first;
-        int r = copy_plan_add(&image->plan, sink, object->fd, first, count, first * PAGE, 0, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
-}
-
-/* Is anything swapped out? Then mincore(2) doesn't tell all. */
-static bool swap_in_use(void)
-{
-    struct sysinfo info;
-
-    return sysinfo(&info) < 0 || info.totalswap != info.freeswap;
-}
-
-/* Find the pages of [start, end) of a shared mapping that the object has: by asking the process
- * itself, since pages that it never touched aren't in its page table. */
-static int plan_resident(struct memory_image *image, struct kobj_dump *ctx, uint32_t sink,
-                         const struct memory_vma *vma, uint64_t start, uint64_t end, uint32_t how,
-                         struct crs_error *err)
-{
-    struct tracee_thread *th = tracee_main(ctx->t);
-    uint8_t resident[TRACEE_SCRATCH_SIZE];
-    int64_t result;
-
-    for (uint64_t at = start; at < end;) {
-        size_t n = PAGE_OF(end - at) < sizeof(resident) ? PAGE_OF(end - at) : sizeof(resident);
-        int r = tracee_call_with_block(th, &result, err, SYS_mincore,
-                                       (const uint64_t[6]){at, n * PAGE}, 2, NULL, resident, n);
-        if (r < 0)
-            return r;
-        if (result < 0) /* not known: all */
-            memset(resident, 1, n);
-        for (size_t i = 0; i < n; i++) {
-            uint64_t source = at + i * PAGE;
-            if (!(resident[i] & 1))
-                continue;
-            r = copy_plan_add(&image->plan, sink, -1,
-                              PAGE_OF(source - vma->map.start + vma->map.offset), 1, source, how,
-                              err);
-            if (r < 0)
-                return r;
-        }
-        at += n * PAGE;
-    }
-    return 0;
-}
-
-/* Pages of the object that this mapping shows and those before it didn't. Mappings come in the
- * order of their offsets. */
-static int plan_mapping(struct memory_image *image, struct kobj_dump *ctx, uint32_t sink,
-                        const struct memory_vma *vma, uint64_t *next_page, struct crs_error *err)
-{
-    uint64_t first = PAGE_OF(vma->map.offset), end = first + PAGE_OF(vma->map.end - vma->map.start);
-    uint32_t how = COPY_MAY_FAIL | (vma->map.protection & PROT_READ ? 0 : COPY_FORCED);
-
-    if (first < *next_page)
-        first = *next_page;
-    if (first >= end)
-        return 0;
-    *next_page = end;
-    uint64_t start = vma->map.start + first * PAGE - vma->map.offset;
-    if (!swap_in_use())
-        return plan_resident(image, ctx, sink, vma, start, vma->map.end, how, err);
-    return copy_plan_add(&image->plan, sink, -1, first, end - first, start, how, err);
-}
-
-static int compare_offsets(const void *a, const void *b)
-{
-    const struct memory_vma *x = *(const struct memory_vma *const *)a;
-    const struct memory_vma *y = *(const struct memory_vma *const *)b;
-
-    if (x->map.offset != y->map.offset)
-        return x->map.offset < y->map.offset ? -1 : 1;
-    return x->map.start < y->map.start ? -1 : x->map.start > y->map.start;
-}
-
-static int plan_from_mappings(struct memory_image *image, struct kobj_dump *ctx,
-                              struct memory_object *object, uint32_t sink, struct crs_error *err)
-{
-    _cleanup_free_ const struct memory_vma **list = calloc(image->vmas.n, sizeof(*list));
-    uint64_t next_page = 0;
-    size_t n = 0;
-
-    if (!list)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
-    for (size_t i = 0; i < image->vmas.n; i++) {
-        const struct memory_vma *vma = &image->vmas.items[i];
-        if (vma->record && vma->record->kind == CRS__VMA_KIND__VMA_OBJECT &&
-            vma->record->object == object->record->id)
-            list[n++] = vma;
-    }
-    qsort(list, n, sizeof(*list), compare_offsets);
-    for (size_t i = 0; i < n; i++) {
-        int r = plan_mapping(image, ctx, sink, list[i], &next_page, err);
-        if (r < 0)
-            return r;
-    }
-    object->record->size = next_page * PAGE;
-    return 0;
-}
-
-int memory_objects_plan(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
-{
-    for (size_t i = 0; i < image->objects.n; i++) {
-        struct memory_object *object = &image->objects.items[i];
-        Crs__Content *content = object->record->content;
-        uint32_t sink;
-
-        int r = copy_plan_sink(&image->plan, &content->chunks, &content->n_chunks, &sink, err);
-        if (r == 0)
-            r = object->fd >= 0 ? plan_from_fd(image, object, sink, err)
-                                : plan_from_mappings(image, ctx, object, sink, err);
-        if (r < 0)
-            return r;
-        content->size = object->record->size;
-    }
-    return 0;
 }

@@ -157,12 +157,14 @@ static int classify_deleted(struct memory_image *image, struct kobj_dump *ctx,
         vma->pages = PAGES_CHANGED;
         return 0;
     }
-    /* While a descriptor may still change a memfd, its pages stay the memfd's. */
+    /* While a descriptor may still change a memfd, its pages stay the memfd's. Those of other
+     * processes are known as objects already. */
     if (starts_with(map->name, "/memfd:")) {
-        int r = memory_has_descriptor(image, ctx, map, &held, err);
+        bool known = kobj_object_find(ctx, map->dev, map->inode);
+        int r = known ? 0 : memory_has_descriptor(image, ctx, map, &held, err);
         if (r < 0)
             return r;
-        if (held)
+        if (known || held)
             return classify_object(image, ctx, vma, err);
     }
     vma->pages = PAGES_ALL;

@@ -28,15 +28,15 @@ static bool watches(const struct open_file *epoll, const struct open_file *candi
                    (unsigned long)candidate->fd, slot) == 0;
 }
 
-static uint32_t file_of_number(const struct kobj_dump *ctx, uint32_t fd)
+static uint32_t file_of_number(const Crs__Process *process, uint32_t fd)
 {
-    size_t low = 0, high = ctx->n_descriptors;
+    size_t low = 0, high = process->n_descriptors;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (ctx->descriptors[middle]->fd == fd)
-            return ctx->descriptors[middle]->file;
-        if (ctx->descriptors[middle]->fd < fd)
+        if (process->descriptors[middle]->fd == fd)
+            return process->descriptors[middle]->file;
+        if (process->descriptors[middle]->fd < fd)
             low = middle + 1;
         else
             high = middle;
@@ -44,10 +44,12 @@ static uint32_t file_of_number(const struct kobj_dump *ctx, uint32_t fd)
     return 0;
 }
 
+/* The number is that of the process that added it, which most often is the first holder. */
 static uint32_t resolve(const struct kobj_dump *ctx, const struct open_file *epoll,
-                        const struct fdinfo_target *target, struct kcmp_epoll_slot *slot)
+                        const Crs__Process *holder, const struct fdinfo_target *target,
+                        struct kcmp_epoll_slot *slot)
 {
-    uint32_t id = file_of_number(ctx, target->fd);
+    uint32_t id = file_of_number(holder, target->fd);
 
     if (id && watches(epoll, &ctx->files.items[id - 1], slot))
         return id;
@@ -72,10 +74,12 @@ static uint32_t slot_offset(const struct fdinfo *info, size_t i)
 static int dump_items(const struct kobj_dump *ctx, const struct open_file *file,
                       const struct fdinfo *info, Crs__EpollItem *items, struct crs_error *err)
 {
+    const Crs__Process *holder = kobj_record_of(ctx, file->holder);
+
     for (size_t i = 0; i < info->targets.n; i++) {
         const struct fdinfo_target *target = &info->targets.items[i];
         struct kcmp_epoll_slot slot = {file->fd, target->fd, slot_offset(info, i)};
-        uint32_t id = resolve(ctx, file, target, &slot);
+        uint32_t id = resolve(ctx, file, holder, target, &slot);
         if (id == 0)
             return file_refuse(file, err,
                                "it watches something that the program doesn't hold any more, but "

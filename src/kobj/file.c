@@ -44,6 +44,19 @@ int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs
     return 0;
 }
 
+int file_lowest_number(const struct kobj_dump *ctx, const struct open_file *file)
+{
+    uint32_t lowest = file->fd;
+
+    for (size_t i = 0; i < ctx->members.n; i++) {
+        const Crs__Process *p = ctx->members.items[i].record;
+        for (size_t j = 0; j < p->n_descriptors && p->descriptors[j]->fd < lowest; j++)
+            if (p->descriptors[j]->file == file->id)
+                lowest = p->descriptors[j]->fd;
+    }
+    return (int)lowest;
+}
+
 bool file_is_anonymous(const struct open_file *file, const char *name)
 {
     return strncmp(file->link, "anon_inode:", 11) == 0 && strcmp(file->link + 11, name) == 0;

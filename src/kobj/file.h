@@ -17,6 +17,10 @@ int file_refuse_errno(const struct open_file *file, struct crs_error *err, const
 
 /* ---- of a collected descriptor ---- */
 
+void open_file_clear(struct open_file *file);
+/* The lowest number under which a process of the snapshot has it. */
+int file_lowest_number(const struct kobj_dump *ctx, const struct open_file *file);
+
 int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs_error *err);
 /* Is its link "anon_inode:NAME"? */
 bool file_is_anonymous(const struct open_file *file, const char *name);
@@ -53,6 +57,9 @@ bool file_has_number(const struct kobj_restore *ctx, const Crs__OpenFile *record
 
 /* ---- locks (locks.c) ---- */
 
+/* The locks that a process's fdinfo tells of, into file->locks: of each process its own. */
+int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open_file *file,
+                  struct crs_error *err);
 int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err);
 /* Could they be taken now? `path`: the file. */
 int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error *err);

@@ -33,17 +33,24 @@ struct kobj_object {
     Crs__MemoryObject *record; /* owned */
 };
 
+/* A process of the snapshot, frozen. */
+struct kobj_member {
+    struct tracee *t;
+    const Crs__Process *record; /* with its descriptors, once they are collected */
+};
+
 /* One checkpoint being taken. */
 struct kobj_dump {
-    struct tracee *t; /* the process being dumped */
+    struct tracee *t;                     /* the process being dumped */
+    ARRAY_OF(struct kobj_member) members; /* all; [0] is the root */
     struct store_writer *writer;
     ARRAY_OF(struct kobj_object) objects;
     ARRAY_OF(struct open_file) files; /* all open file descriptions found */
+    ARRAY_OF(uint32_t) file_index;    /* positions in files, in an order that kcmp(2) gives */
     crs_progress_fn progress;
     void *progress_arg;
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
-    Crs__Descriptor **descriptors; /* of ctx->t, by number: during kobj_dump_files() */
-    size_t n_descriptors;
+    uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
 };
 
 /* One restart being made. */
@@ -67,6 +74,9 @@ struct kobj_restore {
         nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };
 
+/* The processes that the snapshot is of. Lets the caller hold a duplicate of each description. */
+int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size_t n,
+                    struct crs_error *err);
 /* Free what the functions below keep in a context: files and objects, with their descriptors. */
 void kobj_dump_clear(struct kobj_dump *ctx);
 /* Close file_fds and object_fds, and free both arrays. */
@@ -77,6 +87,14 @@ void kobj_warn(crs_progress_fn progress, void *arg, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* ---- descriptors ---- */
+
+/* A lock that is held by way of a descriptor. */
+struct open_lock {
+    pid_t pid;     /* of LOCK_POSIX: whose it is, as it sees itself; 0: the description's */
+    uint32_t kind; /* Crs__LockKind */
+    bool write;
+    uint64_t start, end;
+};
 
 /* An open file description, as collected in the freeze. */
 struct open_file {
@@ -91,7 +109,9 @@ struct open_file {
     uint64_t serial; /* a number that no other file of its kind has (eventfd-id); 0: none */
     unsigned flags;  /* F_GETFL */
     uint64_t position;
-    Crs__OpenFile *record; /* filled by kobj_dump_file(), owned */
+    ARRAY_OF(struct open_lock) locks;
+    bool leased;           /* somebody holds a lease by it */
+    Crs__OpenFile *record; /* filled by kobj_dump_files(), owned */
 };
 
 struct kobj_file_kind {
@@ -122,10 +142,19 @@ extern const struct kobj_file_kind *const kobj_file_kinds[]; /* ends with NULL; 
 
 const struct kobj_file_kind *kobj_find_file_kind(const char *name);
 
-/* All descriptors of ctx->t: found, told apart by kcmp(2), matched and dumped. Adds new ones to
- * ctx->files, and the numbers to *ret (Crs__Descriptor, allocated one by one). */
-int kobj_dump_files(struct kobj_dump *ctx, Crs__Descriptor ***ret, size_t *ret_n,
-                    struct crs_error *err);
+/* All descriptors of a member, found and told apart by kcmp(2): new descriptions are added to
+ * ctx->files, the numbers to the process's record. Makes ctx->t the member. */
+int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
+                             Crs__Process *process, struct crs_error *err);
+/* When those of all members are collected: match and dump each of ctx->files, with its holder in
+ * the place of ctx->t. */
+int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err);
+/* The record of a member; its descriptors are sorted by number. */
+const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t);
+/* Members that share memory, descriptors or directories without being threads are refused. */
+int kobj_check_sharing(const struct kobj_dump *ctx, struct crs_error *err);
+/* The member that has that PID, as we see it; NULL: none. */
+struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid);
 
 /* Check all files of ctx->files. */
 int kobj_check_files(struct kobj_restore *ctx, struct crs_error *err);
@@ -140,6 +169,8 @@ int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, in
 
 /* The object of that inode; new ones get record->id and a zeroed record. NULL: no memory. */
 struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino, bool *ret_new);
+/* The object of that inode, if it is known; NULL: it isn't. */
+struct kobj_object *kobj_object_find(struct kobj_dump *ctx, dev_t dev, ino_t ino);
 /* Fill its record from a descriptor of it: kind, name, size, mode, seals and content, unless
  * record->content is set already. So whoever meets the object first saves it, the other refers to
  * it; an object's content is all of it, whatever part is mapped. */

@@ -13,40 +13,59 @@
 
 #include "kobj/file.h"
 
-static int add(Crs__OpenFile *record, const struct fdinfo_lock *from, struct crs_error *err)
+static bool is_known(const struct open_file *file, const struct open_lock *lock)
 {
-    Crs__FileLock *lock = malloc(sizeof(*lock));
+    for (size_t i = 0; i < file->locks.n; i++) {
+        const struct open_lock *l = &file->locks.items[i];
+        if (l->pid == lock->pid && l->kind == lock->kind && l->write == lock->write &&
+            l->start == lock->start && l->end == lock->end)
+            return true;
+    }
+    return false;
+}
 
-    if (!lock)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    crs__file_lock__init(lock);
-    lock->kind = from->kind == FDINFO_LOCK_POSIX ? CRS__LOCK_KIND__LOCK_POSIX
-                 : from->kind == FDINFO_LOCK_OFD ? CRS__LOCK_KIND__LOCK_OFD
-                                                 : CRS__LOCK_KIND__LOCK_FLOCK;
-    lock->write = from->write;
-    lock->start = from->start;
-    lock->end = from->end;
-    record->locks[record->n_locks++] = lock;
+int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open_file *file,
+                  struct crs_error *err)
+{
+    for (size_t i = 0; i < info->locks.n; i++) {
+        const struct fdinfo_lock *from = &info->locks.items[i];
+        bool posix = from->kind == FDINFO_LOCK_POSIX;
+        struct open_lock lock = {posix ? t->inner_pid : 0,
+                                 posix                           ? CRS__LOCK_KIND__LOCK_POSIX
+                                 : from->kind == FDINFO_LOCK_OFD ? CRS__LOCK_KIND__LOCK_OFD
+                                                                 : CRS__LOCK_KIND__LOCK_FLOCK,
+                                 from->write, from->start, from->end};
+        if (from->kind == FDINFO_LOCK_LEASE)
+            file->leased = true;
+        if (from->kind == FDINFO_LOCK_LEASE || is_known(file, &lock))
+            continue;
+        struct open_lock *place = ARRAY_ADD(&file->locks);
+        if (!place)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        *place = lock;
+    }
     return 0;
 }
 
 int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err)
 {
-    _cleanup_fdinfo_ struct fdinfo info = {0};
-    int r = file_parse_info(file, &info, err);
-
-    if (r < 0 || info.locks.n == 0)
-        return r;
-    record->locks = calloc(info.locks.n, sizeof(*record->locks));
+    if (file->leased)
+        return file_refuse(file, err, "the program holds a lease on it, which can't be saved",
+                           "give the lease up (F_SETLEASE F_UNLCK) before the checkpoint");
+    record->locks = calloc(file->locks.n + 1, sizeof(*record->locks));
     if (!record->locks)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    for (size_t i = 0; i < info.locks.n; i++) {
-        if (info.locks.items[i].kind == FDINFO_LOCK_LEASE)
-            return file_refuse(file, err, "the program holds a lease on it, which can't be saved",
-                               "give the lease up (F_SETLEASE F_UNLCK) before the checkpoint");
-        r = add(record, &info.locks.items[i], err);
-        if (r < 0)
-            return r;
+    for (size_t i = 0; i < file->locks.n; i++) {
+        Crs__FileLock *lock = malloc(sizeof(*lock));
+        if (!lock)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        crs__file_lock__init(lock);
+        lock->kind = (Crs__LockKind)file->locks.items[i].kind;
+        lock->write = file->locks.items[i].write;
+        lock->start = file->locks.items[i].start;
+        lock->end = file->locks.items[i].end;
+        lock->pid = file->locks.items[i].pid;
+        record->locks[record->n_locks++] = lock;
     }
     return 0;
 }

@@ -13,15 +13,21 @@
 /* Name of a memfd that takes the place of shared anonymous memory. */
 #define ANONYMOUS_NAME "shared-anonymous"
 
+struct kobj_object *kobj_object_find(struct kobj_dump *ctx, dev_t dev, ino_t ino)
+{
+    for (size_t i = 0; i < ctx->objects.n; i++)
+        if (ctx->objects.items[i].dev == dev && ctx->objects.items[i].ino == ino)
+            return &ctx->objects.items[i];
+    return NULL;
+}
+
 struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino, bool *ret_new)
 {
-    for (size_t i = 0; i < ctx->objects.n; i++) {
-        struct kobj_object *o = &ctx->objects.items[i];
-        if (o->dev == dev && o->ino == ino) {
-            *ret_new = false;
-            return o;
-        }
-    }
+    struct kobj_object *known = kobj_object_find(ctx, dev, ino);
+
+    *ret_new = !known;
+    if (known)
+        return known;
     Crs__MemoryObject *record = malloc(sizeof(*record));
     struct kobj_object *new = record ? ARRAY_ADD(&ctx->objects) : NULL;
     if (!new) {
@@ -31,7 +37,6 @@ struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino,
     crs__memory_object__init(record);
     record->id = ctx->objects.n;
     *new = (struct kobj_object){.dev = dev, .ino = ino, .record = record};
-    *ret_new = true;
     return new;
 }
 

@@ -22,8 +22,8 @@ static int inner_group(struct tracee *t, pid_t *ret)
     return r;
 }
 
-/* The kernel tells the owner's ID as we see it; wanted is what the process calls it. */
-static bool translate(struct tracee *t, const struct f_owner_ex *owner, pid_t *ret)
+/* The kernel tells the owner's ID as we see it; wanted is what the processes call it. */
+static bool translate_in(struct tracee *t, const struct f_owner_ex *owner, pid_t *ret)
 {
     if (owner->type == F_OWNER_PGRP)
         return owner->pid == getpgid(t->pid) && inner_group(t, ret) == 0;
@@ -37,6 +37,15 @@ static bool translate(struct tracee *t, const struct f_owner_ex *owner, pid_t *r
             return true;
         }
     }
+    return false;
+}
+
+/* It may be any process of the snapshot, or its group. */
+static bool translate(const struct kobj_dump *ctx, const struct f_owner_ex *owner, pid_t *ret)
+{
+    for (size_t i = 0; i < ctx->members.n; i++)
+        if (translate_in(ctx->members.items[i].t, owner, ret))
+            return true;
     return false;
 }
 
@@ -54,7 +63,7 @@ int owner_dump(struct kobj_dump *ctx, const struct open_file *file, Crs__OpenFil
     record->owner_signal = signal;
     if (owner.pid == 0)
         return 0;
-    if (!translate(ctx->t, &owner, &inner)) {
+    if (!translate(ctx, &owner, &inner)) {
         kobj_warn(ctx->progress, ctx->progress_arg,
                   "fd %d (%s) sends signals to process %d, which isn't saved: after a restart it "
                   "sends none",

@@ -55,13 +55,15 @@ static bool is_broken(const struct open_file *file)
 static int dump_outside(struct kobj_dump *ctx, struct open_file *file, bool writing, Crs__Pipe *m,
                         struct crs_error *err)
 {
-    if (file->fd > 2)
+    int fd = file_lowest_number(ctx, file);
+
+    if (fd > 2)
         return pipe_refuse_outside(ctx, file, writing, err);
     m->outside = true;
     kobj_warn(ctx->progress, ctx->progress_arg,
               "fd %d is a pipe to a program that isn't part of the checkpoint: after a restart it "
               "is the restarter's fd %d, and data on its way is lost",
-              file->fd, file->fd);
+              fd, fd);
     return 0;
 }
 

@@ -43,16 +43,6 @@ static bool holds(const char *pid, const struct stat *wanted, bool writing)
     return false;
 }
 
-static bool is_in_snapshot(const struct kobj_dump *ctx, pid_t pid)
-{
-    if (pid == ctx->t->pid)
-        return true;
-    for (size_t i = 0; i < ctx->files.n; i++)
-        if (ctx->files.items[i].holder->pid == pid)
-            return true;
-    return false;
-}
-
 pid_t pipe_find_holder(const struct kobj_dump *ctx, const struct stat *st, bool writing)
 {
     _cleanup_closedir_ DIR *proc = opendir("/proc");
@@ -61,7 +51,7 @@ pid_t pipe_find_holder(const struct kobj_dump *ctx, const struct stat *st, bool 
         return 0;
     for (struct dirent *e; (e = readdir(proc));) {
         pid_t pid = atoi(e->d_name);
-        if (pid > 0 && pid != getpid() && !is_in_snapshot(ctx, pid) &&
+        if (pid > 0 && pid != getpid() && !kobj_find_member(ctx, pid) &&
             holds(e->d_name, st, writing))
             return pid;
     }

@@ -1,0 +1,140 @@
+/* memory_set.c - the address spaces of one snapshot, and the record that they make together */
+#include <stdlib.h>
+
+#include "base/io.h"
+#include "memory_image.h"
+
+static int out_of_memory(struct crs_error *err)
+{
+    return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the record of memory");
+}
+
+int memory_set_new(struct memory_set **ret, struct crs_error *err)
+{
+    struct memory_set *set = calloc(1, sizeof(*set));
+
+    if (!set)
+        return out_of_memory(err);
+    *ret = set;
+    return 0;
+}
+
+int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **ret,
+                     struct crs_error *err)
+{
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->pid == pid) {
+            *ret = set->images.items[i];
+            return 0;
+        }
+    struct memory_image *image = calloc(1, sizeof(*image));
+    struct memory_image **place = image ? ARRAY_ADD(&set->images) : NULL;
+    if (!place) {
+        free(image);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
+    }
+    *image = (struct memory_image){.set = set, .pid = pid, .pagemap_fd = -1};
+    *ret = *place = image;
+    return 0;
+}
+
+static void image_free(struct memory_image *image)
+{
+    for (size_t i = 0; i < image->vmas.n; i++)
+        if (image->vmas.items[i].record)
+            crs__vma__free_unpacked(image->vmas.items[i].record, NULL);
+    if (image->space)
+        crs__address_space__free_unpacked(image->space, NULL);
+    cleanup_close(&image->pagemap_fd);
+    copy_plan_clear(&image->plan);
+    page_runs_clear(&image->guards);
+    proc_smaps_clear(&image->smaps);
+    proc_maps_clear(&image->maps);
+    free(image->vmas.items);
+    free(image->descriptors.items);
+    free(image);
+}
+
+void memory_set_free(struct memory_set *set)
+{
+    if (!set)
+        return;
+    for (size_t i = 0; i < set->images.n; i++)
+        image_free(set->images.items[i]);
+    for (size_t i = 0; i < set->files.n; i++) {
+        if (set->files.items[i].record)
+            crs__mapped_file__free_unpacked(set->files.items[i].record, NULL);
+        cleanup_close(&set->files.items[i].deleted_fd);
+    }
+    for (size_t i = 0; i < set->objects.n; i++)
+        cleanup_close(&set->objects.items[i].fd);
+    free(set->images.items);
+    free(set->files.items);
+    free(set->objects.items);
+    free(set);
+}
+
+/* ---- after the thaw ---- */
+
+static int set_guards(struct memory_image *image, struct crs_error *err)
+{
+    Crs__AddressSpace *space = image->space;
+
+    if (image->guards.n == 0)
+        return 0;
+    space->guards = calloc(image->guards.n, sizeof(*space->guards));
+    for (size_t i = 0; space->guards && i < image->guards.n; i++) {
+        Crs__Run *run = malloc(sizeof(*run));
+        if (!run)
+            break;
+        crs__run__init(run);
+        run->first = image->guards.items[i].first;
+        run->count = image->guards.items[i].count;
+        space->guards[space->n_guards++] = run;
+    }
+    if (space->n_guards < image->guards.n)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of guard pages");
+    return 0;
+}
+
+static int hand_over(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory *memory)
+{
+    memory->spaces = calloc(set->images.n + 1, sizeof(*memory->spaces));
+    memory->files = calloc(set->files.n + 1, sizeof(*memory->files));
+    memory->objects = calloc(ctx->objects.n + 1, sizeof(*memory->objects));
+    if (!memory->spaces || !memory->files || !memory->objects)
+        return -ENOMEM;
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            memory->spaces[memory->n_spaces++] = TAKE_PTR(set->images.items[i]->space);
+    for (size_t i = 0; i < set->files.n; i++)
+        memory->files[memory->n_files++] = TAKE_PTR(set->files.items[i].record);
+    for (size_t i = 0; i < ctx->objects.n; i++)
+        if (ctx->objects.items[i].record)
+            memory->objects[memory->n_objects++] = TAKE_PTR(ctx->objects.items[i].record);
+    return 0;
+}
+
+int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,
+                  struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            r = set_guards(set->images.items[i], err);
+    if (r == 0)
+        r = memory_files_finish(set, ctx, err);
+    if (r < 0)
+        return r;
+    Crs__Memory *memory = malloc(sizeof(*memory));
+    if (!memory)
+        return out_of_memory(err);
+    crs__memory__init(memory);
+    if (hand_over(set, ctx, memory) < 0) {
+        crs__memory__free_unpacked(memory, NULL);
+        return out_of_memory(err);
+    }
+    *ret = memory;
+    return 0;
+}

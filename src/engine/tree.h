@@ -1,0 +1,81 @@
+/*
+ * tree.h - the processes that a checkpoint takes: found and held, none missed
+ *
+ * A process is looked for while its parent stands still, until a whole pass finds none new while
+ * all known ones stand still. A parent is held before its children: one that is inside of vfork(2)
+ * stands still only when its child has gone on to exec or to its end.
+ *
+ * The tool itself may be among them (a script that asks for its own checkpoint): it is left alone,
+ * and saved as a process that has ended with success, which is what its parent waits for.
+ */
+#ifndef ENGINE_TREE_H
+#define ENGINE_TREE_H
+
+#include "crs.h"
+#include "tracee/tracee.h"
+
+struct tree_member {
+    pid_t pid;           /* all IDs are as we see them */
+    pid_t parent;        /* may be no member */
+    pid_t parent_thread; /* the thread that made it, by its ID; 0: not known */
+    pid_t group, session;
+    int exit_signal;
+    struct tracee *t; /* owned; NULL: it has ended and was not waited for, or is the tool */
+    bool tool;
+    unsigned depth; /* 0: its parent is no member */
+};
+
+struct tree {
+    /* set by the caller */
+    pid_t root; /* the process that was named */
+    enum crs_scope scope;
+    pid_t tool; /* a process that waits for us; 0: none */
+
+    /* by tree_freeze(): parents before their children; [0] is the root, or with scopes other than
+     * a tree its topmost ancestor among the members */
+    ARRAY_OF(struct tree_member) members;
+    uint64_t frozen_at_us; /* at the first interrupt */
+};
+
+/* Freeze all. On failure all go on when the tree is cleared. */
+int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err);
+
+/* Let all go on. `stopped`: leave them as by SIGSTOP. */
+int tree_thaw(struct tree *tree, bool stopped, struct crs_error *err);
+
+/* Thaw what is frozen, free all. */
+void tree_clear(struct tree *tree);
+
+/* The member; NULL: there is none. */
+struct tree_member *tree_find_member(const struct tree *tree, pid_t pid);
+
+/* ---- inside: tree_find.c ---- */
+
+struct tree_found {
+    pid_t pid, parent, parent_thread;
+    unsigned depth;
+};
+
+struct tree_founds {
+    ARRAY_OF(struct tree_found) array;
+};
+void tree_founds_clear(struct tree_founds *founds);
+/* Parents before their children; depth: how many of its ancestors are there. */
+void tree_founds_sort(struct tree_founds *founds);
+#define _cleanup_tree_founds_ __attribute__((cleanup(tree_founds_clear)))
+
+enum tree_how {
+    TREE_BY_CHILDREN, /* each thread's list of children */
+    TREE_BY_SCAN,     /* every process says who its parent is */
+};
+/* The way that the kernel and the scope allow. */
+enum tree_how tree_how(const struct tree *tree);
+
+/* The processes that belong to the tree and are no members yet, parents first. */
+int tree_find_new(const struct tree *tree, enum tree_how how, struct tree_founds *ret,
+                  struct crs_error *err);
+
+/* The same of a tree that runs, all of it, as far as it stands still: for what is done before. */
+int tree_list(const struct tree *tree, struct tree_founds *ret, struct crs_error *err);
+
+#endif

@@ -1,0 +1,262 @@
+/*
+ * descriptors.c - the descriptors of processes: found, and told apart
+ *
+ * Descriptors that share an open file description, in one process or several, are found by kcmp(2),
+ * which also gives an order: ctx->file_index has the positions in ctx->files, sorted by device,
+ * inode and that order.
+ */
+#include <dirent.h>
+#include <fcntl.h>
+#include <linux/kcmp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "kobj/file.h"
+
+#define FDINFO_LIMIT (64u << 20) /* an interest list of half a million entries */
+
+static int out_of_memory(struct crs_error *err)
+{
+    return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+}
+
+/* ---- find ---- */
+
+static int compare_numbers(const void *a, const void *b)
+{
+    int x = *(const int *)a, y = *(const int *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int list_numbers(struct tracee *t, int **ret, size_t *ret_n, struct crs_error *err)
+{
+    int fd = openat(t->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    ARRAY_OF(int) numbers = {0};
+
+    if (!dir) {
+        crs_fail_errno(err, CRS_NOT_PERMITTED, "can't list the descriptors of process %d", t->pid);
+        cleanup_close(&fd);
+        return -EPERM;
+    }
+    for (struct dirent *e; (e = readdir(dir));) {
+        if (e->d_name[0] < '0' || e->d_name[0] > '9')
+            continue;
+        int *number = ARRAY_ADD(&numbers);
+        if (!number) {
+            free(numbers.items);
+            return out_of_memory(err);
+        }
+        *number = atoi(e->d_name);
+    }
+    if (numbers.n > 1)
+        qsort(numbers.items, numbers.n, sizeof(int), compare_numbers);
+    *ret = numbers.items;
+    *ret_n = numbers.n;
+    return 0;
+}
+
+/* Most are short; no more than their length is kept. */
+static int read_fdinfo(struct tracee *t, int fd, char **ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[64], start[1024];
+
+    snprintf(path, sizeof(path), "fdinfo/%d", fd);
+    _cleanup_close_ int file = openat(t->proc_fd, path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = file < 0 ? -1 : read(file, start, sizeof(start));
+    if (n < 0)
+        return -errno;
+    if (n < (ssize_t)sizeof(start)) {
+        *ret = strndup(start, n);
+        return *ret ? 0 : -ENOMEM;
+    }
+    int r = read_file(t->proc_fd, path, FDINFO_LIMIT, &text);
+    if (r == 0) {
+        *ret = (char *)text.data;
+        text = (struct bytes){0};
+    }
+    return r;
+}
+
+/* What can be read about descriptor `fd`; *ret_info has also what is the descriptor's own. */
+static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
+                struct crs_error *err)
+{
+    char path[64];
+    int r;
+
+    *file = (struct open_file){.holder = t, .fd = fd, .dup_fd = -1};
+    r = tracee_get_fd(t, fd, &file->dup_fd, err);
+    if (r < 0)
+        return crs_fail_at(err, r, "fd %d", fd);
+    snprintf(path, sizeof(path), "fd/%d", fd);
+    r = read_link(t->proc_fd, path, &file->link);
+    if (r == 0)
+        r = read_fdinfo(t, fd, &file->fdinfo);
+    int flags = fcntl(file->dup_fd, F_GETFL);
+    if (r < 0 || flags < 0 || fstat(file->dup_fd, &file->st) < 0)
+        return crs_fail(err, CRS_FAILED, r < 0 ? -r : errno,
+                        "can't read about fd %d of process %d: %s", fd, t->pid,
+                        strerror(r < 0 ? -r : errno));
+    file->flags = flags;
+    r = file_parse_info(file, ret_info, err);
+    if (r < 0)
+        return r;
+    file->position = ret_info->position;
+    file->serial = ret_info->eventfd_id;
+    return 0;
+}
+
+/* ---- tell apart ---- */
+
+/* <0, 0, >0; *ret_error is set when kcmp can't be called. */
+static int compare_files(const struct open_file *a, const struct open_file *b, int *ret_error)
+{
+    if (a->st.st_dev != b->st.st_dev)
+        return a->st.st_dev < b->st.st_dev ? -1 : 1;
+    if (a->st.st_ino != b->st.st_ino)
+        return a->st.st_ino < b->st.st_ino ? -1 : 1;
+    /* The inode of anonymous files is one for all of them; what they are can't change. */
+    if (a->link[0] == 'a' && b->link[0] == 'a' && strcmp(a->link, b->link) != 0)
+        return strcmp(a->link, b->link);
+    if (a->serial != b->serial)
+        return a->serial < b->serial ? -1 : 1;
+    long r = syscall(SYS_kcmp, a->holder->pid, b->holder->pid, KCMP_FILE, (unsigned long)a->fd,
+                     (unsigned long)b->fd);
+    if (r < 0 || r > 2)
+        *ret_error = r < 0 ? errno : EINVAL;
+    return r == 0 ? 0 : r == 1 ? -1 : 1;
+}
+
+/* The first place in the index that is not before `file`. */
+static size_t find_place(const struct kobj_dump *ctx, const struct open_file *file, bool *ret_same,
+                         int *ret_error)
+{
+    size_t low = 0, high = ctx->file_index.n;
+
+    *ret_same = false;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order =
+            compare_files(&ctx->files.items[ctx->file_index.items[middle]], file, ret_error);
+        if (order == 0) {
+            *ret_same = true;
+            return middle;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+static int insert(struct kobj_dump *ctx, size_t place, uint32_t position, struct crs_error *err)
+{
+    uint32_t *last = ARRAY_ADD(&ctx->file_index);
+
+    if (!last)
+        return out_of_memory(err);
+    uint32_t *at = ctx->file_index.items + place;
+    memmove(at + 1, at, (ctx->file_index.n - 1 - place) * sizeof(*at));
+    *at = position;
+    return 0;
+}
+
+/* Find `file` among ctx->files, or move it there. *ret_id is its number. */
+static int identify(struct kobj_dump *ctx, struct open_file *file, uint32_t *ret_id,
+                    struct crs_error *err)
+{
+    bool same;
+    int error = 0;
+    size_t place = find_place(ctx, file, &same, &error);
+
+    if (error)
+        return crs_fail(err, CRS_NOT_PERMITTED, error,
+                        "can't compare the descriptors of process %d (kcmp): %s", file->holder->pid,
+                        strerror(error));
+    if (same) {
+        *ret_id = ctx->file_index.items[place] + 1;
+        return 0;
+    }
+    int r = insert(ctx, place, ctx->files.n, err);
+    if (r < 0)
+        return r;
+    struct open_file *new = ARRAY_ADD(&ctx->files);
+    if (!new)
+        return out_of_memory(err);
+    *new = *file;
+    *ret_id = new->id = ctx->files.n;
+    *file = (struct open_file){.dup_fd = -1};
+    return 0;
+}
+
+static int add_descriptor(Crs__Process *process, int fd, uint32_t id, bool cloexec,
+                          struct crs_error *err)
+{
+    Crs__Descriptor *d = malloc(sizeof(*d));
+
+    if (!d)
+        return out_of_memory(err);
+    crs__descriptor__init(d);
+    d->fd = fd;
+    d->file = id;
+    d->close_on_exec = cloexec;
+    process->descriptors[process->n_descriptors++] = d;
+    return 0;
+}
+
+static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
+{
+    _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    uint32_t id = 0;
+    int r = look(ctx->t, fd, &file, &info, err);
+
+    if (r == 0)
+        r = identify(ctx, &file, &id, err);
+    if (r == 0)
+        r = locks_collect(ctx->t, &info, &ctx->files.items[id - 1], err);
+    return r < 0 ? r : add_descriptor(process, fd, id, info.flags & O_CLOEXEC, err);
+}
+
+int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
+                             Crs__Process *process, struct crs_error *err)
+{
+    _cleanup_free_ int *numbers = NULL;
+    size_t n = 0;
+
+    ctx->t = member->t;
+    member->record = process;
+    int r = list_numbers(ctx->t, &numbers, &n, err);
+    if (r < 0)
+        return r;
+    process->descriptors = calloc(n + 1, sizeof(*process->descriptors));
+    if (!process->descriptors)
+        return out_of_memory(err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = collect(ctx, numbers[i], process, err);
+    return r;
+}
+
+struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid)
+{
+    for (size_t i = 0; i < ctx->members.n; i++)
+        if (ctx->members.items[i].t->pid == pid)
+            return ctx->members.items[i].t;
+    return NULL;
+}
+
+const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t)
+{
+    for (size_t i = 0; i < ctx->members.n; i++)
+        if (ctx->members.items[i].t == t)
+            return ctx->members.items[i].record;
+    return NULL;
+}
