@@ -13,7 +13,7 @@
 #include "service/request.h"
 
 struct arguments {
-    int json, terminate, stop, timeout_ms;
+    int json, terminate, stop, only, group, session, timeout_ms;
     const char *name, *output, *store, *compress;
 };
 
@@ -26,6 +26,12 @@ static const struct cli_option options[] = {
      .help = "end the program once the snapshot is safe"},
     {"stop", 0, CLI_FLAG, offsetof(struct arguments, stop), .value = 1,
      .help = "leave the program stopped"},
+    {"only", 0, CLI_FLAG, offsetof(struct arguments, only), .value = 1,
+     .help = "save the process alone, without its descendants"},
+    {"group", 0, CLI_FLAG, offsetof(struct arguments, group), .value = 1,
+     .help = "save its process group"},
+    {"session", 0, CLI_FLAG, offsetof(struct arguments, session), .value = 1,
+     .help = "save its session"},
     {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
@@ -181,6 +187,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.store = a->store;
     o.name = a->name;
     o.afterwards = a->terminate ? CRS_TERMINATE : a->stop ? CRS_STOP : CRS_CONTINUE;
+    o.scope = a->only ? CRS_ONLY : a->group ? CRS_GROUP : a->session ? CRS_SESSION : CRS_TREE;
     o.timeout_ms = a->timeout_ms;
     o.compress = a->compress;
     o.progress = output_progress_show;
@@ -214,6 +221,8 @@ static int run(int argc, char **argv)
         return r;
     if (a.terminate && a.stop)
         return cli_usage(&command_checkpoint, "--terminate and --stop exclude each other");
+    if (a.only + a.group + a.session > 1)
+        return cli_usage(&command_checkpoint, "--only, --group and --session exclude each other");
     if (a.name && a.output)
         return cli_usage(&command_checkpoint, "--name and --output exclude each other");
     if (a.name && job_check_name(a.name, &error) < 0)
@@ -227,7 +236,7 @@ const struct cli_command command_checkpoint = {
     .synopsis = "[OPTION...] TARGET",
     .operands = "@target",
     .options = options,
-    .examples = {{"crs checkpoint sim", "save the job 'sim', which goes on running"},
+    .examples = {{"crs checkpoint sim", "save the job 'sim' and all its processes, which go on"},
                  {"crs checkpoint --terminate --timeout 5m sim",
                   "save it and end it, or leave it alone if that takes longer"},
                  {"crs checkpoint --output /backup/sim 4711",

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/process_tree.h"
 #include "cli/store_arguments.h"
 
 /*
@@ -195,6 +196,13 @@ static bool is_first_key(const char *key)
     return false;
 }
 
+static void print_list(const char *key, const json_t *list)
+{
+    _cleanup_json_ json_t *tree = strcmp(key, "processes") == 0 ? process_tree(list) : NULL;
+
+    print_objects(key, tree ? tree : list);
+}
+
 static void print(const char *path, const json_t *description)
 {
     const char *key;
@@ -211,7 +219,7 @@ static void print(const char *path, const json_t *description)
     json_object_foreach((json_t *)description, key, value)
     {
         if (is_object_list(value))
-            print_objects(key, value);
+            print_list(key, value);
     }
 }
 

@@ -1,5 +1,6 @@
 /* describe.c - what a snapshot holds, and which kinds there are, as JSON */
 #include <string.h>
+#include <sys/wait.h>
 
 #include "base/io.h"
 #include "engine/describe.h"
@@ -61,6 +62,20 @@ static json_t *describe_attributes(Crs__Attribute *const *attributes, size_t n,
     return object;
 }
 
+/* What a wait of its parent would tell; null: nothing, it runs. */
+static json_t *describe_state(const Crs__Process *p)
+{
+    char words[64];
+
+    if (!p->zombie)
+        return p->stopped ? json_string("stopped") : json_null();
+    if (WIFEXITED(p->exit_status))
+        snprintf(words, sizeof(words), "ended with %d", WEXITSTATUS(p->exit_status));
+    else
+        snprintf(words, sizeof(words), "ended by signal %d", WTERMSIG(p->exit_status));
+    return json_string(words);
+}
+
 static json_t *describe_processes(const Crs__Tree *tree)
 {
     json_t *list = json_array();
@@ -70,14 +85,15 @@ static json_t *describe_processes(const Crs__Tree *tree)
         json_t *arguments = json_array();
         for (size_t j = 0; j < p->n_arguments; j++)
             json_array_append_new(arguments, describe_text(p->arguments[j]));
-        json_array_append_new(list, json_pack("{s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:o}", "pid",
-                                              (json_int_t)p->pid, "parent", (json_int_t)p->parent,
-                                              "command", describe_text(p->command), "arguments",
-                                              arguments, "threads", (json_int_t)p->n_threads,
-                                              "descriptors", (json_int_t)p->n_descriptors,
-                                              "stopped", p->stopped, "properties",
-                                              describe_attributes(p->attributes, p->n_attributes,
-                                                                  describe_process_attribute)));
+        json_array_append_new(
+            list,
+            json_pack(
+                "{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o}", "pid", (json_int_t)p->pid,
+                "parent", (json_int_t)p->parent, "group", (json_int_t)p->group, "session",
+                (json_int_t)p->session, "command", describe_text(p->command), "arguments",
+                arguments, "threads", (json_int_t)p->n_threads, "descriptors",
+                (json_int_t)p->n_descriptors, "state", describe_state(p), "properties",
+                describe_attributes(p->attributes, p->n_attributes, describe_process_attribute)));
     }
     return list;
 }

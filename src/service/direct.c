@@ -54,6 +54,7 @@ static _Noreturn void help(pid_t parent, pid_t pid, const struct crs_checkpoint_
     options.progress = pass_progress;
     options.progress_arg = &fd;
     options.cancel = &cancel;
+    options.tool = parent;
     int r = crs_checkpoint(pid, &options, &result, &error);
     if (job_say_if_ended(pid, r, &error) < 0)
         request_answer_error(fd, &error);

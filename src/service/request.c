@@ -14,6 +14,9 @@
 static const char *const afterwards_names[] = {
     [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
 
+static const char *const scope_names[] = {
+    [CRS_TREE] = "tree", [CRS_ONLY] = "only", [CRS_GROUP] = "group", [CRS_SESSION] = "session"};
+
 /* ---- the client's side ---- */
 
 static int unreachable(const char *who, const char *why, struct crs_error *err)
@@ -50,6 +53,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_pack("{s:i, s:s, s:s, s:i}", "schema", 1, "request", "checkpoint", "afterwards",
                   afterwards_names[options->afterwards], "timeout_ms", options->timeout_ms);
 
+    if (message && options->scope != CRS_TREE)
+        json_object_set_new(message, "scope", json_string(scope_names[options->scope]));
     if (message && options->name)
         json_object_set_new(message, "name", bytes_to_json(options->name));
     if (message && options->output)
@@ -226,7 +231,7 @@ int request_listen(int dirfd, int *ret_fd, struct crs_error *err)
     return 0;
 }
 
-int request_check_peer(int fd, struct crs_error *err)
+int request_check_peer(int fd, pid_t *ret_pid, struct crs_error *err)
 {
     struct ucred peer;
     socklen_t size = sizeof(peer);
@@ -236,6 +241,7 @@ int request_check_peer(int fd, struct crs_error *err)
     if (peer.uid != geteuid() && peer.uid != 0)
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM, "the job belongs to another user (UID %u)",
                         (unsigned)geteuid());
+    *ret_pid = peer.pid;
     return 0;
 }
 
@@ -246,13 +252,12 @@ void request_clear(struct request *request)
     *request = (struct request){0};
 }
 
-static int parse_afterwards(const char *text, enum crs_afterwards *ret)
+/* The number of a name; -EINVAL: it is none of them. */
+static int find_name(const char *text, const char *const *names, size_t n)
 {
-    for (size_t i = 0; i < ELEMENTS(afterwards_names); i++)
-        if (strcmp(text, afterwards_names[i]) == 0) {
-            *ret = (enum crs_afterwards)i;
-            return 0;
-        }
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
     return -EINVAL;
 }
 
@@ -271,20 +276,24 @@ static int parse_output(struct request *request, const json_t *output, struct cr
 static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
-    const char *what, *afterwards = "continue";
+    const char *what, *afterwards = "continue", *scope = "tree";
     json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
-    if (json_unpack_ex(request->json, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?i, s?o, s?s}",
+    if (json_unpack_ex(request->json, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?s, s?i, s?o, s?s}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
-                       &afterwards, "timeout_ms", &options->timeout_ms, "output", &output,
-                       "compress", &options->compress) < 0)
+                       &afterwards, "scope", &scope, "timeout_ms", &options->timeout_ms, "output",
+                       &output, "compress", &options->compress) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
-    if (parse_afterwards(afterwards, &options->afterwards) < 0 || options->timeout_ms < 0)
+    int then = find_name(afterwards, afterwards_names, ELEMENTS(afterwards_names));
+    int which = find_name(scope, scope_names, ELEMENTS(scope_names));
+    if (then < 0 || which < 0 || options->timeout_ms < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
+    options->afterwards = (enum crs_afterwards)then;
+    options->scope = (enum crs_scope)which;
     return parse_output(request, output, err);
 }
 

@@ -43,8 +43,8 @@ int request_await_helper(int fd, pid_t helper, const struct crs_checkpoint_optio
 /* Listen on JOB_SOCKET in the directory. */
 int request_listen(int dirfd, int *ret_fd, struct crs_error *err);
 
-/* -EPERM where the peer of the connection is neither our user nor root. */
-int request_check_peer(int fd, struct crs_error *err);
+/* -EPERM where the peer of the connection is neither our user nor root. *ret_pid: who it is. */
+int request_check_peer(int fd, pid_t *ret_pid, struct crs_error *err);
 
 /* A request; the strings of `options` point into it. */
 struct request {

@@ -89,7 +89,7 @@ static void end_checkpoint(struct supervisor *s, bool terminated,
     wake(s);
 }
 
-static void answer_checkpoint(struct supervisor *s, int fd, struct request *request)
+static void answer_checkpoint(struct supervisor *s, int fd, pid_t peer, struct request *request)
 {
     struct crs_checkpoint_options *options = &request->options;
     struct crs_checkpoint_result result = {0};
@@ -104,6 +104,7 @@ static void answer_checkpoint(struct supervisor *s, int fd, struct request *requ
         options->progress = pass_progress;
         options->progress_arg = &fd;
         options->cancel = &s->cancel;
+        options->tool = peer;
         r = crs_checkpoint(s->options->program->pid, options, &result, &error);
         r = job_say_if_ended(s->options->program->pid, r, &error);
         end_checkpoint(s, r >= 0 && options->afterwards == CRS_TERMINATE, &result);
@@ -120,14 +121,15 @@ static void answer(struct supervisor *s, int fd)
 {
     _cleanup_request_ struct request request = {0};
     struct crs_error error = {0};
-    int r = request_check_peer(fd, &error);
+    pid_t peer = 0;
+    int r = request_check_peer(fd, &peer, &error);
 
     if (r >= 0)
         r = request_read(fd, s->stop_fd, REQUEST_TIME_MS, &request, &error);
     if (r < 0)
         request_answer_error(fd, &error);
     else
-        answer_checkpoint(s, fd, &request);
+        answer_checkpoint(s, fd, peer, &request);
 }
 
 static void *serve(void *arg)
