@@ -155,6 +155,29 @@ class Env:
             raise Failure(f"{what}: process {pid} is still stopped or held:\n"
                           f"{machine.describe(pid)}")
 
+    def expect_free(self, pid, tree, what):
+        """Nobody holds it who isn't of its own tree."""
+        def held():
+            return any(int(machine.status(f"{pid}/task/{tid}").get("TracerPid", "0"))
+                       not in (0, *tree) for tid in machine.listdir(f"/proc/{pid}/task"))
+
+        machine.wait_for(lambda: not held(), 2 * self.patience)
+        if held():
+            raise Failure(f"{what}: process {pid} is still held:\n{machine.describe(pid)}")
+
+    def expect_alone(self, what):
+        """Nothing lives on but what was started here; PIDs of orphans are free again."""
+        own = {process.pid for process in self.started}
+
+        def others():
+            living = [pid for pid in machine.descendants() if pid not in own]
+            machine.reap_all_but(own)
+            return living
+
+        if not machine.wait_for(lambda: not others(), 10 * self.patience):
+            raise Failure(f"{what} there are still " +
+                          ", ".join(f"{pid} ({machine.command(pid)})" for pid in others()))
+
     def tail(self, name, size=4000):
         text = machine.read(self.path(name)) or ""
         return f"--- {name}:\n{text[-size:]}" if text else ""

@@ -98,13 +98,21 @@ class Play:
         self.env.crs("checkpoint", *extra, "--output", path, self.pid)
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
-            self.env.expect_running(self.pid, "after the checkpoint")
+            self.expect_running("after the checkpoint")
             return path
         code = self.env.wait_gone(self.pid)
         expect(code in (None, -signal.SIGKILL),
                f"after --terminate the victim ended with {code}, expected SIGKILL")
         self.end_foreground(killed=True)
+        self.env.expect_alone("after --terminate")
         return path
+
+    def expect_running(self, what):
+        """It runs, and nobody from outside holds any process of it."""
+        self.env.expect_running(self.pid, what)
+        below = machine.descendants(self.pid)
+        for pid in below:
+            self.env.expect_free(pid, [self.pid, *below], what)
 
     def restart(self, path, policy, foreground):
         self.restarts += 1
@@ -200,7 +208,7 @@ def refused(victim):
             expect(victim.refused in env.last_stderr,
                    f"the refusal does not say {victim.refused!r}: {env.last_stderr.strip()}")
             expect(not os.path.exists(path), "a refused checkpoint left a snapshot")
-            env.expect_running(play.pid, "after the refusal")
+            play.expect_running("after the refusal")
             play.ask("continue")
         play.stop()
     return run
