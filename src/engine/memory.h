@@ -51,22 +51,22 @@ bool memory_in_vdso(const Crs__AddressSpace *space, uint64_t pc);
 bool memory_vdso_is_same(const Crs__AddressSpace *space);
 
 /*
- * Before the stub is forked: open the packs, the mapped files and the shared objects of `space`,
- * at numbers from MEMORY_FD_BASE on and without close-on-exec, for the stub to inherit: the stub
- * must close no descriptor from that number on. They are kept in ctx->memory_files.
+ * Before the first stub is forked: open the packs, the mapped files and the shared objects of all
+ * address spaces, at numbers from MEMORY_FD_BASE on and without close-on-exec, for all stubs to
+ * inherit: they must close no descriptor from that number on. They are kept in ctx->memory_files.
  */
 #define MEMORY_FD_BASE 512
-int memory_open_files(struct kobj_restore *ctx, const Crs__AddressSpace *space,
-                      struct crs_error *err);
+int memory_open_files(struct kobj_restore *ctx, struct crs_error *err);
 
-/* Close ours (the stub's are closed by memory_rebuild()). To be called in every case, at the end
+/* Close ours (a stub's are closed by memory_rebuild()). To be called in every case, at the end
  * of the restart; does nothing the second time. */
 void memory_close_files(struct kobj_restore *ctx);
 
-/* The file to exec for the stub: an open O_RDONLY descriptor of the saved executable
- * (close-on-exec, the caller's). May be called before or after memory_open_files(). */
+/* The file to exec for a stub: an open descriptor of the saved executable (close-on-exec, the
+ * caller's), and the number under which stubs have it. After memory_open_files(). */
 int memory_open_exe(struct kobj_restore *ctx, const Crs__AddressSpace *space, int *ret_fd,
                     struct crs_error *err);
+int memory_exe_number(const struct kobj_restore *ctx, const Crs__AddressSpace *space);
 
 /*
  * Build the address space in ctx->t: everything of the exec'ed stub is unmapped, the vDSO moved,

@@ -23,21 +23,23 @@ static int *new_numbers(size_t n)
     return numbers;
 }
 
-static uint32_t count_packs(const Crs__AddressSpace *space)
+static uint32_t count_packs(const Crs__Memory *memory)
 {
     uint32_t n = 0;
 
-    for (size_t i = 0; i < space->n_chunks; i++)
-        if (space->chunks[i]->pack >= n && space->chunks[i]->pack < UINT32_MAX)
-            n = space->chunks[i]->pack + 1;
+    for (size_t i = 0; i < memory->n_spaces; i++)
+        for (size_t k = 0; k < memory->spaces[i]->n_chunks; k++) {
+            uint32_t pack = memory->spaces[i]->chunks[k]->pack;
+            if (pack >= n && pack < UINT32_MAX)
+                n = pack + 1;
+        }
     return n;
 }
 
-static int make_state(struct kobj_restore *ctx, const Crs__AddressSpace *space,
-                      struct crs_error *err)
+static int make_state(struct kobj_restore *ctx, struct crs_error *err)
 {
     struct memory_files *f = calloc(1, sizeof(*f));
-    uint32_t n_packs = count_packs(space);
+    uint32_t n_packs = count_packs(ctx->memory);
 
     if (n_packs > 65536) {
         free(f);
@@ -52,8 +54,7 @@ static int make_state(struct kobj_restore *ctx, const Crs__AddressSpace *space,
     f->objects = new_numbers(f->n_objects = ctx->memory->n_objects);
     f->readonly_objects = new_numbers(ctx->memory->n_objects);
     f->packs = new_numbers(f->n_packs = n_packs);
-    f->has_pages = calloc(space->n_vmas + 1, sizeof(*f->has_pages));
-    if (!f->mapped || !f->objects || !f->readonly_objects || !f->packs || !f->has_pages)
+    if (!f->mapped || !f->objects || !f->readonly_objects || !f->packs)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of files");
     return 0;
 }
@@ -169,18 +170,11 @@ static int open_packs(struct kobj_restore *ctx, const Crs__AddressSpace *space,
     return 0;
 }
 
-int memory_open_files(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+static int open_space(struct kobj_restore *ctx, const Crs__AddressSpace *space,
                       struct crs_error *err)
 {
-    int r = memory_check_layout(ctx->memory, space, err);
+    int r = open_mapped(ctx, space->exe, err);
 
-    if (r == 0)
-        r = make_state(ctx, space, err);
-    if (r == 0)
-        r = memory_mark_pages(space, ctx->memory_files->has_pages, err);
-    if (r < 0)
-        return r;
-    raise_limit(ctx->memory_files);
     for (size_t i = 0; r == 0 && i < space->n_vmas; i++) {
         const Crs__Vma *vma = space->vmas[i];
         if (vma->kind == CRS__VMA_KIND__VMA_FILE_PRIVATE ||
@@ -192,47 +186,41 @@ int memory_open_files(struct kobj_restore *ctx, const Crs__AddressSpace *space,
     return r < 0 ? r : open_packs(ctx, space, err);
 }
 
+int memory_open_files(struct kobj_restore *ctx, struct crs_error *err)
+{
+    const Crs__Memory *memory = ctx->memory;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < memory->n_spaces; i++)
+        r = memory_check_layout(memory, memory->spaces[i], err);
+    if (r == 0)
+        r = make_state(ctx, err);
+    if (r < 0)
+        return r;
+    raise_limit(ctx->memory_files);
+    for (size_t i = 0; r == 0 && i < memory->n_spaces; i++)
+        r = open_space(ctx, memory->spaces[i], err);
+    return r;
+}
+
+int memory_exe_number(const struct kobj_restore *ctx, const Crs__AddressSpace *space)
+{
+    return ctx->memory_files->mapped[space->exe - 1];
+}
+
 int memory_open_exe(struct kobj_restore *ctx, const Crs__AddressSpace *space, int *ret_fd,
                     struct crs_error *err)
 {
-    if (space->exe < 1 || space->exe > ctx->memory->n_files)
-        return crs_fail(err, CRS_DAMAGED, EBADMSG,
-                        "the snapshot's executable isn't in its list of files");
-    const Crs__MappedFile *file = ctx->memory->files[space->exe - 1];
-    int placed = ctx->memory_files ? ctx->memory_files->mapped[space->exe - 1] : -1;
-
-    if (placed >= 0) {
-        *ret_fd = fcntl(placed, F_DUPFD_CLOEXEC, 3);
-        return *ret_fd < 0 ? crs_fail_errno(err, CRS_FAILED, "can't duplicate a descriptor") : 0;
-    }
-    if (file->deleted)
-        return make_deleted(ctx, file, ret_fd, err);
-    int fd = open(file->path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't open the executable %s", file->path);
-    *ret_fd = fd;
-    return 0;
+    *ret_fd = fcntl(memory_exe_number(ctx, space), F_DUPFD_CLOEXEC, 3);
+    return *ret_fd < 0 ? crs_fail_errno(err, CRS_FAILED, "can't duplicate a descriptor") : 0;
 }
 
 /* ---- the end ---- */
 
-static void add_closes(struct memory_calls *calls, const int *numbers, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (numbers[i] >= 0)
-            memory_calls_add(calls, "close a descriptor", SYS_close, numbers[i], 0, 0, 0, 0, 0);
-}
-
 int memory_close_remote(struct kobj_restore *ctx, struct crs_error *err)
 {
-    _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
-    struct memory_files *f = ctx->memory_files;
-
-    add_closes(&calls, f->mapped, f->n_mapped);
-    add_closes(&calls, f->objects, f->n_objects);
-    add_closes(&calls, f->readonly_objects, f->n_objects);
-    add_closes(&calls, f->packs, f->n_packs);
-    return memory_calls_run(&calls, err);
+    return REMOTE_CHECKED(tracee_main(ctx->t), NULL, err, CRS_FAILED, "close descriptors",
+                          SYS_close_range, MEMORY_FD_BASE, UINT32_MAX, 0);
 }
 
 static void close_all(int *numbers, size_t n)
@@ -258,7 +246,6 @@ void memory_close_files(struct kobj_restore *ctx)
         limit.rlim_cur = f->old_limit;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    free(f->has_pages);
     free(f);
     errno = saved;
 }

@@ -89,14 +89,14 @@ static int clear_out(struct kobj_restore *ctx, const struct proc_map *vdso, size
     return r;
 }
 
-int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
 {
     _cleanup_proc_maps_ struct proc_maps maps = {0};
     size_t n_vdso = 0;
+    int r = memory_mark_pages(space, ctx->memory_files->has_pages, err);
 
-    if (!ctx->memory_files)
-        return crs_fail(err, CRS_FAILED, EINVAL, "the files to map aren't open");
-    int r = read_maps(ctx, &maps, err);
+    if (r == 0)
+        r = read_maps(ctx, &maps, err);
     if (r == 0)
         r = choose_work(ctx, space, &maps, err);
     if (r == 0)
@@ -115,4 +115,18 @@ int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
     if (r == 0)
         r = memory_protect(ctx, space, err);
     return r < 0 ? r : memory_close_remote(ctx, err);
+}
+
+int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+{
+    _cleanup_free_ bool *has_pages = calloc(space->n_vmas + 1, sizeof(*has_pages));
+
+    if (!ctx->memory_files)
+        return crs_fail(err, CRS_FAILED, EINVAL, "the files to map aren't open");
+    if (!has_pages)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+    ctx->memory_files->has_pages = has_pages;
+    int r = rebuild(ctx, space, err);
+    ctx->memory_files->has_pages = NULL;
+    return r;
 }

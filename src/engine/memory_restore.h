@@ -16,8 +16,8 @@
 #define SCRATCH_SIZE (64u << 10)
 #define SCRATCH_OURS (48u << 10) /* the rest is for batches of calls */
 
-/* Descriptors that the stub inherits, under the same numbers in both processes, and what lies
- * where in the stub. */
+/* Descriptors that all stubs inherit, under the same numbers as here; and, while one is built up,
+ * what lies where in it. */
 struct memory_files {
     int *mapped;           /* for each memory->files; -1: not used */
     int *objects;          /* for each memory->objects: readable and writable */
@@ -27,7 +27,7 @@ struct memory_files {
     int64_t old_limit; /* of open files, to be put back; -1: not changed */
 
     uint64_t work, work_size; /* the area that is free of saved mappings */
-    bool *has_pages;          /* for each mapping: pages are filled in */
+    bool *has_pages;          /* for each mapping of its space: pages are filled in */
 };
 
 static inline bool vma_has(const Crs__Vma *vma, uint32_t flag)
@@ -85,7 +85,7 @@ int memory_protect(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
 /* memory_fill.c */
 int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
-/* memory_open.c: close the stub's copies. */
+/* memory_open.c: close the copies of the stub that is built up. */
 int memory_close_remote(struct kobj_restore *ctx, struct crs_error *err);
 
 /* memory_files.c, memory_elf.c */

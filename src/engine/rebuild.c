@@ -1,14 +1,16 @@
 /*
  * rebuild.c - the order of events of a restart
  *
- * Check, open what the stub inherits, start the stub, memory, threads, descriptors, properties,
- * interrupted calls, the last memory steps, registers, go.
+ * Check, open what the stubs inherit, make the stubs of all processes with their threads; memory
+ * and descriptors of each; what needs all descriptors; then, children before their parents,
+ * properties, interrupted calls, the last memory steps, registers; at the end all go together.
  */
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -16,7 +18,7 @@
 #include "engine/manifest_info.h"
 #include "engine/memory.h"
 #include "engine/rebuild.h"
-#include "engine/stub.h"
+#include "engine/stub_tree.h"
 
 /* Without a time namespace the monotonic clock has gone on, or is another machine's: deadlines on
  * it are moved so that what was left of them is left. */
@@ -70,37 +72,31 @@ static int check_vdso(const struct rebuild *b, const Crs__AddressSpace *space,
 
 int rebuild_check(const struct rebuild *b, struct crs_error *err)
 {
-    const Crs__Process *process = b->loaded->tree->processes[0];
+    const Crs__Tree *tree = b->loaded->tree;
     struct kobj_restore ctx;
 
     begin(b, &ctx);
     int r = memory_check(&ctx, err);
     if (r == 0)
         r = kobj_check_files(&ctx, err);
-    if (r == 0)
-        r = kobj_check_process(&ctx, process, err);
-    if (r == 0)
-        r = check_vdso(b, loaded_space(b->loaded, process->address_space), process, err);
+    for (size_t i = 0; r == 0 && i < tree->n_processes; i++) {
+        const Crs__Process *p = tree->processes[i];
+        r = p->zombie ? 0 : kobj_check_process(&ctx, p, err);
+        if (r == 0 && !p->zombie)
+            r = check_vdso(b, loaded_space(b->loaded, p->address_space), p, err);
+        if (r < 0 && tree->n_processes > 1)
+            crs_fail_at(err, r, "process %u (%s)", p->pid, p->command);
+    }
     kobj_restore_clear(&ctx);
     return r;
 }
 
-/* ---- the stub ---- */
+/* ---- the stubs ---- */
 
-/* A number for the service socket that is no descriptor of the process. */
-static int free_number(const Crs__Process *process)
-{
-    size_t n = process->n_descriptors;
-
-    for (int number = MEMORY_FD_BASE - 1; number > 2; number--) {
-        bool used = false;
-        for (size_t i = 0; i < n && !used; i++)
-            used = (int)process->descriptors[i]->fd == number;
-        if (!used)
-            return number;
-    }
-    return 2;
-}
+#define REAP_TIME_US (5 * 1000000)
+#define SERVICE_FD                                                                                 \
+    (MEMORY_FD_BASE - 1) /* its number in a stub, until descriptors are installed                  \
+                          */
 
 /* Does the caller have a terminal whose keys should reach the program? */
 static bool has_terminal(void)
@@ -110,42 +106,23 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
-static int start(const struct rebuild *b, struct kobj_restore *ctx, const Crs__Process *process,
-                 const Crs__AddressSpace *space, int service_fd, int *ret_remote_fd,
-                 struct crs_error *err)
+static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_tree *stubs,
+                 int service_fd, struct crs_error *err)
 {
-    bool leader = process->group == process->pid;
-    struct stub_options options = {
-        .exe_fd = -1,
-        .name = process->command,
-        .pid = b->pids == CRS_PIDS_NEW ? 0 : (pid_t)process->pid,
-        .new_session = b->detach,
-        .new_group = leader && !has_terminal(),
+    const Crs__Process *root = b->loaded->tree->processes[0];
+    const struct stub_tree_options options = {
+        .lineage.root_leads_session = b->detach,
+        .lineage.root_leads_group = root->group == root->pid && !has_terminal(),
+        .choose_pids = b->pids != CRS_PIDS_NEW,
         .service_fd = service_fd,
-        .remote_service_fd = free_number(process),
-        .keep_from = MEMORY_FD_BASE,
+        .remote_service_fd = SERVICE_FD,
     };
+    int r = memory_open_files(ctx, err);
 
-    int r = memory_open_files(ctx, space, err);
     if (r == 0)
-        r = memory_open_exe(ctx, space, &options.exe_fd, err);
-    if (r == 0)
-        r = stub_start(&options, &ctx->t, err);
-    cleanup_close(&options.exe_fd);
-    *ret_remote_fd = options.remote_service_fd;
+        r = stub_tree_make(stubs, ctx, &options, err);
+    ctx->stubs = stubs->stubs;
     return r;
-}
-
-static int add_threads(const struct rebuild *b, struct kobj_restore *ctx,
-                       const Crs__Process *process, struct crs_error *err)
-{
-    for (size_t i = 1; i < process->n_threads; i++) {
-        pid_t tid = b->pids == CRS_PIDS_NEW ? 0 : (pid_t)process->threads[i]->tid;
-        int r = stub_add_thread(ctx->t, tid, err);
-        if (r < 0)
-            return crs_fail_at(err, r, "thread %u", process->threads[i]->tid);
-    }
-    return 0;
 }
 
 static int restore_properties(struct kobj_restore *ctx, const Crs__Process *process,
@@ -187,9 +164,9 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
     return 0;
 }
 
-static int set_registers(struct tracee *t, const struct loaded *loaded, struct crs_error *err)
+static int set_registers(struct tracee *t, const struct loaded *loaded, const Crs__Process *process,
+                         struct crs_error *err)
 {
-    const Crs__Process *process = loaded->tree->processes[0];
     struct arch_xstate_layout layout;
 
     manifest_xstate_layout(store_reader_manifest(loaded->reader), &layout);
@@ -211,59 +188,170 @@ static int set_registers(struct tracee *t, const struct loaded *loaded, struct c
     return 0;
 }
 
-/* ---- all of it ---- */
+/* ---- one process ---- */
 
-static int build(const struct rebuild *b, struct kobj_restore *ctx, struct crs_error *err)
+static int build_memory(const struct rebuild *b, struct kobj_restore *ctx,
+                        const Crs__Process *process, struct crs_error *err)
 {
-    const Crs__Process *process = b->loaded->tree->processes[0];
-    const Crs__AddressSpace *space = loaded_space(b->loaded, process->address_space);
-    int pair[2], remote_fd;
+    return memory_rebuild(ctx, loaded_space(b->loaded, process->address_space), err);
+}
 
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
-    _cleanup_close_ int ours = pair[0], theirs = pair[1];
-    int r = start(b, ctx, process, space, theirs, &remote_fd, err);
-    if (r < 0)
-        return r;
-    tell(b, "fill");
-    r = memory_rebuild(ctx, space, err);
-    if (r == 0)
-        r = add_threads(b, ctx, process, err);
-    tell(b, "files");
-    if (r == 0)
-        r = kobj_restore_files(ctx, err);
-    if (r == 0)
-        r = kobj_install_files(ctx, process, ours, remote_fd, err);
-    if (r == 0)
-        r = restore_properties(ctx, process, err);
+/* From its properties to its registers. */
+static int complete(const struct rebuild *b, struct kobj_restore *ctx, const Crs__Process *process,
+                    struct crs_error *err)
+{
+    const Crs__AddressSpace *space = loaded_space(b->loaded, process->address_space);
+    int r = restore_properties(ctx, process, err);
+
     if (r == 0)
         r = prepare_registers(ctx, process, err);
     if (r == 0)
         r = memory_seal(ctx, space, err);
     if (r == 0)
         r = kobj_lock_process(ctx, process, err);
+    return r;
+}
+
+/* ---- the tree ---- */
+
+struct building {
+    const struct rebuild *b;
+    struct kobj_restore ctx;
+    struct stub_tree stubs;
+    int service_fd;
+};
+
+/* Is it stopped by a signal when it is let go? A child of ours is stopped only then. */
+static bool is_stopped(const struct building *building, size_t i)
+{
+    return building->b->stopped || building->ctx.tree->processes[i]->stopped;
+}
+
+static bool is_own_child(const struct building *building, size_t i)
+{
+    return building->stubs.lineage.members.items[i].parent == LINEAGE_OUTSIDE;
+}
+
+/* Each with its parent not complete yet, so that what it sends there can be taken back. */
+static int complete_member(struct building *building, size_t i, struct crs_error *err)
+{
+    const Crs__Process *p = building->ctx.tree->processes[i];
+    struct stub_tree *stubs = &building->stubs;
+    int r = stub_tree_drop_stray(stubs, i, err);
+
     if (r == 0)
-        r = set_registers(ctx->t, b->loaded, err);
+        r = complete(building->b, &building->ctx, p, err);
+    if (r == 0 && is_stopped(building, i) && !is_own_child(building, i))
+        r = stub_tree_stop(stubs, i, !p->stopped || p->stop_reported, err);
+    return r < 0 ? r : set_registers(stubs->stubs[i], building->b->loaded, p, err);
+}
+
+static int install_files(struct building *building, size_t i, struct crs_error *err)
+{
+    return kobj_install_files(&building->ctx, building->ctx.tree->processes[i],
+                              building->service_fd, SERVICE_FD, err);
+}
+
+static int rebuild_memory(struct building *building, size_t i, struct crs_error *err)
+{
+    return build_memory(building->b, &building->ctx, building->ctx.tree->processes[i], err);
+}
+
+typedef int (*member_step)(struct building *building, size_t i, struct crs_error *err);
+
+static int do_member(struct building *building, size_t i, member_step step, struct crs_error *err)
+{
+    building->ctx.t = building->stubs.stubs[i];
+    if (!building->ctx.t) /* it has ended */
+        return 0;
+    int r = step(building, i, err);
+    return r < 0 && building->ctx.tree->n_processes > 1
+               ? crs_fail_at(err, r, "process %u", building->ctx.tree->processes[i]->pid)
+               : r;
+}
+
+static int for_each_member(struct building *building, member_step step, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < building->ctx.tree->n_processes; i++)
+        r = do_member(building, i, step, err);
+    return r;
+}
+
+static int build(struct building *building, int remote_end, struct crs_error *err)
+{
+    const struct rebuild *b = building->b;
+    int r = start(b, &building->ctx, &building->stubs, remote_end, err);
+
+    if (r < 0)
+        return r;
+    tell(b, "fill");
+    r = for_each_member(building, rebuild_memory, err);
+    tell(b, "files");
+    if (r == 0)
+        r = kobj_restore_files(&building->ctx, err);
+    if (r == 0)
+        r = for_each_member(building, install_files, err);
+    if (r == 0)
+        r = kobj_connect_files(&building->ctx, err);
+    for (size_t i = building->ctx.tree->n_processes; r == 0 && i-- > 0;)
+        r = do_member(building, i, complete_member, err);
+    return r;
+}
+
+/* ---- go ---- */
+
+/*
+ * One that goes may kill another that is still held. Its end is then seen by us first, and only
+ * then by its parent.
+ */
+static void reap_for_parent(struct tracee *t)
+{
+    uint64_t until = now_us() + REAP_TIME_US;
+    pid_t r;
+
+    for (size_t i = t->n_threads; i-- > 0;)
+        while ((r = waitpid(t->threads[i].tid, NULL, WNOHANG | __WALL | __WNOTHREAD)) == 0 &&
+               now_us() < until)
+            usleep(200); /* it is ours, so it is about to end */
+}
+
+static int let_go(struct building *building, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < building->ctx.tree->n_processes; i++) {
+        struct tracee *t = building->stubs.stubs[i];
+        if (!t)
+            continue;
+        bool own = is_own_child(building, i);
+        r = tracee_thaw(t, own && is_stopped(building, i), err);
+        if (!own)
+            reap_for_parent(t);
+    }
     return r;
 }
 
 int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *err)
 {
-    const Crs__Process *process = b->loaded->tree->processes[0];
-    struct kobj_restore ctx;
+    struct building building = {.b = b};
+    int pair[2];
 
-    begin(b, &ctx);
-    int r = build(b, &ctx, err);
-    memory_close_files(&ctx);
-    if (r == 0) {
-        pid_t pid = ctx.t->pid;
-        r = tracee_thaw(ctx.t, b->stopped || process->stopped, err);
-        if (r == 0)
-            *ret_pid = pid;
-    }
-    if (r < 0)
-        stub_kill(ctx.t);
-    kobj_restore_clear(&ctx);
-    tracee_free(ctx.t);
+    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
+    _cleanup_close_ int ours = pair[0], theirs = pair[1];
+    building.service_fd = ours;
+    begin(b, &building.ctx);
+    int r = build(&building, theirs, err);
+    memory_close_files(&building.ctx);
+    if (r == 0)
+        r = let_go(&building, err);
+    if (r == 0)
+        *ret_pid = building.stubs.stubs[0]->pid;
+    else
+        stub_tree_kill(&building.stubs);
+    kobj_restore_clear(&building.ctx);
+    stub_tree_clear(&building.stubs);
     return r;
 }

@@ -25,13 +25,31 @@ static bool has_capability(int capability)
            (data[capability / 32].effective >> (capability % 32) & 1);
 }
 
+/* 0 is what a process calls one outside of its namespace. */
+static bool is_free(pid_t id)
+{
+    return id == 0 || (kill(id, 0) < 0 && errno != EPERM);
+}
+
+/* Those of the process and its threads; and of its session and group, whose leaders may be gone. */
+static bool ids_are_free(const Crs__Process *root, const Crs__Process *p)
+{
+    if (!is_free(p->pid) || (p->session != root->session && !is_free(p->session)) ||
+        (p->group != root->group && !is_free(p->group)))
+        return false;
+    for (size_t i = 0; i < p->n_threads; i++)
+        if (!is_free(p->threads[i]->tid))
+            return false;
+    return true;
+}
+
 /* Could the saved PIDs be had here? For the default's choice; the last word is the kernel's. */
-static bool same_pids_look_possible(const Crs__Process *process)
+static bool same_pids_look_possible(const Crs__Tree *tree)
 {
     if (!has_capability(CAP_SYS_ADMIN) && !has_capability(CAP_CHECKPOINT_RESTORE))
         return false;
-    for (size_t i = 0; i < process->n_threads; i++)
-        if (kill(process->threads[i]->tid, 0) == 0 || errno == EPERM)
+    for (size_t i = 0; i < tree->n_processes; i++)
+        if (!ids_are_free(tree->processes[0], tree->processes[i]))
             return false;
     return true;
 }
@@ -64,7 +82,7 @@ static int restart_by_default(struct rebuild *b, struct crs_restarted *ret, stru
 {
     struct crs_error refusal = {0};
 
-    if (same_pids_look_possible(b->loaded->tree->processes[0])) {
+    if (same_pids_look_possible(b->loaded->tree)) {
         int r = restart_with(b, CRS_PIDS_SAME, ret, &refusal);
         if (r != -EEXIST && r != -EPERM) {
             if (r < 0 && err)

@@ -71,10 +71,6 @@ __attribute__((noreturn)) static void run_child(const struct stub_options *o, in
     default_signals();
     if (o->pid)
         keep_capability(CAP_CHECKPOINT_RESTORE);
-    if (o->new_session)
-        setsid();
-    else if (o->new_group)
-        setpgid(0, 0);
     if (read(sync_fd, &go, 1) != 1)
         _exit(1);
     /* Three descriptors must survive: the executable and the report (both close-on-exec), and the
@@ -153,8 +149,8 @@ static int wait_for_exec(pid_t pid, int sync_fd, struct crs_error *err)
 
 static int hold_and_exec(pid_t pid, int sync_fd, struct tracee **ret, struct crs_error *err)
 {
-    const long options =
-        PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_EXITKILL;
+    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
+                         PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL;
 
     if (ptrace(PTRACE_SEIZE, pid, 0, (void *)options) < 0)
         return tracee_explain_stub(pid, errno, err);
@@ -191,30 +187,97 @@ int stub_start(const struct stub_options *o, struct tracee **ret, struct crs_err
     return r;
 }
 
-int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err)
+/* ---- from a stub ---- */
+
+static int remote_clone(struct tracee_thread *th, uint64_t flags, int exit_signal, pid_t wanted,
+                        pid_t *ret, struct crs_error *err)
 {
     struct {
         struct clone_args args;
         pid_t wanted;
-    } block = {.wanted = tid};
+    } block = {.args = {.flags = flags, .exit_signal = exit_signal}, .wanted = wanted};
     const uint64_t args[6] = {0, sizeof(block.args)};
+    struct tracee *t = th->owner;
     int64_t result;
+    int r = 0;
 
-    block.args.flags =
-        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
-    if (tid) {
+    if (!t->scratch) /* the first call finds a place for it */
+        r = REMOTE(th, &result, err, SYS_getpid);
+    if (r < 0)
+        return r;
+    if (wanted) {
         block.args.set_tid = t->scratch + offsetof(__typeof__(block), wanted);
         block.args.set_tid_size = 1;
     }
-    int r = tracee_call_with_block(tracee_main(t), &result, err, SYS_clone3, args, 0, &block, NULL,
-                                   sizeof(block));
+    r = tracee_call_with_block(th, &result, err, SYS_clone3, args, 0, &block, NULL, sizeof(block));
     if (r < 0)
         return r;
     if (result < 0) {
         errno = -result;
-        return explain_clone(tid, err);
+        return explain_clone(wanted, err);
     }
-    return tracee_adopt_thread(t, result, err);
+    *ret = result;
+    return 0;
+}
+
+int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err)
+{
+    const uint64_t flags =
+        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    pid_t made;
+    int r = remote_clone(tracee_main(t), flags, 0, tid, &made, err);
+
+    return r < 0 ? r : tracee_adopt_thread(t, made, err);
+}
+
+/* The kernel holds it for us from its birth on; its first stop is before it runs. */
+int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, bool sibling,
+              struct tracee **ret, struct crs_error *err)
+{
+    pid_t made;
+    int status;
+    int r = sibling ? remote_clone(th, CLONE_PARENT, 0, pid, &made, err)
+                    : remote_clone(th, 0, exit_signal, pid, &made, err);
+
+    if (r < 0)
+        return r;
+    r = tracee_wait(made, now_us() + START_TIME_US, &status);
+    if (r < 0 || !WIFSTOPPED(status))
+        r = crs_fail(err, CRS_FAILED, r < 0 ? -r : ESRCH, "the new process %d did not stop", made);
+    if (r == 0)
+        r = tracee_adopt_stub(made, ret, err);
+    if (r < 0)
+        kill(made, SIGKILL);
+    return r;
+}
+
+int stub_exec(struct tracee *t, int remote_exe_fd, const char *name, struct crs_error *err)
+{
+    struct {
+        uint64_t argv[2], env[1];
+        char empty[8], name[64];
+    } block = {.argv = {0}};
+    struct tracee_thread *th = tracee_main(t);
+    int64_t result;
+    int r = t->scratch ? 0 : REMOTE(th, &result, err, SYS_getpid);
+
+    if (r < 0)
+        return r;
+    const uint64_t at = t->scratch;
+    snprintf(block.name, sizeof(block.name), "%s", name);
+    block.argv[0] = at + offsetof(__typeof__(block), name);
+    r = tracee_write(t, at, &block, sizeof(block), err);
+    if (r == 0)
+        r = REMOTE(th, &result, err, SYS_execveat, remote_exe_fd,
+                   at + offsetof(__typeof__(block), empty), at,
+                   at + offsetof(__typeof__(block), env), AT_EMPTY_PATH);
+    if (r < 0)
+        return r;
+    if (result < 0)
+        return crs_fail(err, CRS_CANT_RESTART, -result,
+                        "the saved executable of %s can't be run here: %s", name,
+                        strerror(-result));
+    return tracee_renew_stub(t, err);
 }
 
 void stub_kill(struct tracee *t)

@@ -14,8 +14,6 @@ struct stub_options {
     int exe_fd;       /* of the executable */
     const char *name; /* argv[0], for people */
     pid_t pid;        /* the PID it must have; 0: any */
-    bool new_session; /* make it a session leader */
-    bool new_group;   /* make it a process group leader */
     int service_fd;   /* kept, under the number remote_service_fd */
     int remote_service_fd;
     int keep_from; /* descriptors from this number on are kept; all others are closed */
@@ -24,8 +22,29 @@ struct stub_options {
 /* -EEXIST: the PID is in use; -EPERM: not allowed to choose it; -EINVAL: above the limit. */
 int stub_start(const struct stub_options *options, struct tracee **ret, struct crs_error *err);
 
+/*
+ * A child of the stub of which `th` is a thread, with that PID (0: any), forked by that thread: a
+ * copy of the stub as it is now, of the same executable. exit_signal is what its parent will get
+ * at its end. `sibling`: it is a child of the stub's parent (and exit_signal that of the stub).
+ * Errors as above.
+ */
+int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, bool sibling,
+              struct tracee **ret, struct crs_error *err);
+
+/* Make it a stub of another executable, of which it has the descriptor remote_exe_fd. It may not
+ * have been forked from yet by other threads than its first. */
+int stub_exec(struct tracee *t, int remote_exe_fd, const char *name, struct crs_error *err);
+
 /* Another thread in the stub with that tid (0: any); added to t->threads. Errors as above. */
 int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err);
+
+/* Let it end with that status, as of wait(2), without a core. Its parent may wait for it then:
+ * the caller, or the stub that it is a child of. */
+int stub_end(struct tracee *t, int status, struct crs_error *err);
+
+/* The whole stub into a group stop, as by SIGSTOP; it is still held. All its signals must be
+ * blocked. Its parent, if that is another stub, may wait for the stop then. */
+int stub_stop(struct tracee *t, struct crs_error *err);
 
 /* End it and reap it. */
 void stub_kill(struct tracee *t);

@@ -1,5 +1,8 @@
 /*
- * epoll_lists.c - interest lists, built up by the process itself
+ * epoll_lists.c - interest lists, built up by the processes themselves
+ *
+ * A list is built in the process that has most of what it watches under the saved numbers; what
+ * only another one has is added there.
  *
  * An entry is added under the number that it had. Where that number belongs to something else now,
  * the file stands in for a moment. An entry that fired once (EPOLLONESHOT) and waits to be armed
@@ -25,15 +28,14 @@ enum state { WAITING, BEGUN, DONE };
 
 struct lists {
     struct kobj_restore *ctx;
-    struct tracee_thread *th;
-    const Crs__Descriptor **numbers; /* of the process, sorted */
-    size_t n_numbers;
     enum state *state; /* by file */
 };
 
-/* One list being built. */
+/* One list being built, in one process. */
 struct list {
     struct lists *all;
+    struct tracee_thread *th;
+    const Crs__Process *process;
     int fd; /* in the process */
     const Crs__OpenFile *record;
 };
@@ -45,21 +47,35 @@ static int compare_numbers(const void *a, const void *b)
     return ((*x)->fd > (*y)->fd) - ((*x)->fd < (*y)->fd);
 }
 
-static const Crs__Descriptor *find_number(const struct lists *all, uint32_t fd)
+/* Descriptors are in the order of their numbers. */
+static const Crs__Descriptor *find_number(const Crs__Process *p, uint32_t fd)
 {
-    const Crs__Descriptor key = {.fd = fd}, *pointer = &key;
-    const Crs__Descriptor **found = NULL;
+    Crs__Descriptor key = {.fd = fd}, *pointer = &key;
+    Crs__Descriptor **found = NULL;
 
-    if (all->n_numbers > 0)
-        found = bsearch(&pointer, all->numbers, all->n_numbers, sizeof(pointer), compare_numbers);
+    if (p->n_descriptors > 0)
+        found =
+            bsearch(&pointer, p->descriptors, p->n_descriptors, sizeof(pointer), compare_numbers);
     return found ? *found : NULL;
+}
+
+static bool stands_in(const Crs__Process *p, const Crs__EpollItem *item)
+{
+    const Crs__Descriptor *d = find_number(p, item->fd);
+
+    return d && d->file == item->file;
 }
 
 static bool stands(const struct list *list, const Crs__EpollItem *item)
 {
-    const Crs__Descriptor *d = find_number(list->all, item->fd);
+    return stands_in(list->process, item);
+}
 
-    return d && d->file == item->file;
+static struct list list_in(struct lists *all, const Crs__OpenFile *record,
+                           const struct file_holder *holder)
+{
+    file_enter(all->ctx, holder);
+    return (struct list){all, tracee_main(all->ctx->t), all->ctx->process, holder->fd, record};
 }
 
 static bool has_fired(const Crs__EpollItem *item)
@@ -72,7 +88,7 @@ static int control(const struct list *list, int operation, const Crs__EpollItem 
 {
     struct epoll_event event = {.events = events, .data.u64 = item->data};
     int64_t result;
-    int r = tracee_call_with_block(list->all->th, &result, err, SYS_epoll_ctl,
+    int r = tracee_call_with_block(list->th, &result, err, SYS_epoll_ctl,
                                    (const uint64_t[6]){list->fd, operation, item->fd}, 3, &event,
                                    NULL, sizeof(event));
     if (r == 0 && result < 0)
@@ -86,7 +102,7 @@ static int let_fire(const struct list *list, bool *ret_fired, struct crs_error *
 {
     struct epoll_event event = {0};
     int64_t result;
-    int r = tracee_call_with_block(list->all->th, &result, err, SYS_epoll_pwait,
+    int r = tracee_call_with_block(list->th, &result, err, SYS_epoll_pwait,
                                    (const uint64_t[6]){list->fd, 0, 1, 0, 0, 8}, 1, &event, NULL,
                                    sizeof(event));
     if (r == 0)
@@ -167,8 +183,8 @@ static int add_entry(const struct list *list, const Crs__EpollItem *item, struct
 static int add_by_stand_in(const struct list *list, const Crs__EpollItem *item,
                            struct crs_error *err)
 {
-    struct tracee_thread *th = list->all->th;
-    const Crs__Descriptor *occupant = find_number(list->all, item->fd);
+    struct tracee_thread *th = list->th;
+    const Crs__Descriptor *occupant = find_number(list->process, item->fd);
     int source = file_number(list->all->ctx, item->file);
     int64_t kept = -1;
     int r = 0;
@@ -201,7 +217,7 @@ static int add_by_stand_in(const struct list *list, const Crs__EpollItem *item,
 static int add_batch(const struct list *list, const Crs__EpollItem *const *items, size_t n,
                      struct crs_error *err)
 {
-    struct tracee *t = list->all->th->owner;
+    struct tracee *t = list->th->owner;
     struct remote_call calls[BATCH];
     struct epoll_event events[BATCH] = {0};
     int r;
@@ -215,7 +231,7 @@ static int add_batch(const struct list *list, const Crs__EpollItem *const *items
     }
     r = tracee_write(t, t->scratch, events, n * sizeof(events[0]), err);
     if (r == 0)
-        r = tracee_calls(list->all->th, calls, n, err);
+        r = tracee_calls(list->th, calls, n, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (calls[i].result < 0)
             r = crs_fail(err, CRS_CANT_RESTART, -calls[i].result, "can't watch fd %u again: %s",
@@ -241,6 +257,30 @@ static int add_plain(const struct list *list, const Crs__Epoll *m, struct crs_er
     return r == 0 && n > 0 ? add_batch(list, batch, n, err) : r;
 }
 
+/* ---- entries that the list's process hasn't under their numbers ---- */
+
+/* In another process that has both the instance and what it watches. */
+static int add_elsewhere(const struct list *list, const Crs__EpollItem *item, struct crs_error *err)
+{
+    struct lists *all = list->all;
+    size_t n;
+    const struct file_holder *holders = file_holders_of(all->ctx, list->record->id, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (stands_in(all->ctx->tree->processes[holders[i].process], item)) {
+            const struct list there = list_in(all, list->record, &holders[i]);
+            return add_entry(&there, item, err);
+        }
+    for (size_t i = 0; i < n; i++) {
+        const struct list there = list_in(all, list->record, &holders[i]);
+        if (file_number(all->ctx, item->file) >= 0)
+            return add_by_stand_in(&there, item, err);
+    }
+    return crs_fail(err, CRS_CANT_RESTART, EBADF,
+                    "an epoll instance watches file %u, which no process has that has the instance",
+                    item->file);
+}
+
 static int add_special(const struct list *list, const Crs__Epoll *m, bool fired,
                        struct crs_error *err)
 {
@@ -251,11 +291,41 @@ static int add_special(const struct list *list, const Crs__Epoll *m, bool fired,
         if (has_fired(item) != fired)
             continue;
         if (!stands(list, item))
-            r = add_by_stand_in(list, item, err);
+            r = add_elsewhere(list, item, err);
         else if (fired)
             r = add_entry(list, item, err);
     }
     return r;
+}
+
+/* ---- all lists ---- */
+
+/* The holder under whose numbers most entries stand. */
+static const struct file_holder *choose_holder(const struct lists *all, uint32_t id,
+                                               const Crs__Epoll *m)
+{
+    size_t n, most = 0;
+    const struct file_holder *holders = file_holders_of(all->ctx, id, &n), *best = NULL;
+
+    for (size_t i = 0; i < n && (!best || most < m->n_items); i++) {
+        size_t standing = 0;
+        for (size_t k = 0; k < m->n_items; k++)
+            standing += stands_in(all->ctx->tree->processes[holders[i].process], m->items[k]);
+        if (best && standing <= most)
+            continue;
+        best = &holders[i];
+        most = standing;
+    }
+    return best;
+}
+
+static int fill_list(const struct list *list, const Crs__Epoll *m, struct crs_error *err)
+{
+    int r = add_special(list, m, true, err);
+
+    if (r == 0)
+        r = add_plain(list, m, err);
+    return r == 0 ? add_special(list, m, false, err) : r;
 }
 
 static int build(struct lists *all, uint32_t id, int depth, struct crs_error *err)
@@ -265,44 +335,35 @@ static int build(struct lists *all, uint32_t id, int depth, struct crs_error *er
 
     if (all->state[id - 1] == DONE || strcmp(record->kind, kobj_epoll.name) != 0)
         return 0;
-    int number = file_number(all->ctx, id);
-    if (number < 0)
-        return 0;
     if (all->state[id - 1] == BEGUN || depth > MAX_DEPTH)
         return crs_fail(err, CRS_DAMAGED, ELOOP,
                         "epoll instances watch each other in a circle, or too deep");
     int r = file_unpack(record, &crs__epoll__descriptor, (ProtobufCMessage **)&m, err);
     if (r < 0)
         return r;
+    const struct file_holder *holder = choose_holder(all, id, m);
     all->state[id - 1] = BEGUN;
-    for (size_t i = 0; r == 0 && i < m->n_items; i++)
+    for (size_t i = 0; holder && r == 0 && i < m->n_items; i++)
         r = build(all, m->items[i]->file, depth + 1, err);
-    const struct list list = {all, number, record};
-    if (r == 0)
-        r = add_special(&list, m, true, err);
-    if (r == 0)
-        r = add_plain(&list, m, err);
-    if (r == 0)
-        r = add_special(&list, m, false, err);
+    if (holder && r == 0) {
+        const struct list list = list_in(all, record, holder);
+        r = fill_list(&list, m, err);
+        if (r < 0)
+            crs_fail_at(err, r, "fd %d of process %u", list.fd, list.process->pid);
+    }
     all->state[id - 1] = DONE;
     crs__epoll__free_unpacked(m, NULL);
-    return r < 0 ? crs_fail_at(err, r, "fd %d", number) : 0;
+    return r;
 }
 
 int epoll_restore_lists(struct kobj_restore *ctx, struct crs_error *err)
 {
-    size_t n = ctx->process->n_descriptors;
     _cleanup_free_ void *state = calloc(ctx->files->n_files + 1, sizeof(int));
-    _cleanup_free_ const Crs__Descriptor **numbers = calloc(n + 1, sizeof(*numbers));
-    struct lists all = {ctx, tracee_main(ctx->t), numbers, n, state};
+    struct lists all = {ctx, state};
     int r = 0;
 
-    if (!state || !numbers)
+    if (!state)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    for (size_t i = 0; i < n; i++)
-        numbers[i] = ctx->process->descriptors[i];
-    if (n > 0)
-        qsort(numbers, n, sizeof(*numbers), compare_numbers);
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
         r = build(&all, i + 1, 0, err);
     return r;

@@ -63,8 +63,9 @@ int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open
 int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err);
 /* Could they be taken now? `path`: the file. */
 int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error *err);
-/* Take them, for ctx->t, whose descriptor `fd` it is. */
-int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+/* Take those of the description (`shared`), and those of the process ctx->process, which has it as
+ * its descriptor `fd`. */
+int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd, bool shared,
                   struct crs_error *err);
 
 /* ---- signals of descriptors (owner.c) ---- */
@@ -94,9 +95,29 @@ void pipe_restore_end(struct kobj_restore *ctx);
 /* Set the seals that had to wait until memory was mapped. */
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 
+/* ---- who has a file (connect.c) ---- */
+
+struct file_holder {
+    uint32_t file;    /* OpenFile.id */
+    uint32_t process; /* position in the tree */
+    int fd;           /* the lowest number */
+};
+
+/* All of them, by file and process. */
+struct file_holders {
+    struct file_holder *items;
+    size_t n;
+};
+
+/* Those of one file. */
+const struct file_holder *file_holders_of(const struct kobj_restore *ctx, uint32_t id,
+                                          size_t *ret_n);
+/* Make the holder's process ctx->t and ctx->process. */
+void file_enter(struct kobj_restore *ctx, const struct file_holder *holder);
+
 /* ---- epoll ---- */
 
-/* Interest lists, inner instances before those that watch them. */
+/* Interest lists, inner instances before those that watch them. Changes ctx->t. */
 int epoll_restore_lists(struct kobj_restore *ctx, struct crs_error *err);
 /* The number under which ctx->process has the file; -1: it doesn't. */
 int file_number(const struct kobj_restore *ctx, uint32_t id);

@@ -193,6 +193,8 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
 
     if (r == 0)
         r = allocate_fds(&ctx->object_fds, ctx->memory->n_objects, err);
+    if (r == 0)
+        r = allocate_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files, err);
     if (ctx->nofile_before == 0)
         ctx->nofile_before = raise_own_limit();
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++) {
@@ -216,8 +218,10 @@ static void close_fds(int **fds, size_t n)
 void kobj_restore_clear(struct kobj_restore *ctx)
 {
     pipe_restore_end(ctx);
-    if (ctx->files)
+    if (ctx->files) {
         close_fds(&ctx->file_fds, ctx->files->n_files);
+        close_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files);
+    }
     if (ctx->memory)
         close_fds(&ctx->object_fds, ctx->memory->n_objects);
     restore_own_limit(ctx->nofile_before);

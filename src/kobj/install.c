@@ -34,8 +34,7 @@ struct wanted {
     int number;
     bool cloexec;
     const Crs__OpenFile *record;
-    int fd;      /* ours */
-    bool own_fd; /* to be closed after passing */
+    int fd; /* ours */
 };
 
 struct plan {
@@ -45,9 +44,6 @@ struct plan {
 
 static void plan_clear(struct plan *plan)
 {
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->items[i].own_fd)
-            cleanup_close(&plan->items[i].fd);
     free(plan->items);
 }
 
@@ -56,6 +52,19 @@ static int compare_wanted(const void *a, const void *b)
     const struct wanted *x = a, *y = b;
 
     return (x->number > y->number) - (x->number < y->number);
+}
+
+/* What the restarter has under that number: the same description for all processes that shared
+ * theirs. */
+static int inherit_shared(struct kobj_restore *ctx, const Crs__OpenFile *record, int number,
+                          int *ret_fd, struct crs_error *err)
+{
+    int *place = &ctx->inherited_fds[record->id - 1][number];
+    int r = *place < 0 ? inherit_number(record, number, place, err) : 0;
+
+    if (r == 0)
+        *ret_fd = *place;
+    return r;
 }
 
 static int plan_one(struct kobj_restore *ctx, const Crs__Descriptor *d, struct wanted *w,
@@ -67,13 +76,10 @@ static int plan_one(struct kobj_restore *ctx, const Crs__Descriptor *d, struct w
         return crs_fail(err, CRS_DAMAGED, EINVAL, "fd %u refers to file %u, which isn't there",
                         d->fd, d->file);
     *w = (struct wanted){.number = d->fd, .cloexec = d->close_on_exec, .record = record, .fd = -1};
-    if (d->fd > 2 || !inherit_is_wanted(record)) {
-        w->fd = ctx->file_fds[d->file - 1];
-        return 0;
-    }
-    int r = inherit_number(record, d->fd, &w->fd, err);
-    w->own_fd = r == 0;
-    return r;
+    if (d->fd <= 2 && inherit_is_wanted(record))
+        return inherit_shared(ctx, record, d->fd, &w->fd, err);
+    w->fd = ctx->file_fds[d->file - 1];
+    return 0;
 }
 
 static int make_plan(struct kobj_restore *ctx, struct plan *plan, struct crs_error *err)
@@ -260,54 +266,6 @@ static int pass(struct kobj_restore *ctx, const struct plan *plan, int service_f
     return r;
 }
 
-/* ---- connect ---- */
-
-int file_number(const struct kobj_restore *ctx, uint32_t id)
-{
-    const Crs__Process *p = ctx->process;
-
-    for (size_t i = 0; i < p->n_descriptors; i++)
-        if (p->descriptors[i]->file == id)
-            return p->descriptors[i]->fd;
-    return -1;
-}
-
-static int connect_file(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
-                        struct crs_error *err)
-{
-    const struct kobj_file_kind *kind = kobj_find_file_kind(record->kind);
-    int r = kind->connect ? kind->connect(ctx, record, fd, err) : 0;
-
-    if (r == 0 && !inherit_is_wanted(record))
-        r = owner_restore(ctx, record, fd, err);
-    return r < 0 ? crs_fail_at(err, r, "fd %d", fd) : 0;
-}
-
-/* Each file once, under the lowest of its numbers. Locks come last: a descriptor closed on the
- * way (epoll's stand-ins) would drop them. */
-static int connect_all(struct kobj_restore *ctx, const struct plan *plan, struct crs_error *err)
-{
-    _cleanup_free_ bool *done = calloc(ctx->files->n_files + 1, sizeof(bool));
-    int r =
-        done ? epoll_restore_lists(ctx, err) : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-
-    for (size_t i = 0; r == 0 && i < plan->n; i++) {
-        const struct wanted *w = &plan->items[i];
-        if (!done[w->record->id - 1])
-            r = connect_file(ctx, w->record, w->number, err);
-        done[w->record->id - 1] = true;
-    }
-    if (r == 0)
-        memset(done, 0, ctx->files->n_files);
-    for (size_t i = 0; r == 0 && i < plan->n; i++) {
-        const struct wanted *w = &plan->items[i];
-        if (!done[w->record->id - 1])
-            r = locks_restore(ctx, w->record, w->number, err);
-        done[w->record->id - 1] = true;
-    }
-    return r;
-}
-
 int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, int service_fd,
                        int remote_service_fd, struct crs_error *err)
 {
@@ -323,10 +281,6 @@ int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, in
     if (r == 0)
         r = REMOTE_CHECKED(tracee_main(ctx->t), NULL, err, CRS_FAILED, "close the socket",
                            SYS_close, socket);
-    if (r == 0)
-        r = connect_all(ctx, &plan, err);
-    if (r == 0)
-        r = kobj_objects_seal(ctx, err);
     ctx->process = NULL;
     return r;
 }

@@ -55,21 +55,24 @@ struct kobj_dump {
 
 /* One restart being made. */
 struct kobj_restore {
-    struct tracee *t; /* the stub being built */
+    struct tracee *t;            /* the stub being built */
+    struct tracee *const *stubs; /* of all processes of the tree; NULL: it has ended */
     struct store_reader *reader;
     Crs__Tree *tree;
     Crs__Files *files;
     Crs__Memory *memory;
-    int *object_fds; /* for each memory->objects: a descriptor of ours, or -1 */
-    int *file_fds;   /* for each files->files: a descriptor of ours, or -1 */
+    int *object_fds;         /* for each memory->objects: a descriptor of ours, or -1 */
+    int *file_fds;           /* for each files->files: a descriptor of ours, or -1 */
+    int (*inherited_fds)[3]; /* for each: what stands for it where its number is 0, 1 or 2 */
     enum crs_pids pids;
     bool detach; /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
     void *pipes;                       /* pipe.c's own: the pipes made so far */
     struct memory_files *memory_files; /* memory_open_files()'s own */
-    int64_t monotonic_shift_ns;  /* add to a saved CLOCK_MONOTONIC time to get the same one here */
-    const Crs__Process *process; /* what ctx->t becomes, during kobj_install_files() */
+    int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
+    const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
+    struct file_holders *holders; /* during kobj_connect_files() */
     uint64_t
         nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };
@@ -130,8 +133,9 @@ struct kobj_file_kind {
     /* Make it, as a descriptor of ours with the position and flags of the record. */
     int (*restore)(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
                    struct crs_error *err);
-    /* After all descriptors stand in the process under their numbers: what needs those
-     * (epoll's interest list, locks). fd: its number in ctx->t. NULL: nothing. */
+    /* After all descriptors stand in all processes under their numbers: what needs those
+     * (epoll's interest list, locks). fd: its number in ctx->t, which is one of those that have it.
+     * NULL: nothing. */
     int (*connect)(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
                    struct crs_error *err);
     /* A few words for crs show: "count 3, semaphore". NULL: none. */
@@ -164,6 +168,8 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err);
  * in ctx->t is remote_service_fd, used to pass them, and closed (there) at the end. */
 int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, int service_fd,
                        int remote_service_fd, struct crs_error *err);
+/* When all processes have theirs: what needs them in place, once for each file. Changes ctx->t. */
+int kobj_connect_files(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- shared memory and nameless files ---- */
 

@@ -125,7 +125,12 @@ int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error 
     return r;
 }
 
-int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
+static bool is_of_process(const struct kobj_restore *ctx, const Crs__FileLock *lock)
+{
+    return ctx->process->pid == (lock->pid ? lock->pid : ctx->tree->processes[0]->pid);
+}
+
+int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd, bool shared,
                   struct crs_error *err)
 {
     struct tracee_thread *th = tracee_main(ctx->t);
@@ -137,6 +142,8 @@ int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
         int64_t result;
         int r;
 
+        if (lock->kind == CRS__LOCK_KIND__LOCK_POSIX ? !is_of_process(ctx, lock) : !shared)
+            continue;
         if (lock->kind == CRS__LOCK_KIND__LOCK_FLOCK)
             r = REMOTE(th, &result, err, SYS_flock, fd, flock_operation(lock));
         else

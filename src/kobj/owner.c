@@ -75,38 +75,45 @@ int owner_dump(struct kobj_dump *ctx, const struct open_file *file, Crs__OpenFil
     return 0;
 }
 
-/* The saved ID's counterpart now: threads stand in the order of their records. */
-static int32_t owner_now(const struct kobj_restore *ctx, const Crs__OpenFile *record, int64_t group)
+/* Of one process: threads stand in the order of their records. */
+static int32_t owner_in(const Crs__Process *p, const struct tracee *t, const Crs__OpenFile *record)
 {
-    const Crs__Process *p = ctx->process;
-
     if (record->owner_type == F_OWNER_PGRP)
-        return record->owner == (int32_t)p->group ? (int32_t)group : 0;
-    if (record->owner_type == F_OWNER_PID && record->owner == (int32_t)p->pid)
-        return ctx->t->inner_pid;
-    for (size_t i = 0; i < p->n_threads && i < ctx->t->n_threads; i++)
-        if (record->owner_type == F_OWNER_TID && record->owner == (int32_t)p->threads[i]->tid)
-            return ctx->t->threads[i].inner_tid;
+        return record->owner == (int32_t)p->group ? getpgid(t->pid) : 0;
+    if (record->owner_type == F_OWNER_PID)
+        return record->owner == (int32_t)p->pid ? t->inner_pid : 0;
+    for (size_t i = 0; i < p->n_threads && i < t->n_threads; i++)
+        if (record->owner == (int32_t)p->threads[i]->tid)
+            return t->threads[i].inner_tid;
     return 0;
+}
+
+/* The saved ID's counterpart now; 0: there is none. */
+static int32_t owner_now(const struct kobj_restore *ctx, const Crs__OpenFile *record)
+{
+    int32_t owner = 0;
+
+    for (size_t i = 0; owner <= 0 && i < ctx->tree->n_processes; i++)
+        if (ctx->stubs[i])
+            owner = owner_in(ctx->tree->processes[i], ctx->stubs[i], record);
+    return owner;
 }
 
 static int set_owner(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
                      struct crs_error *err)
 {
     struct tracee_thread *th = tracee_main(ctx->t);
-    int64_t group = 0, result = 0;
-    int r = REMOTE(th, &group, err, SYS_getpgid, 0);
+    struct f_owner_ex owner = {record->owner_type, owner_now(ctx, record)};
+    int64_t result = 0;
 
-    if (r < 0)
-        return r;
-    struct f_owner_ex owner = {record->owner_type, owner_now(ctx, record, group)};
     if (owner.pid <= 0) {
         kobj_warn(ctx->progress, ctx->progress_arg,
                   "%s sent signals to process %d, which isn't there: it sends none", record->name,
                   record->owner);
         return 0;
     }
-    r = tracee_call_with_block(th, &result, err, SYS_fcntl, (const uint64_t[6]){fd, F_SETOWN_EX, 0},
+    int r =
+        tracee_call_with_block(th, &result, err, SYS_fcntl, (const uint64_t[6]){fd, F_SETOWN_EX, 0},
                                2, &owner, NULL, sizeof(owner));
     if (r == 0 && result < 0)
         return crs_fail(err, CRS_CANT_RESTART, -result, "can't set the owner of %s: %s",

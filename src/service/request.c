@@ -281,10 +281,11 @@ static int parse_request(struct request *request, struct crs_error *err)
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
-    if (json_unpack_ex(request->json, &where, JSON_STRICT, "{s:i, s:s, s?s, s?s, s?s, s?i, s?o, s?s}",
-                       "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
-                       &afterwards, "scope", &scope, "timeout_ms", &options->timeout_ms, "output",
-                       &output, "compress", &options->compress) < 0)
+    if (json_unpack_ex(request->json, &where, JSON_STRICT,
+                       "{s:i, s:s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema", &(int){0}, "request",
+                       &what, "name", &options->name, "afterwards", &afterwards, "scope", &scope,
+                       "timeout_ms", &options->timeout_ms, "output", &output, "compress",
+                       &options->compress) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);

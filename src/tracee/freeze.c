@@ -386,10 +386,28 @@ int tracee_adopt_thread(struct tracee *t, pid_t tid, struct crs_error *err)
     return read_thread(th, &(struct seized){.tid = tid}, err);
 }
 
+/* Its memory and registers, as they are at a fresh image's beginning. */
+static int take_stub(struct tracee *t, struct crs_error *err)
+{
+    struct tracee_thread *th = &t->threads[0];
+    uint64_t mask = ~0ULL & ~(1ULL << (SIGTRAP - 1));
+
+    if (ptrace(PTRACE_SETSIGMASK, t->pid, sizeof(mask), &mask) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't block the signals of process %d", t->pid);
+    int r = read_thread(th, &(struct seized){.tid = t->pid}, err);
+    if (r < 0)
+        return r;
+    cleanup_close(&t->mem_fd);
+    t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);
+    if (t->mem_fd < 0)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open the memory of process %d",
+                              t->pid);
+    return 0;
+}
+
 int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
 {
     _cleanup_(cleanup_tracee) struct tracee *t = new_tracee(pid);
-    uint64_t mask = ~0ULL & ~(1ULL << (SIGTRAP - 1));
 
     if (!t)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
@@ -398,17 +416,17 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
     int r = open_process(t, err);
     if (r < 0)
         return r;
-    struct tracee_thread *th = add_thread(t, pid);
-    if (!th)
+    if (!add_thread(t, pid))
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    if (ptrace(PTRACE_SETSIGMASK, pid, sizeof(mask), &mask) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't block the signals of process %d", pid);
-    r = read_thread(th, &(struct seized){.tid = pid}, err);
-    if (r < 0)
-        return r;
-    t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);
-    if (t->mem_fd < 0)
-        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open the memory of process %d", pid);
-    *ret = TAKE_PTR(t);
-    return 0;
+    r = take_stub(t, err);
+    if (r == 0)
+        *ret = TAKE_PTR(t);
+    return r;
+}
+
+int tracee_renew_stub(struct tracee *t, struct crs_error *err)
+{
+    arch_calls_free(TAKE_PTR(t->calls));
+    t->scratch = t->scratch_size = 0;
+    return take_stub(t, err);
 }

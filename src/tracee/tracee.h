@@ -94,6 +94,8 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
  * engine). Its one thread is threads[0].
  */
 int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err);
+/* The same after another execve of it: it has another memory, and starts anew. */
+int tracee_renew_stub(struct tracee *t, struct crs_error *err);
 
 /* Undo every change and let all threads go on. `stopped`: leave it as by SIGSTOP. */
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err);
