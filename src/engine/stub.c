@@ -16,6 +16,7 @@
 #include "engine/stub.h"
 
 #define START_TIME_US (30 * 1000000)
+#define FREE_TIME_US  (5 * 1000000)
 
 /* What the kernel's signal action looks like to rt_sigaction. */
 struct kernel_sigaction {
@@ -88,6 +89,29 @@ __attribute__((noreturn)) static void run_child(const struct stub_options *o, in
 }
 
 /* ---- in the tool ---- */
+
+/* The state letter of a process; '?': there is none. */
+static char state_of(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return '?';
+    const char *p = strrchr((char *)text.data, ')');
+    return p && p[1] ? p[2] : '?';
+}
+
+/* Who has that PID has ended: it will be free as soon as its parent has waited for it, or the last
+ * of its process group is gone. */
+static bool will_be_free(pid_t wanted, uint64_t until_us)
+{
+    if (now_us() > until_us || !strchr("ZX?", state_of(wanted)))
+        return false;
+    usleep(1000);
+    return true;
+}
 
 static int explain_clone(pid_t wanted, struct crs_error *err)
 {
@@ -173,7 +197,11 @@ int stub_start(const struct stub_options *o, struct tracee **ret, struct crs_err
         args.set_tid = (uintptr_t)&wanted;
         args.set_tid_size = 1;
     }
-    pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+    uint64_t until_us = now_us() + FREE_TIME_US;
+    pid_t pid;
+    do
+        pid = syscall(SYS_clone3, &args, sizeof(args));
+    while (pid < 0 && errno == EEXIST && will_be_free(wanted, until_us));
     if (pid < 0)
         return explain_clone(wanted, err);
     if (pid == 0)
@@ -198,6 +226,7 @@ static int remote_clone(struct tracee_thread *th, uint64_t flags, int exit_signa
     } block = {.args = {.flags = flags, .exit_signal = exit_signal}, .wanted = wanted};
     const uint64_t args[6] = {0, sizeof(block.args)};
     struct tracee *t = th->owner;
+    uint64_t until_us = now_us() + FREE_TIME_US;
     int64_t result;
     int r = 0;
 
@@ -209,7 +238,10 @@ static int remote_clone(struct tracee_thread *th, uint64_t flags, int exit_signa
         block.args.set_tid = t->scratch + offsetof(__typeof__(block), wanted);
         block.args.set_tid_size = 1;
     }
-    r = tracee_call_with_block(th, &result, err, SYS_clone3, args, 0, &block, NULL, sizeof(block));
+    do
+        r = tracee_call_with_block(th, &result, err, SYS_clone3, args, 0, &block, NULL,
+                                   sizeof(block));
+    while (r == 0 && result == -EEXIST && will_be_free(wanted, until_us));
     if (r < 0)
         return r;
     if (result < 0) {
