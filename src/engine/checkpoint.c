@@ -331,7 +331,7 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
                         o->struct_size, sizeof(*o));
     if (pid <= 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
-    if (pid == getpid())
+    if (pid == getpid() || pid == o->tool)
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a process can't be checkpointed from inside itself: start another one for "
                         "it");

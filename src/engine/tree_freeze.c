@@ -182,13 +182,20 @@ static int settle_member(struct tree *tree, struct tree_member *member, struct t
     return 0;
 }
 
+static const struct tree_member *held_parent(const struct tree *tree,
+                                             const struct tree_member *member)
+{
+    const struct tree_member *parent = tree_find_member(tree, member->parent);
+
+    return parent && parent->t ? parent : NULL;
+}
+
 static pid_t topmost_ancestor(const struct tree *tree)
 {
     const struct tree_member *member = tree_find_member(tree, tree->root), *parent;
 
-    for (size_t i = 0; i < tree->members.n; i++, member = parent)
-        if (!(parent = tree_find_member(tree, member->parent)))
-            break;
+    for (size_t i = 0; i < tree->members.n && (parent = held_parent(tree, member)); i++)
+        member = parent;
     return member->pid;
 }
 
@@ -204,7 +211,7 @@ static int put_in_order(struct tree *tree, const struct tree_founds *order, stru
         if (i > 0 && pid == root)
             continue;
         struct tree_member *from = tree_find_member(tree, pid);
-        if (!from->t && !tree_find_member(tree, from->parent))
+        if (!from->t && !held_parent(tree, from))
             continue;
         struct tree_member *to = ARRAY_ADD(&sorted.members);
         if (!to) {
