@@ -121,7 +121,8 @@ struct crs_checkpoint_result {
 /*
  * Checkpoint the process `pid` (as the caller sees it; any thread's ID is refused with the
  * process's ID named) and what the scope says into one snapshot: all are frozen together, all are
- * saved or none. On failure the program goes on unharmed and no snapshot exists. The strings of *ret are freed by crs_checkpoint_result_clear().
+ * saved or none. On failure the program goes on unharmed and no snapshot exists. The strings of
+ * *ret are freed by crs_checkpoint_result_clear().
  */
 int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
                    struct crs_checkpoint_result *ret, struct crs_error *err);

@@ -255,7 +255,7 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
         if (r < 0)
             return r;
         clean = n_new == 0 ? clean + 1 : 0;
-        if (clean < wanted && now_us() > deadline_us)
+        if (clean < wanted && deadline_us && now_us() > deadline_us)
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
                             "process %d and its like start processes faster than they can be "
                             "stopped (%zu so far); all go on unharmed",
