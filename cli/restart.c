@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -289,6 +290,9 @@ static int restart(struct arguments *a, const char *path)
     o.stopped = a->stopped;
     o.progress = on_progress;
     o.progress_arg = &building;
+    /* Whoever stays with the program takes its orphans in, as init would. */
+    if (!a->detach)
+        prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     output_progress_begin(&building.progress, "restart", a->json);
     int r = crs_restart(path, &o, &program, &error);
     output_progress_end(&building.progress);

@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "engine/collect.h"
 #include "engine/waitable.h"
+#include "proc/stat.h"
 #include "proc/status.h"
 
 static int out_of_memory(struct crs_error *err)
@@ -151,19 +152,23 @@ static int collect_identity(const struct tree *tree, const struct tree_member *m
                             Crs__Process *process, struct crs_error *err)
 {
     const struct tree_member *parent = tree_find_member(tree, member->parent);
-    _cleanup_bytes_ struct bytes text = {0}, comm = {0};
+    _cleanup_bytes_ struct bytes text = {0}, comm = {0}, stat_text = {0};
     _cleanup_proc_status_ struct proc_status status = {0};
+    struct proc_stat stat = {0};
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d", member->pid);
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 || read_file(fd, "status", 1 << 20, &text) < 0 ||
-        proc_status_parse((char *)text.data, &status) < 0 || read_file(fd, "comm", 4096, &comm) < 0)
+        proc_status_parse((char *)text.data, &status) < 0 ||
+        read_file(fd, "comm", 4096, &comm) < 0 || read_file(fd, "stat", 4096, &stat_text) < 0 ||
+        proc_stat_parse((char *)stat_text.data, &stat) < 0)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
     comm.data[strcspn((char *)comm.data, "\n")] = 0;
     process->pid = status.inner_tgid;
     process->group = status.inner_pgid;
     process->session = status.inner_sid;
+    process->foreground = stat.terminal != 0 && stat.foreground_group == stat.group;
     process->exit_signal = member->exit_signal;
     for (size_t i = 1; parent && parent->t && i < parent->t->n_threads; i++)
         if (parent->t->threads[i].tid == member->parent_thread)

@@ -332,7 +332,8 @@ static int descend(struct work *w, int start, struct crs_error *err)
     return r;
 }
 
-/* Groups come last: a leader may have left its own group for another one. */
+/* Groups come last: a leader may have left its own group for another one. (For the restarter's it
+ * can't: that may have no number here.) */
 static int add_groups(struct work *w, struct crs_error *err)
 {
     int n = w->l->members.n, r = 0;

@@ -317,6 +317,30 @@ static void reap_for_parent(struct tracee *t)
             usleep(200); /* it is ours, so it is about to end */
 }
 
+/*
+ * A group of the tree that was in the foreground of the user's terminal is there again: the
+ * restarter, who is there now, hands the terminal over. Groups that are the restarter's own, and
+ * other sessions, have no part in this.
+ */
+static void give_terminal(const struct building *building)
+{
+    const struct lineage_member *members = building->stubs.lineage.members.items;
+    _cleanup_close_ int tty = -1;
+
+    for (size_t i = 0; building->b->in_foreground && i < building->ctx.tree->n_processes; i++) {
+        const struct tracee *t = building->stubs.stubs[i];
+        if (!t || !members[i].record->foreground || members[i].session != LINEAGE_OUTSIDE ||
+            members[i].group == LINEAGE_OUTSIDE)
+            continue;
+        tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+        if (tty >= 0 && tcsetpgrp(tty, getpgid(t->pid)) < 0)
+            kobj_warn(building->b->progress, building->b->progress_arg,
+                      "process %u can't have the foreground of the terminal again: %s",
+                      members[i].record->pid, strerror(errno));
+        return;
+    }
+}
+
 static int let_go(struct building *building, struct crs_error *err)
 {
     int r = 0;
@@ -345,8 +369,10 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
     begin(b, &building.ctx);
     int r = build(&building, theirs, err);
     memory_close_files(&building.ctx);
-    if (r == 0)
+    if (r == 0) {
+        give_terminal(&building);
         r = let_go(&building, err);
+    }
     if (r == 0)
         *ret_pid = building.stubs.stubs[0]->pid;
     else

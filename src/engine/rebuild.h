@@ -11,6 +11,7 @@ struct rebuild {
     enum crs_pids pids; /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
     bool
         clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
+    bool in_foreground; /* the restarter is in the foreground of its terminal */
     bool detach;
     bool stopped;
     crs_progress_fn progress;

@@ -1,6 +1,7 @@
 /*
  * restart.c - restart a program: the policy for its PIDs, and the interface
  */
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
 #include <string.h>
@@ -99,6 +100,14 @@ static int restart_by_default(struct rebuild *b, struct crs_restarted *ret, stru
     return restart_with(b, CRS_PIDS_NEW, ret, err);
 }
 
+/* To be asked outside of a new PID namespace, where groups have their numbers. */
+static bool in_foreground(void)
+{
+    _cleanup_close_ int tty = open("/dev/tty", O_RDWR | O_CLOEXEC | O_NOCTTY);
+
+    return tty >= 0 && tcgetpgrp(tty) == getpgrp();
+}
+
 /* ---- the interface ---- */
 
 static int check_options(const struct crs_restart_options *o, struct crs_error *err)
@@ -136,6 +145,7 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
                         .pids = o->pids,
                         .detach = o->detach,
                         .stopped = o->stopped,
+                        .in_foreground = in_foreground(),
                         .progress = o->progress,
                         .progress_arg = o->progress_arg};
     r = manifest_check_machine(store_reader_manifest(loaded.reader), err);

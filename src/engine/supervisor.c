@@ -119,7 +119,11 @@ static int rebuild_inside(const struct rebuild *outer, int fd, pid_t *ret_pid,
     return rebuild_process(&b, ret_pid, err);
 }
 
-/* Reap everything, pass signals on, report the program's ends and stops; until nobody is left. */
+/*
+ * Reap everything, pass signals on, report the end and the stops of the program's first process.
+ * Others may outlive it (daemons): they go on, and so do we, since the end of PID 1 would be
+ * theirs; whoever waits for the program does not wait for them.
+ */
 static void supervise(pid_t program, int fd)
 {
     struct message m = {.type = MESSAGE_STATUS};
@@ -130,14 +134,17 @@ static void supervise(pid_t program, int fd)
     sigfillset(&all);
     for (;;) {
         while ((pid = waitpid(-1, &m.status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0)
-            if (pid == program)
+            if (pid == program) {
                 send_message(fd, &m, -1);
+                if (WIFEXITED(m.status) || WIFSIGNALED(m.status))
+                    program = 0; /* its number may be another's from now on */
+            }
         if (pid < 0 && errno == ECHILD)
             return;
         if (sigwaitinfo(&all, &info) < 0)
             continue;
         /* What a terminal sends reaches the program by itself. */
-        if (info.si_signo != SIGCHLD && info.si_code <= 0)
+        if (info.si_signo != SIGCHLD && info.si_code <= 0 && program > 0)
             kill(program, info.si_signo);
     }
 }

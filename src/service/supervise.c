@@ -134,6 +134,20 @@ static int wait_program(struct crs_restarted *program, int *ret_status, struct c
     return r == -EAGAIN ? 0 : r < 0 ? r : 1;
 }
 
+/* Orphans of the program that became our children, where we are a child subreaper. The program's
+ * own end is left for wait_program(). */
+static void reap_adopted(const struct supervisor *s)
+{
+    siginfo_t info;
+
+    do {
+        info.si_pid = 0;
+        if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 || info.si_pid == 0 ||
+            info.si_pid == s->options->program->wait_pid)
+            return;
+    } while (waitpid(info.si_pid, NULL, WNOHANG) == info.si_pid);
+}
+
 /* Look what became of the program. 1: it has ended. */
 static int look(struct supervisor *s, int *ret_status, struct crs_error *err)
 {
@@ -146,6 +160,8 @@ static int look(struct supervisor *s, int *ret_status, struct crs_error *err)
         bool ended = r > 0 && (WIFEXITED(status) || WIFSIGNALED(status));
         if (ended)
             s->ended = true;
+        else if (!s->held)
+            reap_adopted(s);
         pthread_mutex_unlock(&s->lock);
         if (r <= 0)
             return r;
