@@ -20,8 +20,7 @@
 #include "engine/manifest_info.h"
 #include "store/store.h"
 
-#define FREEZE_TIME_US (10 * 1000000)
-#define END_TIME_US    (5 * 1000000)
+#define END_TIME_US (5 * 1000000)
 
 struct checkpoint {
     pid_t pid;
@@ -162,15 +161,6 @@ static int collect(struct checkpoint *c, struct crs_error *err)
     return r == 0 ? collect_files(&c->ctx, &c->files, err) : r;
 }
 
-static int freeze(struct checkpoint *c, struct crs_error *err)
-{
-    uint64_t until = now_us() + FREEZE_TIME_US;
-
-    if (c->deadline_us && c->deadline_us < until)
-        until = c->deadline_us;
-    return tree_freeze(&c->members, until, err);
-}
-
 static int undo(struct checkpoint *c, struct crs_error *err)
 {
     int r = 0;
@@ -184,7 +174,7 @@ static int undo(struct checkpoint *c, struct crs_error *err)
 static int take(struct checkpoint *c, struct crs_error *err)
 {
     tell(c, "freeze");
-    int r = freeze(c, err);
+    int r = tree_freeze(&c->members, c->deadline_us, err);
     if (r == 0)
         r = collect(c, err);
     if (r == 0)

@@ -37,8 +37,9 @@ struct tree {
     uint64_t frozen_at_us; /* at the first interrupt */
 };
 
-/* Freeze all. deadline_us: now_us() value at which to give up; 0: when a single one takes 10 s. On
- * failure all go on when the tree is cleared. */
+/* Freeze all. deadline_us: now_us() value at which to give up at the latest; 0: none but those that
+ * keep a tree that can't be frozen from standing still for long. On failure all go on when the tree
+ * is cleared. */
 int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err);
 
 /* Let all go on. `stopped`: leave them as by SIGSTOP. */

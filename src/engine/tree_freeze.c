@@ -10,7 +10,9 @@
 #include "proc/stat.h"
 #include "proc/status.h"
 
-#define FREEZE_TRIES 4
+#define FREEZE_TRIES   4
+#define FREEZE_TIME_US (10 * 1000000) /* for one process to stand still, and once for all */
+#define MORE_TIME_US   50000          /* for each process that was held */
 
 struct tree_member *tree_find_member(const struct tree *tree, pid_t pid)
 {
@@ -18,6 +20,11 @@ struct tree_member *tree_find_member(const struct tree *tree, pid_t pid)
         if (tree->members.items[i].pid == pid)
             return &tree->members.items[i];
     return NULL;
+}
+
+static uint64_t earlier(uint64_t time_us, uint64_t deadline_us)
+{
+    return deadline_us && deadline_us < time_us ? deadline_us : time_us;
 }
 
 /* ---- one process ---- */
@@ -129,7 +136,7 @@ static int take_in(struct tree *tree, const struct tree_found *found, uint64_t d
             tree->members.items[tree->members.n - 1].tool = true;
         return r;
     }
-    int r = freeze_process(found->pid, deadline_us, &t, err);
+    int r = freeze_process(found->pid, earlier(now_us() + FREEZE_TIME_US, deadline_us), &t, err);
     if (r == 0)
         return add_member(tree, found, t, err);
     if (found->pid == tree->root)
@@ -248,6 +255,7 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
     enum tree_how how = tree_how(tree);
     /* The list of a process that stands still has all its children. A scan is not of one moment. */
     int clean = 0, wanted = how == TREE_BY_SCAN ? 2 : 1;
+    uint64_t started_us = now_us();
     size_t n_new;
 
     while (clean < wanted) {
@@ -255,7 +263,8 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
         if (r < 0)
             return r;
         clean = n_new == 0 ? clean + 1 : 0;
-        if (clean < wanted && deadline_us && now_us() > deadline_us)
+        uint64_t until = started_us + FREEZE_TIME_US + tree->members.n * MORE_TIME_US;
+        if (clean < wanted && now_us() > earlier(until, deadline_us))
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
                             "process %d and its like start processes faster than they can be "
                             "stopped (%zu so far); all go on unharmed",
