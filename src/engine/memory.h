@@ -41,6 +41,9 @@ int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **r
 
 /* ---- restart ---- */
 
+/* NULL: there is none of that AddressSpace.id. */
+Crs__AddressSpace *memory_find_space(const Crs__Memory *memory, uint32_t id);
+
 /* Before anything is started: mapped files there and the same, CPU, vDSO. CRS_CANT_RESTART. */
 int memory_check(struct kobj_restore *ctx, struct crs_error *err);
 

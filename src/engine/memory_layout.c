@@ -5,6 +5,16 @@
 
 #define N_VMAS_LIMIT (1u << 22)
 
+Crs__AddressSpace *memory_find_space(const Crs__Memory *memory, uint32_t id)
+{
+    if (id >= 1 && id <= memory->n_spaces && memory->spaces[id - 1]->id == id)
+        return memory->spaces[id - 1]; /* as they are written */
+    for (size_t i = 0; i < memory->n_spaces; i++)
+        if (memory->spaces[i]->id == id)
+            return memory->spaces[i];
+    return NULL;
+}
+
 bool memory_vma_is_private(const Crs__Vma *vma)
 {
     return vma->kind == CRS__VMA_KIND__VMA_ANONYMOUS ||

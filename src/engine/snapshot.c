@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "engine/memory.h"
 #include "engine/snapshot.h"
 
 static int damaged(const struct loaded *l, struct crs_error *err, const char *what)
@@ -13,10 +14,7 @@ static int damaged(const struct loaded *l, struct crs_error *err, const char *wh
 
 Crs__AddressSpace *loaded_space(const struct loaded *l, uint32_t id)
 {
-    for (size_t i = 0; i < l->memory->n_spaces; i++)
-        if (l->memory->spaces[i]->id == id)
-            return l->memory->spaces[i];
-    return NULL;
+    return memory_find_space(l->memory, id);
 }
 
 /* ---- one process ---- */

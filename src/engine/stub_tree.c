@@ -37,13 +37,9 @@ static bool lives(const struct lineage_member *m)
 static const Crs__AddressSpace *space_of(const struct making *making,
                                          const struct lineage_member *m)
 {
-    const Crs__Memory *memory = making->ctx->memory;
     const Crs__Process *p = lives(m) ? m->record : making->ctx->tree->processes[0];
 
-    for (size_t i = 0; i < memory->n_spaces; i++)
-        if (memory->spaces[i]->id == p->address_space)
-            return memory->spaces[i];
-    return NULL;
+    return memory_find_space(making->ctx->memory, p->address_space);
 }
 
 static pid_t wanted_pid(const struct making *making, const struct lineage_member *m)

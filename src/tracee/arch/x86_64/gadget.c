@@ -66,15 +66,18 @@ static void search_chunk(const uint8_t *data, size_t size, uint64_t address, str
     }
 }
 
-static bool complete(const struct gadgets *g)
+/* Calls in a stub need nothing but the instruction. */
+static bool complete(const struct tracee *t, const struct gadgets *g)
 {
+    if (t->stub)
+        return g->any;
     return g->call && g->call_pops == 0 && g->sigreturn;
 }
 
 static void search_mapping(struct tracee *t, uint64_t start, uint64_t end, uint8_t *buffer,
                            struct gadgets *g)
 {
-    while (start < end && !complete(g)) {
+    while (start < end && !complete(t, g)) {
         size_t size = end - start < SEARCH_CHUNK ? end - start : SEARCH_CHUNK;
         if (tracee_read(t, start, buffer, size, NULL) < 0)
             return;
@@ -89,7 +92,7 @@ static void search_mapping(struct tracee *t, uint64_t start, uint64_t end, uint8
 static void search_maps(struct tracee *t, char *maps, char wanted, uint8_t *buffer,
                         struct gadgets *g)
 {
-    for (char *line = maps; line && *line && !complete(g);) {
+    for (char *line = maps; line && *line && !complete(t, g);) {
         char *next = strchr(line, '\n');
         unsigned long start, end;
         char r, w, x, p;
