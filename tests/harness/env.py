@@ -165,12 +165,13 @@ class Env:
         if held():
             raise Failure(f"{what}: process {pid} is still held:\n{machine.describe(pid)}")
 
-    def expect_alone(self, what):
-        """Nothing lives on but what was started here; PIDs of orphans are free again."""
+    def expect_alone(self, strangers, what):
+        """Nothing lives on but what was started here, and what was there before; PIDs of orphans
+        are free again."""
         own = {process.pid for process in self.started}
 
         def others():
-            living = [pid for pid in machine.descendants() if pid not in own]
+            living = [pid for pid in machine.descendants() if pid not in own | strangers]
             machine.reap_all_but(own)
             return living
 

@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 
-from . import build, examples, kill, machine, programs, scripts, victims
+from . import build, examples, kill, kill_tree, machine, programs, scripts, victims
 from .cases import Failure, Skip
 from .env import Env, Setup
 
@@ -46,8 +46,8 @@ def parse():
 def find(setup, parts):
     makers = {
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
-        "victims": victims.cases, "programs": programs.cases, "kill": kill.cases,
-        "examples": examples.cases,
+        "victims": victims.cases, "programs": programs.cases,
+        "kill": lambda s: kill.cases(s) + kill_tree.cases(s), "examples": examples.cases,
     }
     found = []
     for part in PARTS:

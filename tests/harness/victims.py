@@ -95,6 +95,7 @@ class Play:
         self.snapshots += 1
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = ["--terminate"] if terminate else []
+        strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
         self.env.crs("checkpoint", *extra, "--output", path, self.pid)
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
@@ -104,7 +105,7 @@ class Play:
         expect(code in (None, -signal.SIGKILL),
                f"after --terminate the victim ended with {code}, expected SIGKILL")
         self.end_foreground(killed=True)
-        self.env.expect_alone("after --terminate")
+        self.env.expect_alone(strangers, "after --terminate")
         return path
 
     def expect_running(self, what):

@@ -1,0 +1,91 @@
+"""The tool is killed at any moment while it holds a tree: none of its processes must notice."""
+import os
+import random
+import signal
+import subprocess
+import time
+
+from . import kill, machine
+from .cases import Case, Failure, expect
+from .victims import Play, Victim, staged
+
+KILLS = {False: 24, True: 120}
+# One whose processes stay the same, one that starts new ones all the time.
+TARGETS = {"tree_children": True, "tree_storm": False}
+
+
+def members(play):
+    return [play.pid, *machine.descendants(play.pid)]
+
+
+def gone_or_let_go(pid):
+    return not machine.alive(pid) or kill.let_go(pid)
+
+
+def one_kill(env, play, number, span):
+    """Kill the process that holds the tree, or every third time the command, after a random part of
+    the time that it takes."""
+    output = env.path(f"killed.{number}")
+    tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **env.popen_kwargs())
+    delay = random.uniform(0, span)
+    time.sleep(delay)
+    helpers = machine.descendants(tool.pid)
+    killed = [tool.pid] if number % 3 == 2 or not helpers else helpers
+    for pid in killed:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    code = tool.wait()
+    # without its command the helper gives up, and lets go
+    machine.wait_for(lambda: not any(machine.alive(pid) for pid in helpers), 15 * env.patience)
+    what = f"checkpoint {number}, {'command' if killed == [tool.pid] else 'tracer'} killed " \
+        f"after {delay * 1000:.2f} ms"
+    if not machine.alive(play.pid):
+        raise Failure(f"{what}: the root died (wait status {play.process.poll()})")
+    held = [pid for pid in members(play)
+            if not machine.wait_for(lambda pid=pid: gone_or_let_go(pid), 5 * env.patience, 0.001)]
+    expect(not held, f"{what}: still held or stopped:\n" + "\n".join(map(machine.describe, held)))
+    if os.path.exists(output):
+        env.crs("verify", output)
+    return code != 0
+
+
+def killed(victim, full, steady):
+    def run(env):
+        play = Play(env, victim)
+        play.start()
+        before = {pid: kill.picture(pid) for pid in members(play)} if steady else {}
+        begun = time.monotonic()
+        env.crs("checkpoint", "--output", env.path("whole"), play.pid)
+        span = (time.monotonic() - begun) * 1.1
+        seed = random.randrange(1 << 32)
+        random.seed(seed)
+        env.log.append(f"seed {seed}, {span * 1000:.1f} ms")
+        hit = 0
+        for number in range(KILLS[full]):
+            hit += one_kill(env, play, number, span)
+            for pid, picture in before.items():
+                kill.compare(env, picture, pid, f"kill {number}, process {pid}")
+            if number % 8 == 7:
+                play.ask("continue")
+                before = {pid: kill.picture(pid) for pid in before}
+        expect(hit > KILLS[full] / 4, f"only {hit} of {KILLS[full]} tools were killed in time")
+        play.ask("continue")
+        kill.leftovers(env, play)
+        play.stop()
+    return run
+
+
+def cases(setup):
+    full = setup.options.full
+    found = []
+    for name, steady in TARGETS.items():
+        victim = Victim(setup, os.path.join(setup.top, "tests", "victims", name + ".c"))
+        for user in ("root", "user"):
+            found.append(Case(f"kill/{name}-tool-killed-{KILLS[full]}-times/{user}",
+                              staged(setup, victim, killed(victim, full, steady)), user, 900,
+                              alone=True))
+    return found
