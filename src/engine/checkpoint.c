@@ -135,9 +135,13 @@ static int begin_dump(struct checkpoint *c, struct crs_error *err)
 
     if (!held)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    for (size_t i = 0; i < c->members.members.n; i++)
-        if (c->members.members.items[i].t)
-            held[n++] = c->members.members.items[i].t;
+    for (size_t i = 0; i < c->members.members.n; i++) {
+        const struct tree_member *member = &c->members.members.items[i];
+        if (member->t)
+            held[n++] = member->t;
+        if (member->tool)
+            c->ctx.tool = member->pid;
+    }
     c->ctx.t = held[0];
     for (size_t i = 0; i < n; i++)
         c->result.n_threads += held[i]->n_threads;

@@ -43,6 +43,7 @@ struct kobj_member {
 struct kobj_dump {
     struct tracee *t;                     /* the process being dumped */
     ARRAY_OF(struct kobj_member) members; /* all; [0] is the root */
+    pid_t tool; /* a process that belongs to the tool and to the tree: as good as ended; 0: none */
     struct store_writer *writer;
     ARRAY_OF(struct kobj_object) objects;
     ARRAY_OF(struct open_file) files; /* all open file descriptions found */

@@ -75,7 +75,8 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     int r = 0;
 
     m.inode = file->st.st_ino;
-    if ((!ends.reader || !ends.writer) && !is_broken(file))
+    if ((!ends.reader || !ends.writer) && !is_broken(file) &&
+        !pipe_ends_with_tool(ctx, &file->st, ends.reader))
         r = dump_outside(ctx, file, ends.reader, &m, err);
     else if (ends.first && ends.reader)
         r = pipe_dump_contents(ends.reader, ends.packets, &m.contents, err);

@@ -29,6 +29,10 @@ int pipe_fill(int fd, const Crs__PipeContents *contents, struct crs_error *err);
  * writing): its PID; 0: none that we may look at. */
 pid_t pipe_find_holder(const struct kobj_dump *ctx, const struct stat *st, bool writing);
 
+/* Is the reading (or writing) end held by the tool alone, which belongs to the tree and is saved as
+ * a process that has ended? */
+bool pipe_ends_with_tool(const struct kobj_dump *ctx, const struct stat *st, bool writing);
+
 /* The other end is held outside of the snapshot. */
 int pipe_refuse_outside(const struct kobj_dump *ctx, const struct open_file *file, bool writing,
                         struct crs_error *err);

@@ -51,11 +51,18 @@ pid_t pipe_find_holder(const struct kobj_dump *ctx, const struct stat *st, bool 
         return 0;
     for (struct dirent *e; (e = readdir(proc));) {
         pid_t pid = atoi(e->d_name);
-        if (pid > 0 && pid != getpid() && !kobj_find_member(ctx, pid) &&
+        if (pid > 0 && pid != getpid() && pid != ctx->tool && !kobj_find_member(ctx, pid) &&
             holds(e->d_name, st, writing))
             return pid;
     }
     return 0;
+}
+
+bool pipe_ends_with_tool(const struct kobj_dump *ctx, const struct stat *st, bool writing)
+{
+    _cleanup_free_ char *pid = ctx->tool ? format_string("%d", (int)ctx->tool) : NULL;
+
+    return pid && holds(pid, st, writing) && !pipe_find_holder(ctx, st, writing);
 }
 
 int pipe_refuse_outside(const struct kobj_dump *ctx, const struct open_file *file, bool writing,
