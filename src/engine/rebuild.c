@@ -106,13 +106,32 @@ static bool has_terminal(void)
     return fd >= 0;
 }
 
+/*
+ * A shell with jobs: it gives the terminal to their groups and takes it back for its own, so its
+ * group must have the number that it knows. Any other program stays in the restarter's group, as
+ * one process of the user's job.
+ */
+static bool has_jobs(const struct rebuild *b)
+{
+    const Crs__Tree *tree = b->loaded->tree;
+    const Crs__Process *root = tree->processes[0];
+    bool groups = false, foreground = false;
+
+    for (size_t i = 0; i < tree->n_processes; i++) {
+        const Crs__Process *p = tree->processes[i];
+        groups |= p->session == root->session && p->group != root->group;
+        foreground |= p->session == root->session && p->foreground;
+    }
+    return b->in_foreground && groups && foreground;
+}
+
 static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_tree *stubs,
                  int service_fd, struct crs_error *err)
 {
     const Crs__Process *root = b->loaded->tree->processes[0];
     const struct stub_tree_options options = {
         .lineage.root_leads_session = b->detach,
-        .lineage.root_leads_group = root->group == root->pid && !has_terminal(),
+        .lineage.root_leads_group = root->group == root->pid && (!has_terminal() || has_jobs(b)),
         .choose_pids = b->pids != CRS_PIDS_NEW,
         .service_fd = service_fd,
         .remote_service_fd = SERVICE_FD,
@@ -319,8 +338,8 @@ static void reap_for_parent(struct tracee *t)
 
 /*
  * A group of the tree that was in the foreground of the user's terminal is there again: the
- * restarter, who is there now, hands the terminal over. Groups that are the restarter's own, and
- * other sessions, have no part in this.
+ * restarter, who is there now, hands the terminal over. Processes in the restarter's own group, and
+ * in other sessions, have no part in this.
  */
 static void give_terminal(const struct building *building)
 {

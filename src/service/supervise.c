@@ -61,18 +61,23 @@ static bool program_stopped(const struct supervisor *s)
     return job_pid_state(s->options->program->pid) == 'T';
 }
 
+/* Its first process leads a group of its own in our session, and that has the terminal: a restarted
+ * shell with jobs, to which the terminal was handed over. */
+static bool has_terminal(const struct supervisor *s, int tty)
+{
+    pid_t pid = s->options->program->pid;
+
+    return getsid(pid) == getsid(0) && tcgetpgrp(tty) == getpgid(pid);
+}
+
 static bool under_job_control(const struct supervisor *s)
 {
     _cleanup_close_ int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
 
-    return tty >= 0 && tcgetsid(tty) == getsid(0) && same_group(s);
+    return tty >= 0 && tcgetsid(tty) == getsid(0) && (same_group(s) || has_terminal(s, tty));
 }
 
-/*
- * The shell must see its job stopped when the program stopped for the terminal. By SIGSTOP, as
- * whatever stopped the program is blocked here. The signal that continues the group reaches both.
- */
-static void stop_with_program(const struct supervisor *s)
+static void wait_stopped(void)
 {
     const struct timespec none = {0};
     sigset_t cont;
@@ -82,8 +87,31 @@ static void stop_with_program(const struct supervisor *s)
     sigemptyset(&cont);
     sigaddset(&cont, SIGCONT);
     sigtimedwait(&cont, NULL, &none);
-    if (program_stopped(s)) /* only we were continued */
-        send_to_program(s, SIGCONT, NULL);
+}
+
+/*
+ * The shell must see its job stopped when the program stopped for the terminal. By SIGSTOP, as
+ * whatever stopped the program is blocked here. The signal that continues the group reaches both,
+ * unless the program has a group of its own: then the terminal goes to and fro with it.
+ */
+static void stop_with_program(const struct supervisor *s)
+{
+    _cleanup_close_ int tty = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+    pid_t pid = s->options->program->pid, group = getpgid(pid);
+
+    if (same_group(s)) {
+        wait_stopped();
+        if (program_stopped(s)) /* only we were continued */
+            send_to_program(s, SIGCONT, NULL);
+        return;
+    }
+    if (tty >= 0)
+        tcsetpgrp(tty, getpgrp());
+    wait_stopped();
+    if (tty >= 0 && tcgetpgrp(tty) == getpgrp())
+        tcsetpgrp(tty, group);
+    if (group > 0)
+        kill(-group, SIGCONT);
 }
 
 /* ---- signals that come ---- */
@@ -105,6 +133,13 @@ static void take_signals(const struct supervisor *s)
             under_job_control(s))
             stop_with_program(s);
     }
+}
+
+/* A SIGSTOP from a shell to its own group, by its command `suspend`, doesn't reach us either. */
+static bool is_stop_for_shell(const struct supervisor *s, int status)
+{
+    return terminal_stop(status) ||
+           (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP && !same_group(s));
 }
 
 /* ---- waiting ---- */
@@ -170,8 +205,7 @@ static int look(struct supervisor *s, int *ret_status, struct crs_error *err)
             return 1;
         }
         /* It may go on by now, and the stop be an old one. */
-        if (WIFSTOPPED(status) && terminal_signal(WSTOPSIG(status)) && program_stopped(s) &&
-            under_job_control(s))
+        if (is_stop_for_shell(s, status) && program_stopped(s) && under_job_control(s))
             stop_with_program(s);
     }
 }
