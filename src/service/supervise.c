@@ -138,8 +138,8 @@ static void take_signals(const struct supervisor *s)
 /* A SIGSTOP from a shell to its own group, by its command `suspend`, doesn't reach us either. */
 static bool is_stop_for_shell(const struct supervisor *s, int status)
 {
-    return terminal_stop(status) ||
-           (WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP && !same_group(s));
+    return WIFSTOPPED(status) &&
+           (terminal_signal(WSTOPSIG(status)) || (WSTOPSIG(status) == SIGSTOP && !same_group(s)));
 }
 
 /* ---- waiting ---- */
