@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "fdinfo.h"
 
@@ -92,6 +93,42 @@ static int parse_lock(const char *value, struct fdinfo *info)
     return 0;
 }
 
+static int parse_hex_bytes(const char *text, uint8_t *data, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        if (sscanf(text + 2 * i, "%2hhx", &data[i]) != 1)
+            return -EINVAL;
+    return 0;
+}
+
+/* "wd:2 ino:3c51a sdev:fe00003 mask:84000fff ignored_mask:0 fhandle-bytes:8 fhandle-type:1
+ * f_handle:1ac5030000000000"; of the device the lower 20 bits are the minor number */
+static int parse_watch(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_watch w = {0};
+    uint32_t device, size, type;
+    int end = 0;
+
+    if (sscanf(value, "%" SCNx32 " ino:%" SCNx64 " sdev:%" SCNx32 " mask:%" SCNx32,
+               (uint32_t *)&w.wd, &w.ino, &device, &w.mask) != 4)
+        return -EINVAL;
+    w.device = makedev(device >> 20, device & 0xfffff);
+    const char *handle = strstr(value, "fhandle-bytes:");
+    if (handle && sscanf(handle, "fhandle-bytes:%" SCNx32 " fhandle-type:%" SCNx32 " f_handle:%n",
+                         &size, &type, &end) == 2) {
+        if (end == 0 || size > sizeof(w.handle) ||
+            parse_hex_bytes(handle + end, w.handle, size) < 0)
+            return -EINVAL;
+        w.handle_size = size;
+        w.handle_type = type;
+    }
+    struct fdinfo_watch *new = ARRAY_ADD(&info->watches);
+    if (!new)
+        return -ENOMEM;
+    *new = w;
+    return 0;
+}
+
 static int parse_eventfd_count(const char *value, struct fdinfo *info)
 {
     info->has_eventfd = true;
@@ -168,6 +205,7 @@ static const struct {
     {"it_interval:", parse_interval},
     {"tfd:", parse_target},
     {"lock:", parse_lock},
+    {"inotify wd:", parse_watch},
 };
 
 static int parse_line(const char *line, struct fdinfo *info, bool *ret_flags)
@@ -211,5 +249,6 @@ void fdinfo_clear(struct fdinfo *info)
 {
     free(info->targets.items);
     free(info->locks.items);
+    free(info->watches.items);
     *info = (struct fdinfo){0};
 }

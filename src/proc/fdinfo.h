@@ -6,6 +6,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 #include "base/array.h"
 
 /* A line "tfd:" of an epoll instance. */
@@ -30,6 +31,17 @@ struct fdinfo_lock {
     uint64_t start, end; /* first and last byte; UINT64_MAX: to the end, wherever it is */
 };
 
+/* A line "inotify wd:" of an inotify instance. */
+struct fdinfo_watch {
+    int32_t wd;
+    uint32_t mask;       /* as given to inotify_add_watch(2), without what only it minds */
+    dev_t device;        /* of the file system's superblock */
+    uint64_t ino;        /* of what is watched */
+    int handle_type;     /* as of name_to_handle_at(2) */
+    uint8_t handle[128]; /* MAX_HANDLE_SZ */
+    uint8_t handle_size; /* 0: the file system has none */
+};
+
 struct fdinfo {
     uint64_t position;
     uint32_t flags; /* of open(2), with O_CLOEXEC of the descriptor */
@@ -51,6 +63,7 @@ struct fdinfo {
 
     ARRAY_OF(struct fdinfo_target) targets;
     ARRAY_OF(struct fdinfo_lock) locks;
+    ARRAY_OF(struct fdinfo_watch) watches;
 };
 
 /* Lines that are not known are passed over. -EINVAL: a known line is malformed, or "flags:" is

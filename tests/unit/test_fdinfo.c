@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "proc/fdinfo.h"
 
@@ -99,6 +100,40 @@ static void test_epoll(void **state)
     assert_int_equal(fdinfo_parse("flags:\t02\ntfd: x\n", &info), -EINVAL);
 }
 
+static void test_inotify(void **state)
+{
+    struct fdinfo info;
+
+    assert_int_equal(
+        fdinfo_parse("pos:\t0\nflags:\t02000000\nmnt_id:\t17\nino:\t1038\n"
+                     "inotify wd:6 ino:3 sdev:6 mask:2 ignored_mask:0 \n"
+                     "inotify wd:4d ino:3c51a sdev:fe00003 mask:84000fff ignored_mask:0 "
+                     "fhandle-bytes:8 fhandle-type:81 f_handle:1ac5030000000000\n",
+                     &info),
+        0);
+    assert_int_equal(info.watches.n, 2);
+    assert_int_equal(info.watches.items[0].wd, 6);
+    assert_int_equal(info.watches.items[0].handle_size, 0);
+    const struct fdinfo_watch *w = &info.watches.items[1];
+    assert_int_equal(w->wd, 77);
+    assert_int_equal(w->ino, 0x3c51a);
+    assert_true(w->device == makedev(254, 3));
+    assert_int_equal(w->mask, 0x84000fff);
+    assert_int_equal(w->handle_size, 8);
+    assert_int_equal(w->handle_type, 0x81);
+    assert_memory_equal(w->handle, "\x1a\xc5\x03\0\0\0\0\0", 8);
+    fdinfo_clear(&info);
+    assert_int_equal(fdinfo_parse("flags:\t02\ninotify wd:1 ino:x\n", &info), -EINVAL);
+    assert_int_equal(fdinfo_parse("flags:\t02\ninotify wd:1 ino:1 sdev:1 mask:1 ignored_mask:0 "
+                                  "fhandle-bytes:81 fhandle-type:1 f_handle:00\n",
+                                  &info),
+                     -EINVAL);
+    assert_int_equal(fdinfo_parse("flags:\t02\ninotify wd:1 ino:1 sdev:1 mask:1 ignored_mask:0 "
+                                  "fhandle-bytes:2 fhandle-type:1 f_handle:00\n",
+                                  &info),
+                     -EINVAL);
+}
+
 static void test_locks(void **state)
 {
     struct fdinfo info;
@@ -148,8 +183,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plain),   cmocka_unit_test(test_eventfd),
         cmocka_unit_test(test_timerfd), cmocka_unit_test(test_signalfd),
-        cmocka_unit_test(test_epoll),   cmocka_unit_test(test_locks),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_epoll),   cmocka_unit_test(test_inotify),
+        cmocka_unit_test(test_locks),   cmocka_unit_test(test_hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
