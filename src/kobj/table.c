@@ -24,6 +24,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_timerfd,
     &kobj_signalfd,
     &kobj_epoll,
+    &kobj_inotify,
 
     &unsupported_unix.kind,
     &unsupported_tcp.kind,
@@ -34,7 +35,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_vsock.kind,
     &unsupported_alg.kind,
     &unsupported_socket.kind,
-    &unsupported_inotify.kind,
     &unsupported_fanotify.kind,
     &unsupported_pidfd.kind,
     &unsupported_io_uring.kind,

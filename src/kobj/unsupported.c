@@ -120,10 +120,6 @@ ROW(socket, "socket", "socket of another family", match_socket, "sockets can't b
         return file_is_anonymous(file, link);                                                      \
     }
 
-ANONYMOUS(inotify, "inotify")
-ROW(inotify, "inotify", "inotify instance", match_inotify,
-    "the paths that it watches can't be saved yet", CLOSE_IT);
-
 ANONYMOUS(fanotify, "[fanotify]")
 ROW(fanotify, "fanotify", "fanotify group", match_fanotify, "what it watches can't be saved",
     CLOSE_IT);

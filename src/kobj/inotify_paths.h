@@ -1,0 +1,19 @@
+/*
+ * inotify_paths.h - paths of what an inotify instance watches
+ */
+#ifndef KOBJ_INOTIFY_PATHS_H
+#define KOBJ_INOTIFY_PATHS_H
+
+#include "kobj/kobj.h"
+#include "proc/fdinfo.h"
+
+/*
+ * The kernel tells the inode of a watch, not the path that it was made with. ret_paths: an array
+ * of info->watches.n strings to be freed, NULL where no path was found. Each leads to the inode,
+ * perhaps by another name than the program's.
+ */
+int inotify_find_paths(struct kobj_dump *ctx, const struct fdinfo *info, char ***ret_paths,
+                       struct crs_error *err);
+void inotify_free_paths(char **paths, size_t n);
+
+#endif
