@@ -212,10 +212,28 @@ static int add_descriptor(Crs__Process *process, int fd, uint32_t id, bool cloex
     return 0;
 }
 
+/* The line "flags:" has O_CLOEXEC also where it is a flag of the description, as a slave has it
+ * that was opened by way of its master (TIOCGPTPEER). */
+static int read_cloexec(struct tracee *t, int fd, unsigned flags, const struct fdinfo *info,
+                        bool *ret, struct crs_error *err)
+{
+    int64_t result;
+
+    *ret = info->flags & O_CLOEXEC;
+    if (!(flags & O_CLOEXEC))
+        return 0;
+    int r = REMOTE_CHECKED(tracee_main(t), &result, err, CRS_FAILED, "can't read the flags of it",
+                           SYS_fcntl, fd, F_GETFD);
+    if (r == 0)
+        *ret = result & FD_CLOEXEC;
+    return r < 0 ? crs_fail_at(err, r, "fd %d", fd) : 0;
+}
+
 static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
 {
     _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
     _cleanup_fdinfo_ struct fdinfo info = {0};
+    bool cloexec = false;
     uint32_t id = 0;
     int r = look(ctx->t, fd, &file, &info, err);
 
@@ -223,7 +241,9 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
         r = identify(ctx, &file, &id, err);
     if (r == 0)
         r = locks_collect(ctx->t, &info, &ctx->files.items[id - 1], err);
-    return r < 0 ? r : add_descriptor(process, fd, id, info.flags & O_CLOEXEC, err);
+    if (r == 0)
+        r = read_cloexec(ctx->t, fd, ctx->files.items[id - 1].flags, &info, &cloexec, err);
+    return r < 0 ? r : add_descriptor(process, fd, id, cloexec, err);
 }
 
 int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,

@@ -46,6 +46,9 @@ int file_open_flags(const Crs__OpenFile *record);
 int file_set_flags(int fd, const Crs__OpenFile *record, struct crs_error *err);
 /* A new description of what `fd` is, by way of /proc/self/fd. -errno. */
 int file_reopen(int fd, int flags, int *ret_fd);
+/* Make the file of a checked record, unless that is done already: ctx->file_fds has it. For a kind
+ * that needs another file first. */
+int file_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err);
 /* Take over `fd` as the restored descriptor: flags are set, it is closed on failure. */
 int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err);
 /* The same for files that have a position. */
@@ -126,6 +129,6 @@ int file_number(const struct kobj_restore *ctx, uint32_t id);
 
 extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
-    kobj_inotify;
+    kobj_inotify, kobj_pty_master;
 
 #endif

@@ -187,6 +187,16 @@ static int allocate_fds(int **fds, size_t n, struct crs_error *err)
     return 0;
 }
 
+int file_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err)
+{
+    int *fd = &ctx->file_fds[record->id - 1];
+
+    if (*fd >= 0)
+        return 0;
+    int r = kobj_find_file_kind(record->kind)->restore(ctx, record, fd, err);
+    return r < 0 ? crs_fail_at(err, r, "%s", record->name) : 0;
+}
+
 int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
 {
     int r = allocate_fds(&ctx->file_fds, ctx->files->n_files, err);
@@ -197,12 +207,8 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
         r = allocate_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files, err);
     if (ctx->nofile_before == 0)
         ctx->nofile_before = raise_own_limit();
-    for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++) {
-        const Crs__OpenFile *record = ctx->files->files[i];
-        r = kobj_find_file_kind(record->kind)->restore(ctx, record, &ctx->file_fds[i], err);
-        if (r < 0)
-            crs_fail_at(err, r, "%s", record->name);
-    }
+    for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
+        r = file_restore(ctx, ctx->files->files[i], err);
     pipe_restore_end(ctx);
     return r;
 }

@@ -1,7 +1,7 @@
 /*
  * inherit.c - descriptors that a restarted program takes over from its restarter
  *
- * Terminals, and pipes to programs outside of the snapshot, can't come back. Where such a file
+ * Terminals and pipes that lead outside of the snapshot can't come back. Where such a file
  * was descriptor 0, 1 or 2, the restarter's descriptor of that number takes its place, whatever
  * that is. Under other numbers a terminal is the restarter's terminal.
  */
@@ -13,13 +13,25 @@
 
 #include "kobj/file.h"
 #include "pipe.pb-c.h"
+#include "terminal.pb-c.h"
+
+static bool is_outside_terminal(const Crs__OpenFile *record)
+{
+    Crs__Terminal *terminal;
+
+    if (file_unpack(record, &crs__terminal__descriptor, (ProtobufCMessage **)&terminal, NULL) < 0)
+        return false;
+    bool own = terminal->pty_master || terminal->hung_up;
+    crs__terminal__free_unpacked(terminal, NULL);
+    return !own;
+}
 
 bool inherit_is_wanted(const Crs__OpenFile *record)
 {
     Crs__Pipe *pipe;
 
     if (strcmp(record->kind, kobj_terminal.name) == 0)
-        return true;
+        return is_outside_terminal(record);
     if (strcmp(record->kind, kobj_pipe.name) != 0)
         return false;
     if (file_unpack(record, &crs__pipe__descriptor, (ProtobufCMessage **)&pipe, NULL) < 0)

@@ -18,7 +18,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_pipe,
     &kobj_fifo,
     &kobj_device,
-    &unsupported_pty_master.kind,
+    &kobj_pty_master,
     &kobj_terminal,
     &kobj_eventfd,
     &kobj_timerfd,

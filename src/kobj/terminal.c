@@ -3,6 +3,9 @@
  *
  * A restarted program gets the restarter's terminal. Its settings (raw mode, echo) are set there
  * when the restarter is in the foreground of it, so that an editor or a shell finds what it left.
+ *
+ * The slave of a pseudoterminal whose master is in the snapshot comes back itself. So does one
+ * whose master is gone, which only gives errors.
  */
 #include <fcntl.h>
 #include <string.h>
@@ -12,13 +15,24 @@
 #include <unistd.h>
 
 #include "kobj/file.h"
+#include "kobj/pty.h"
 #include "terminal.pb-c.h"
 
 static bool match(const struct open_file *file)
 {
     struct termios settings;
 
-    return S_ISCHR(file->st.st_mode) && tcgetattr(file->dup_fd, &settings) == 0;
+    return S_ISCHR(file->st.st_mode) &&
+           (tcgetattr(file->dup_fd, &settings) == 0 || (errno == EIO && pty_is_slave(&file->st)));
+}
+
+/* The number of its master among the files; 0: it is somebody else's. */
+static uint32_t find_master(const struct kobj_dump *ctx, const struct open_file *file)
+{
+    const struct open_file *master =
+        pty_is_slave(&file->st) ? pty_find_master(ctx, &file->st) : NULL;
+
+    return master ? master->id : 0;
 }
 
 static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
@@ -28,10 +42,12 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     struct winsize window = {0};
     struct termios settings;
 
-    if (tcgetattr(file->dup_fd, &settings) < 0)
-        return file_refuse_errno(file, err, "read the settings of the terminal");
-    ioctl(file->dup_fd, TIOCGWINSZ, &window); /* not every terminal has a size */
     m.path = file->link;
+    m.hung_up = tcgetattr(file->dup_fd, &settings) < 0;
+    if (m.hung_up)
+        return kobj_pack(&m.base, ret_payload, err);
+    m.pty_master = find_master(ctx, file);
+    ioctl(file->dup_fd, TIOCGWINSZ, &window); /* not every terminal has a size */
     m.input_flags = settings.c_iflag;
     m.output_flags = settings.c_oflag;
     m.control_flags = settings.c_cflag;
@@ -50,6 +66,8 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     bool low = false;
     int fd, r = 0;
 
+    if (!inherit_is_wanted(record))
+        return 0;
     for (int n = 0; r == 0 && n <= 2; n++) {
         if (!file_has_number(ctx, record, n))
             continue;
@@ -91,9 +109,13 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
 
     if (r < 0)
         return r;
-    r = inherit_any(ctx, record, ret_fd, err);
-    if (r == 0)
-        apply(m, *ret_fd);
+    if (m->pty_master || m->hung_up) {
+        r = pty_restore_slave(ctx, record, m, ret_fd, err);
+    } else {
+        r = inherit_any(ctx, record, ret_fd, err);
+        if (r == 0)
+            apply(m, *ret_fd);
+    }
     crs__terminal__free_unpacked(m, NULL);
     return r;
 }
@@ -105,7 +127,11 @@ static int describe(const Crs__OpenFile *record, char *text, size_t size)
 
     if (r < 0)
         return r;
-    snprintf(text, size, "%u by %u", m->columns, m->rows);
+    if (m->hung_up)
+        snprintf(text, size, "hung up");
+    else
+        snprintf(text, size, "%u by %u%s", m->columns, m->rows,
+                 m->pty_master ? ", the program's own" : "");
     crs__terminal__free_unpacked(m, NULL);
     return 0;
 }
@@ -116,7 +142,7 @@ const struct kobj_file_kind kobj_terminal = {
     .saved = "with conditions",
     .conditions =
         "a restarted program gets the restarter's descriptors 0 to 2 under these numbers, "
-        "and the restarter's terminal under others",
+        "and the restarter's terminal under others; pseudoterminals of its own come back",
     .match = match,
     .dump = dump,
     .check = check,

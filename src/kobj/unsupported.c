@@ -209,15 +209,6 @@ ROW(secret, "secret-memory", "secret memory area (memfd_secret)", match_secret,
 
 /* ---- devices ---- */
 
-/* Multiplexer /dev/ptmx, and the old BSD masters */
-static bool match_pty_master(const struct open_file *file)
-{
-    return S_ISCHR(file->st.st_mode) &&
-           (file->st.st_rdev == makedev(5, 2) || major(file->st.st_rdev) == 2);
-}
-ROW(pty_master, "pty-master", "pseudoterminal's master", match_pty_master,
-    "the terminal behind it can't be saved yet", CLOSE_IT);
-
 static bool match_block(const struct open_file *file)
 {
     return S_ISBLK(file->st.st_mode);

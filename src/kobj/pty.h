@@ -1,0 +1,34 @@
+/*
+ * pty.h - pseudoterminals whose master is in the snapshot: what the two ends share
+ *
+ * The master is a kind of its own and has the state of the pair. The slave is a terminal
+ * (terminal.c); only how it is found and opened again stands here.
+ */
+#ifndef KOBJ_PTY_H
+#define KOBJ_PTY_H
+
+#include "kobj/kobj.h"
+#include "pty_master.pb-c.h"
+#include "terminal.pb-c.h"
+
+/* Multiplexers, as opened: their device is not that of the pair. */
+bool pty_is_master(const struct stat *st);
+bool pty_is_slave(const struct stat *st);
+
+/* What stat(2) says of the slave behind a master. -errno. */
+int pty_stat_slave(int master_fd, struct stat *ret);
+
+/* The master of that slave among the files of the snapshot; NULL: it isn't there. */
+const struct open_file *pty_find_master(const struct kobj_dump *ctx, const struct stat *slave);
+/* The first slave of that pair in the snapshot; NULL: none. */
+const struct open_file *pty_find_slave(const struct kobj_dump *ctx, const struct stat *slave);
+
+/* A slave that was dumped with pty_master or hung_up, opened again. */
+int pty_restore_slave(struct kobj_restore *ctx, const Crs__OpenFile *record,
+                      const Crs__Terminal *terminal, int *ret_fd, struct crs_error *err);
+
+/* A new master, by preference of the pair with that number (pty_devpts.c). */
+int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *ret_fd,
+                    struct crs_error *err);
+
+#endif
