@@ -68,6 +68,11 @@ static int open_object(struct memory_image *image, struct kobj_dump *ctx,
 
     if (r < 0)
         return r;
+    if (fd < 0 && !proc_map_marked_deleted(map)) {
+        *ret_fd = open(map->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+        return *ret_fd < 0 ? crs_fail_errno(err, CRS_CANT_CHECKPOINT, "can't read %s", map->name)
+                           : 0;
+    }
     if (fd >= 0)
         snprintf(path, sizeof(path), "task/%d/fd/%d", image->tid, fd);
     else /* needs a privilege that we may not have */
@@ -89,9 +94,14 @@ static int set_name(Crs__MemoryObject *record, const char *name, size_t size)
 
 static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
 {
+    Crs__ObjectKind named_kind;
     static const char memfd[] = "/memfd:", zero[] = "/dev/zero", named[] = "[anon_shmem:";
     size_t size = map->end_of_path - map->name;
 
+    if (!proc_map_marked_deleted(map) && kobj_object_is_named(map->name, true, &named_kind)) {
+        record->kind = named_kind;
+        return set_name(record, map->name, strlen(map->name));
+    }
     if (strncmp(map->name, memfd, strlen(memfd)) == 0) {
         record->kind = CRS__OBJECT_KIND__OBJECT_MEMFD;
         return set_name(record, map->name + strlen(memfd), size - strlen(memfd));

@@ -171,8 +171,14 @@ static int classify_deleted(struct memory_image *image, struct kobj_dump *ctx,
     return 0;
 }
 
-static int classify_file(struct memory_image *image, struct memory_vma *vma, struct crs_error *err)
+static int classify_file(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
+                         struct crs_error *err)
 {
+    bool writable = vma->vm_flags & PROC_VM_MAY_WRITE;
+    Crs__ObjectKind kind;
+
+    if (vma->map.shared && named(&vma->map) && kobj_object_is_named(vma->map.name, writable, &kind))
+        return classify_object(image, ctx, vma, err);
     if (vma->map.shared) {
         vma->record->kind = CRS__VMA_KIND__VMA_FILE_SHARED;
     } else {
@@ -225,7 +231,7 @@ static int classify(struct memory_image *image, struct kobj_dump *ctx, struct me
         return classify_object(image, ctx, vma, err);
     if (proc_map_marked_deleted(&vma->map) && !named(&vma->map))
         return classify_deleted(image, ctx, vma, err);
-    return classify_file(image, vma, err);
+    return classify_file(image, ctx, vma, err);
 }
 
 int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,

@@ -95,6 +95,10 @@ void pipe_restore_end(struct kobj_restore *ctx);
 
 /* ---- objects ---- */
 
+/* Open the file of a named object, made where it is missing. *ret_fill: it is to get the saved
+ * content, and is empty now. */
+int object_open_named(struct kobj_restore *ctx, const Crs__MemoryObject *record, int *ret_fd,
+                      bool *ret_fill, struct crs_error *err);
 /* Set the seals that had to wait until memory was mapped. */
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 

@@ -172,7 +172,7 @@ int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, in
 /* When all processes have theirs: what needs them in place, once for each file. Changes ctx->t. */
 int kobj_connect_files(struct kobj_restore *ctx, struct crs_error *err);
 
-/* ---- shared memory and nameless files ---- */
+/* ---- shared memory and nameless files (objects.c, named_objects.c) ---- */
 
 /* The object of that inode; new ones get record->id and a zeroed record. NULL: no memory. */
 struct kobj_object *kobj_object_get(struct kobj_dump *ctx, dev_t dev, ino_t ino, bool *ret_new);
@@ -183,6 +183,14 @@ struct kobj_object *kobj_object_find(struct kobj_dump *ctx, dev_t dev, ino_t ino
  * it; an object's content is all of it, whatever part is mapped. */
 int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__ObjectKind kind,
                      const char *name, int fd, struct crs_error *err);
+/* Are shared mappings of the file at `path` saved with its content, and as what? writable: may the
+ * mapping be written? */
+bool kobj_object_is_named(const char *path, bool writable, Crs__ObjectKind *ret_kind);
+/* The object with that path: its id; 0: there is none. */
+uint32_t kobj_object_find_named(const struct kobj_restore *ctx, const char *path);
+/* Can it be made here? Before anything is started. */
+int kobj_object_check(struct kobj_restore *ctx, const Crs__MemoryObject *record,
+                      struct crs_error *err);
 /* Make object `id` of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
 int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err);
 

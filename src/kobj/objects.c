@@ -167,6 +167,39 @@ static int fill(struct kobj_restore *ctx, const Crs__MemoryObject *record, int f
     return r;
 }
 
+static bool is_named(const Crs__MemoryObject *record)
+{
+    return record->kind == CRS__OBJECT_KIND__OBJECT_POSIX_SHM ||
+           record->kind == CRS__OBJECT_KIND__OBJECT_TEMPORARY_FILE;
+}
+
+static int make_filled(struct kobj_restore *ctx, const Crs__MemoryObject *record, int *ret_fd,
+                       struct crs_error *err)
+{
+    _cleanup_close_ int fd = -1;
+    bool to_fill = true;
+    int r = 0;
+
+    if (is_named(record))
+        r = object_open_named(ctx, record, &fd, &to_fill, err);
+    else if ((fd = make(record)) < 0)
+        r = crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file for %s",
+                           record->name[0] ? record->name : "shared memory");
+    if (r == 0 && to_fill)
+        r = fill(ctx, record, fd, err);
+    if (r == 0)
+        *ret_fd = TAKE_FD(fd);
+    return r;
+}
+
+uint32_t kobj_object_find_named(const struct kobj_restore *ctx, const char *path)
+{
+    for (size_t i = 0; i < ctx->memory->n_objects; i++)
+        if (is_named(ctx->memory->objects[i]) && strcmp(ctx->memory->objects[i]->name, path) == 0)
+            return i + 1;
+    return 0;
+}
+
 int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err)
 {
     size_t n = ctx->memory->n_objects;
@@ -181,19 +214,10 @@ int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct 
             ctx->object_fds[i] = -1;
     }
     int *place = &ctx->object_fds[id - 1];
-    if (*place < 0) {
-        const Crs__MemoryObject *record = ctx->memory->objects[id - 1];
-        _cleanup_close_ int fd = make(record);
-        if (fd < 0)
-            return crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file for %s",
-                                  record->name[0] ? record->name : "shared memory");
-        int r = fill(ctx, record, fd, err);
-        if (r < 0)
-            return r;
-        *place = TAKE_FD(fd);
-    }
-    *ret_fd = *place;
-    return 0;
+    int r = *place < 0 ? make_filled(ctx, ctx->memory->objects[id - 1], place, err) : 0;
+    if (r == 0)
+        *ret_fd = *place;
+    return r;
 }
 
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err)

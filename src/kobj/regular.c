@@ -80,11 +80,14 @@ static int open_path(const char *path, int flags)
     return fd;
 }
 
-static int check_named(const Crs__OpenFile *record, const Crs__Regular *m, struct crs_error *err)
+static int check_named(struct kobj_restore *ctx, const Crs__OpenFile *record, const Crs__Regular *m,
+                       struct crs_error *err)
 {
     struct stat st;
-    int r = file_check_path(m->path, S_IFREG, &st, err);
 
+    if (kobj_object_find_named(ctx, m->path)) /* checked there, and made where it is missing */
+        return locks_check(record, m->path, err);
+    int r = file_check_path(m->path, S_IFREG, &st, err);
     if (r < 0)
         return r;
     if ((uint64_t)st.st_size < m->size)
@@ -115,7 +118,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
 
     if (r < 0)
         return r;
-    r = m->path[0] ? check_named(record, m, err) : check_object(ctx, record, m, err);
+    r = m->path[0] ? check_named(ctx, record, m, err) : check_object(ctx, record, m, err);
     crs__regular__free_unpacked(m, NULL);
     return r;
 }
@@ -136,8 +139,13 @@ static int reopen_object(int object_fd, int flags, int *ret_fd)
 static int open_record(struct kobj_restore *ctx, const Crs__OpenFile *record, const Crs__Regular *m,
                        int *ret_fd, struct crs_error *err)
 {
+    uint32_t object = m->path[0] ? kobj_object_find_named(ctx, m->path) : 0;
     int object_fd, r = 0;
 
+    if (object)
+        r = kobj_object_open(ctx, object, &object_fd, err);
+    if (r < 0)
+        return r;
     if (m->path[0]) {
         *ret_fd = open_path(m->path, file_open_flags(record));
         r = *ret_fd < 0 ? -errno : 0;
