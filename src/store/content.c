@@ -249,10 +249,20 @@ int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Conten
     return 0;
 }
 
-static int write_at(int fd, const void *data, size_t size, uint64_t offset, struct crs_error *err)
-{
-    int r = pwrite_full(fd, data, size, offset);
+/* Where content goes: into a file, or to memory. */
+struct target {
+    int fd;
+    uint8_t *memory; /* not NULL: there */
+};
 
+static int write_at(const struct target *to, const void *data, size_t size, uint64_t offset,
+                    struct crs_error *err)
+{
+    if (to->memory) {
+        memcpy(to->memory + offset, data, size);
+        return 0;
+    }
+    int r = pwrite_full(to->fd, data, size, offset);
     if (r < 0) {
         errno = -r;
         return crs_fail_errno(err, CRS_CANT_RESTART, "can't write the saved content of a file");
@@ -261,7 +271,8 @@ static int write_at(int fd, const void *data, size_t size, uint64_t offset, stru
 }
 
 static int restore_chunk(struct store_reader *r, const Crs__Content *content,
-                         const Crs__Chunk *chunk, int fd, uint8_t *buffer, struct crs_error *err)
+                         const Crs__Chunk *chunk, const struct target *to, uint8_t *buffer,
+                         struct crs_error *err)
 {
     int x = store_read_chunk(r, chunk, buffer, err);
 
@@ -271,32 +282,58 @@ static int restore_chunk(struct store_reader *r, const Crs__Content *content,
         if (offset >= content->size || size > chunk->raw_bytes - done)
             return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content with pages behind its end",
                             store_reader_path(r));
-        x = write_at(fd, buffer + done,
+        x = write_at(to, buffer + done,
                      size < content->size - offset ? size : content->size - offset, offset, err);
         done += size;
     }
     return x;
 }
 
-int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
-                      struct crs_error *err)
+static int check_size(struct store_reader *r, const Crs__Content *content, struct crs_error *err)
 {
-    int x = 0;
-
     if (content->size > LIMIT_CONTENT_SIZE || content->inline_data.len > content->size)
         return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content of a size that can't be",
                         store_reader_path(r));
-    if (ftruncate(fd, content->size) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file of %llu bytes",
-                              (unsigned long long)content->size);
+    return 0;
+}
+
+static int restore_data(struct store_reader *r, const Crs__Content *content,
+                        const struct target *to, struct crs_error *err)
+{
+    int x = 0;
+
     if (content->inline_data.len > 0)
-        x = write_at(fd, content->inline_data.data, content->inline_data.len, 0, err);
+        x = write_at(to, content->inline_data.data, content->inline_data.len, 0, err);
     if (x < 0 || content->n_chunks == 0)
         return x;
     _cleanup_free_ uint8_t *buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
     if (!buffer)
         return no_memory(err);
     for (size_t i = 0; i < content->n_chunks && x == 0; i++)
-        x = restore_chunk(r, content, content->chunks[i], fd, buffer, err);
+        x = restore_chunk(r, content, content->chunks[i], to, buffer, err);
     return x;
+}
+
+int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
+                      struct crs_error *err)
+{
+    const struct target to = {.fd = fd};
+    int x = check_size(r, content, err);
+
+    if (x == 0 && ftruncate(fd, content->size) < 0)
+        x = crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file of %llu bytes",
+                           (unsigned long long)content->size);
+    return x < 0 ? x : restore_data(r, content, &to, err);
+}
+
+int store_get_content_to_memory(struct store_reader *r, const Crs__Content *content, void *memory,
+                                size_t size, struct crs_error *err)
+{
+    const struct target to = {.fd = -1, .memory = memory};
+    int x = check_size(r, content, err);
+
+    if (x == 0 && content->size > size)
+        x = crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content that is longer than its object",
+                     store_reader_path(r));
+    return x < 0 ? x : restore_data(r, content, &to, err);
 }

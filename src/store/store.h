@@ -108,6 +108,10 @@ int store_reader_pack_fd(struct store_reader *r, uint32_t pack, int *ret_fd, str
 int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
                       struct crs_error *err);
 
+/* The same to `size` bytes of memory, which read as zeros where the content has holes. */
+int store_get_content_to_memory(struct store_reader *r, const Crs__Content *content, void *memory,
+                                size_t size, struct crs_error *err);
+
 /* Every length and every checksum, of every file and every chunk. */
 int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg,
                  struct crs_error *err);
