@@ -24,7 +24,12 @@ static int check_call(struct memory_calls *c, size_t i, struct crs_error *err)
     const char *what = c->what.items[i];
     unsigned long long address = call->args[0], size = call->args[1];
 
-    if (call->number == SYS_mmap && call->result >= 0 && (uint64_t)call->result != address)
+    if (call->number == SYS_shmat) { /* its size is not said in the call */
+        address = call->args[1];
+        size = 0;
+    }
+    if ((call->number == SYS_mmap || call->number == SYS_shmat) && call->result >= 0 &&
+        (uint64_t)call->result != address)
         return crs_fail(err, CRS_CANT_RESTART, EEXIST, "can't %s at %#llx: it went to %#llx", what,
                         address, (unsigned long long)call->result);
     if (call->result >= 0)

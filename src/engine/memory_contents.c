@@ -172,7 +172,8 @@ static int plan_from_windows(struct contents *c, const struct windows *w, size_t
         ++*next;
     for (; r == 0 && *next < w->array.n && w->array.items[*next].object == id; ++*next)
         r = plan_window(c, &w->array.items[*next], err);
-    c->object->record->size = c->next_page * PAGE;
+    if (!c->object->record->sysv) /* whose size is known */
+        c->object->record->size = c->next_page * PAGE;
     return r;
 }
 

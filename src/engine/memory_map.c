@@ -56,7 +56,7 @@ static uint32_t map_type(const Crs__Vma *vma)
     return vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_SYNC) ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 }
 
-static void add_map(struct memory_calls *calls, const Crs__Vma *vma, bool has_pages)
+static void add_mmap(struct memory_calls *calls, const Crs__Vma *vma, bool has_pages)
 {
     int fd = mapped_fd(calls->ctx->memory_files, vma);
     uint32_t flags = map_type(vma) | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0) |
@@ -65,10 +65,22 @@ static void add_map(struct memory_calls *calls, const Crs__Vma *vma, bool has_pa
 
     memory_calls_add(calls, "map memory", SYS_mmap, vma->start, vma->end - vma->start,
                      first_protection(vma, has_pages), flags, fd, fd < 0 ? 0 : vma->offset);
+}
+
+static int add_map(struct memory_calls *calls, const Crs__Vma *vma, bool has_pages,
+                   struct crs_error *err)
+{
+    int r = 0;
+
+    if (memory_vma_is_sysv(calls->ctx->memory, vma))
+        r = memory_add_attach(calls, vma, err);
+    else
+        add_mmap(calls, vma, has_pages);
     for (size_t i = 0; i < ELEMENTS(advices); i++)
         if (vma_has(vma, advices[i].flag))
             memory_calls_add(calls, advices[i].what, SYS_madvise, vma->start, vma->end - vma->start,
                              advices[i].advice, 0, 0, 0);
+    return r;
 }
 
 static bool is_mapped(const Crs__Vma *vma)
@@ -80,10 +92,12 @@ int memory_map(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct 
 {
     _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
 
-    for (size_t i = 0; i < space->n_vmas; i++)
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < space->n_vmas; i++)
         if (is_mapped(space->vmas[i]))
-            add_map(&calls, space->vmas[i], ctx->memory_files->has_pages[i]);
-    return memory_calls_run(&calls, err);
+            r = add_map(&calls, space->vmas[i], ctx->memory_files->has_pages[i], err);
+    return r < 0 ? r : memory_calls_run(&calls, err);
 }
 
 /* Kernels without guard pages get the next best thing: pages that can't be touched. */

@@ -68,6 +68,8 @@ static int open_object(struct memory_image *image, struct kobj_dump *ctx,
 
     if (r < 0)
         return r;
+    if (memory_is_sysv(map)) /* a descriptor can't refer to it */
+        return 0;
     if (fd < 0 && !proc_map_marked_deleted(map)) {
         *ret_fd = open(map->name, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
         return *ret_fd < 0 ? crs_fail_errno(err, CRS_CANT_CHECKPOINT, "can't read %s", map->name)
@@ -114,8 +116,8 @@ static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
     return set_name(record, map->name, size);
 }
 
-static int fill_record(struct memory_object *object, const struct proc_map *map,
-                       struct crs_error *err)
+static int fill_record(struct kobj_dump *ctx, struct memory_object *object,
+                       const struct proc_map *map, struct crs_error *err)
 {
     Crs__MemoryObject *record = object->record;
     struct stat st;
@@ -126,6 +128,8 @@ static int fill_record(struct memory_object *object, const struct proc_map *map,
     crs__content__init(record->content);
     if (set_kind(record, map) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
+    if (memory_is_sysv(map))
+        return kobj_sysv_save(ctx, record, map->inode, err);
     record->mode = record->kind == CRS__OBJECT_KIND__OBJECT_MEMFD ? 0777 : 0600;
     if (object->fd < 0)
         return 0;
@@ -154,5 +158,5 @@ int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
     *object = (struct memory_object){shared->record, image, -1};
     int r = open_object(image, ctx, &vma->map, &object->fd, err);
-    return r < 0 ? r : fill_record(object, &vma->map, err);
+    return r < 0 ? r : fill_record(ctx, object, &vma->map, err);
 }

@@ -173,13 +173,15 @@ static int open_packs(struct kobj_restore *ctx, const Crs__AddressSpace *space,
 static int open_space(struct kobj_restore *ctx, const Crs__AddressSpace *space,
                       struct crs_error *err)
 {
-    int r = open_mapped(ctx, space->exe, err);
+    int shmid, r = open_mapped(ctx, space->exe, err);
 
     for (size_t i = 0; r == 0 && i < space->n_vmas; i++) {
         const Crs__Vma *vma = space->vmas[i];
         if (vma->kind == CRS__VMA_KIND__VMA_FILE_PRIVATE ||
             vma->kind == CRS__VMA_KIND__VMA_FILE_SHARED)
             r = open_mapped(ctx, vma->file, err);
+        else if (memory_vma_is_sysv(ctx->memory, vma))
+            r = kobj_sysv_open(ctx, vma->object, &shmid, err);
         else if (vma->kind == CRS__VMA_KIND__VMA_OBJECT)
             r = open_object(ctx, vma, err);
     }

@@ -78,6 +78,11 @@ int memory_vdso_place(struct kobj_restore *ctx, const Crs__AddressSpace *space,
                       const struct proc_map *maps, size_t n, uint64_t address,
                       struct crs_error *err);
 
+/* memory_sysv.c: calls that attach a segment of System V shared memory, and give each of its parts
+ * its protection. Nothing for other mappings than these. */
+bool memory_vma_is_sysv(const Crs__Memory *memory, const Crs__Vma *vma);
+int memory_add_attach(struct memory_calls *calls, const Crs__Vma *vma, struct crs_error *err);
+
 /* memory_map.c */
 int memory_map(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 int memory_protect(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);

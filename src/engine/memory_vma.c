@@ -24,7 +24,6 @@ static const struct {
 static const struct {
     const char *prefix, *words;
 } refused_names[] = {
-    {"/SYSV", "is System V shared memory, which can't be saved yet; use shm_open() or a file"},
     {"/[aio]", "is the ring of an asynchronous I/O context, which can't be saved yet; call "
                "io_destroy() before the checkpoint"},
     {"/secretmem", "is secret memory, which nobody but the program can read; unmap it before the "

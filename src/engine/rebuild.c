@@ -391,6 +391,7 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
     if (r == 0) {
         give_terminal(&building);
         r = let_go(&building, err);
+        building.ctx.built = r == 0;
     }
     if (r == 0)
         *ret_pid = building.stubs.stubs[0]->pid;

@@ -15,6 +15,7 @@
 const struct kobj_process_kind *const kobj_process_kinds[] = {
     &kobj_sharing,
     &kobj_namespaces,
+    &kobj_sysv_ipc,
     &kobj_root,
     &kobj_credentials,
     &kobj_cwd,

@@ -99,6 +99,10 @@ void pipe_restore_end(struct kobj_restore *ctx);
  * content, and is empty now. */
 int object_open_named(struct kobj_restore *ctx, const Crs__MemoryObject *record, int *ret_fd,
                       bool *ret_fill, struct crs_error *err);
+/* Can the segment be made here? */
+int sysv_check(const Crs__MemoryObject *record, struct crs_error *err);
+/* Detach the segments from the caller; without ctx->built, remove those that were made. */
+void sysv_restore_end(struct kobj_restore *ctx);
 /* Set the seals that had to wait until memory was mapped. */
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 

@@ -224,6 +224,7 @@ static void close_fds(int **fds, size_t n)
 void kobj_restore_clear(struct kobj_restore *ctx)
 {
     pipe_restore_end(ctx);
+    sysv_restore_end(ctx);
     if (ctx->files) {
         close_fds(&ctx->file_fds, ctx->files->n_files);
         close_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files);

@@ -70,6 +70,8 @@ struct kobj_restore {
     crs_progress_fn progress;
     void *progress_arg;
     void *pipes;                       /* pipe.c's own: the pipes made so far */
+    void *segments;                    /* sysv_shm.c's own: the segments made so far */
+    bool built;                        /* the program has been let go: what was made for it stays */
     struct memory_files *memory_files; /* memory_open_files()'s own */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
@@ -193,6 +195,15 @@ int kobj_object_check(struct kobj_restore *ctx, const Crs__MemoryObject *record,
                       struct crs_error *err);
 /* Make object `id` of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
 int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err);
+
+/* ---- System V shared memory (sysv_shm.c) ---- */
+
+/* Fill the record of the segment with that ID, which the process has attached: all but content. */
+int kobj_sysv_save(struct kobj_dump *ctx, Crs__MemoryObject *record, int shmid,
+                   struct crs_error *err);
+/* Make segment `id` of ctx->memory->objects, filled: *ret_shmid. It stays attached to the caller
+ * until kobj_restore_clear(), so that a removed one lives until all processes have attached it. */
+int kobj_sysv_open(struct kobj_restore *ctx, uint32_t id, int *ret_shmid, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 
