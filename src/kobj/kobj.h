@@ -88,6 +88,17 @@ void kobj_dump_clear(struct kobj_dump *ctx);
 /* Close file_fds and object_fds, and free both arrays. */
 void kobj_restore_clear(struct kobj_restore *ctx);
 
+/* The thread of one that has that ID, as we see it; NULL: none. */
+struct tracee_thread *kobj_find_member_thread(const struct kobj_dump *ctx, pid_t tid);
+/* As kobj_find_member(), by the PID as it sees itself. */
+struct tracee *kobj_find_member_inside(const struct kobj_dump *ctx, pid_t inner_pid);
+/* Has it the caller's own IPC namespace? System V IPC and message queues are found by name. */
+int kobj_check_ipc_namespace(struct tracee *t, struct crs_error *err);
+/* What a process of the snapshot with that Process.pid, or a thread with that Thread.tid, is now,
+ * as we see it; 0: there is none. */
+pid_t kobj_member_now(const struct kobj_restore *ctx, uint32_t pid);
+pid_t kobj_member_thread_now(const struct kobj_restore *ctx, uint32_t tid);
+
 /* Tell the user what is not quite as it was. */
 void kobj_warn(crs_progress_fn progress, void *arg, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -116,7 +127,7 @@ struct open_file {
     unsigned flags;  /* F_GETFL */
     uint64_t position;
     ARRAY_OF(struct open_lock) locks;
-    bool leased;           /* somebody holds a lease by it */
+    bool other_lock;       /* of a kind that can't be saved */
     Crs__OpenFile *record; /* filled by kobj_dump_files(), owned */
 };
 

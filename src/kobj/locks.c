@@ -1,5 +1,5 @@
 /*
- * locks.c - file locks: of the process (POSIX), of the description (OFD, flock)
+ * locks.c - file locks: of the process (POSIX), of the description (OFD, flock, leases)
  *
  * POSIX locks belong to the process and vanish when it closes any descriptor of the file, so they
  * are taken by the process itself, when all its descriptors are in place.
@@ -31,13 +31,14 @@ int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open
         const struct fdinfo_lock *from = &info->locks.items[i];
         bool posix = from->kind == FDINFO_LOCK_POSIX;
         struct open_lock lock = {posix ? t->inner_pid : 0,
-                                 posix                           ? CRS__LOCK_KIND__LOCK_POSIX
-                                 : from->kind == FDINFO_LOCK_OFD ? CRS__LOCK_KIND__LOCK_OFD
-                                                                 : CRS__LOCK_KIND__LOCK_FLOCK,
+                                 posix                             ? CRS__LOCK_KIND__LOCK_POSIX
+                                 : from->kind == FDINFO_LOCK_OFD   ? CRS__LOCK_KIND__LOCK_OFD
+                                 : from->kind == FDINFO_LOCK_FLOCK ? CRS__LOCK_KIND__LOCK_FLOCK
+                                                                   : CRS__LOCK_KIND__LOCK_LEASE,
                                  from->write, from->start, from->end};
-        if (from->kind == FDINFO_LOCK_LEASE)
-            file->leased = true;
-        if (from->kind == FDINFO_LOCK_LEASE || is_known(file, &lock))
+        if (from->kind == FDINFO_LOCK_OTHER)
+            file->other_lock = true;
+        if (from->kind == FDINFO_LOCK_OTHER || is_known(file, &lock))
             continue;
         struct open_lock *place = ARRAY_ADD(&file->locks);
         if (!place)
@@ -49,9 +50,11 @@ int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open
 
 int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err)
 {
-    if (file->leased)
-        return file_refuse(file, err, "the program holds a lease on it, which can't be saved",
-                           "give the lease up (F_SETLEASE F_UNLCK) before the checkpoint");
+    if (file->other_lock)
+        return file_refuse(file, err,
+                           "the program holds a lease on it that is being broken, or a delegation, "
+                           "which can't be saved",
+                           "give it up (F_SETLEASE F_UNLCK) before the checkpoint");
     record->locks = calloc(file->locks.n + 1, sizeof(*record->locks));
     if (!record->locks)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
@@ -92,7 +95,8 @@ static int held(const Crs__OpenFile *record, const char *path, pid_t pid, struct
     if (pid > 0)
         snprintf(by, sizeof(by), "process %d", (int)pid);
     return crs_fail(err, CRS_CANT_RESTART, EAGAIN,
-                    "%s was locked by the program and is locked by %s now; end that and try again",
+                    "%s was locked by the program and is locked or open by %s now; end that and "
+                    "try again",
                     path ? path : record->name, by);
 }
 
@@ -101,6 +105,8 @@ static int check_lock(const Crs__OpenFile *record, const Crs__FileLock *lock, co
 {
     struct flock fl = as_flock(lock);
 
+    if (lock->kind == CRS__LOCK_KIND__LOCK_LEASE) /* our own descriptor would be in the way */
+        return 0;
     if (lock->kind == CRS__LOCK_KIND__LOCK_FLOCK) {
         if (flock(fd, flock_operation(lock)) < 0 && errno == EWOULDBLOCK)
             return held(record, path, 0, err);
@@ -146,6 +152,9 @@ int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
             continue;
         if (lock->kind == CRS__LOCK_KIND__LOCK_FLOCK)
             r = REMOTE(th, &result, err, SYS_flock, fd, flock_operation(lock));
+        else if (lock->kind == CRS__LOCK_KIND__LOCK_LEASE)
+            r = REMOTE(th, &result, err, SYS_fcntl, fd, F_SETLEASE,
+                       lock->write ? F_WRLCK : F_RDLCK);
         else
             r = tracee_call_with_block(th, &result, err, SYS_fcntl,
                                        (const uint64_t[6]){fd, command, 0}, 2, &fl, NULL,

@@ -36,16 +36,6 @@ static bool match(const struct open_file *file)
 
 /* ---- who else has the slave? ---- */
 
-static bool is_member(const struct kobj_dump *ctx, pid_t pid)
-{
-    if (pid == ctx->t->pid)
-        return true;
-    for (size_t i = 0; i < ctx->files.n; i++)
-        if (ctx->files.items[i].holder->pid == pid)
-            return true;
-    return false;
-}
-
 static bool holds(const char *pid, const struct stat *slave)
 {
     _cleanup_free_ char *path = format_string("/proc/%s/fd", pid);
@@ -70,7 +60,7 @@ static int refuse_outside(const struct kobj_dump *ctx, const struct open_file *f
 
     for (struct dirent *e; proc && (e = readdir(proc));) {
         pid_t pid = atoi(e->d_name);
-        if (pid <= 0 || pid == getpid() || is_member(ctx, pid) || !holds(e->d_name, slave))
+        if (pid <= 0 || pid == getpid() || kobj_find_member(ctx, pid) || !holds(e->d_name, slave))
             continue;
         snprintf(reason, sizeof(reason),
                  "its slave is open in process %d, which isn't part of the checkpoint", (int)pid);

@@ -20,19 +20,6 @@
 
 /* ---- checkpoint ---- */
 
-static int check_namespace(struct tracee *t, struct crs_error *err)
-{
-    struct stat own, other;
-
-    if (stat("/proc/self/ns/ipc", &own) == 0 && fstatat(t->proc_fd, "ns/ipc", &other, 0) == 0 &&
-        own.st_ino == other.st_ino)
-        return 0;
-    return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                    "process %d uses System V shared memory of another IPC namespace: run the tool "
-                    "in that",
-                    t->pid);
-}
-
 int kobj_sysv_save(struct kobj_dump *ctx, Crs__MemoryObject *record, int shmid,
                    struct crs_error *err)
 {
@@ -44,7 +31,7 @@ int kobj_sysv_save(struct kobj_dump *ctx, Crs__MemoryObject *record, int shmid,
     crs__sysv_segment__init(m);
     record->sysv = m;
     record->kind = CRS__OBJECT_KIND__OBJECT_SYSV_SHM;
-    int r = check_namespace(ctx->t, err);
+    int r = kobj_check_ipc_namespace(ctx->t, err);
     if (r < 0)
         return r;
     if (shmctl(shmid, IPC_STAT, &status) < 0)

@@ -6,9 +6,9 @@
 
 const struct kobj_file_kind *const kobj_file_kinds[] = {
     /* before what they look like */
+    &kobj_process_file,
     &kobj_path,
-    &unsupported_mqueue.kind,
-    &unsupported_process_file.kind,
+    &kobj_mqueue,
     &unsupported_hugetlb.kind,
     &unsupported_secret.kind,
 
@@ -25,6 +25,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_signalfd,
     &kobj_epoll,
     &kobj_inotify,
+    &kobj_pidfd,
 
     &unsupported_unix.kind,
     &unsupported_tcp.kind,
@@ -36,7 +37,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_alg.kind,
     &unsupported_socket.kind,
     &unsupported_fanotify.kind,
-    &unsupported_pidfd.kind,
     &unsupported_io_uring.kind,
     &unsupported_userfaultfd.kind,
     &unsupported_perf.kind,

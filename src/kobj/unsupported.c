@@ -12,8 +12,6 @@
 #include "kobj/file.h"
 #include "kobj/unsupported.h"
 
-#define MQUEUE_FS_MAGIC 0x19800202
-
 #define CLOSE_IT "close it before the checkpoint"
 
 static int refuse(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
@@ -124,13 +122,6 @@ ANONYMOUS(fanotify, "[fanotify]")
 ROW(fanotify, "fanotify", "fanotify group", match_fanotify, "what it watches can't be saved",
     CLOSE_IT);
 
-static bool match_pidfd(const struct open_file *file)
-{
-    return file_is_anonymous(file, "[pidfd]") || strncmp(file->link, "pidfd:", 6) == 0;
-}
-ROW(pidfd, "pidfd", "process descriptor (pidfd)", match_pidfd,
-    "the process that it refers to isn't part of the checkpoint", CLOSE_IT);
-
 ANONYMOUS(io_uring, "[io_uring]")
 ROW(io_uring, "io-uring", "io_uring", match_io_uring,
     "its ring and the requests in it can't be saved", CLOSE_IT);
@@ -176,22 +167,6 @@ static bool match_namespace(const struct open_file *file)
 }
 ROW(namespace, "namespace", "namespace", match_namespace,
     "the namespace isn't part of the checkpoint", CLOSE_IT);
-
-static bool match_mqueue(const struct open_file *file)
-{
-    return S_ISREG(file->st.st_mode) && is_on(file, MQUEUE_FS_MAGIC);
-}
-ROW(mqueue, "mqueue", "message queue (mq_open)", match_mqueue,
-    "the messages in it can't be saved yet", "close it (mq_close) before the checkpoint");
-
-/* A restarted process may have another number; /proc/meminfo and the like are plain files. */
-static bool match_process_file(const struct open_file *file)
-{
-    return strncmp(file->link, "/proc/", 6) == 0 && file->link[6] >= '0' && file->link[6] <= '9' &&
-           is_on(file, PROC_SUPER_MAGIC);
-}
-ROW(process_file, "process-file", "file about a process", match_process_file,
-    "it may be another process after a restart", CLOSE_IT);
 
 static bool match_hugetlb(const struct open_file *file)
 {

@@ -13,11 +13,11 @@ struct unsupported {
     const char *reason, *remedy;
 };
 
-extern const struct unsupported unsupported_mqueue, unsupported_process_file, unsupported_hugetlb,
-    unsupported_secret, unsupported_unix, unsupported_tcp, unsupported_udp, unsupported_inet,
-    unsupported_netlink, unsupported_packet, unsupported_vsock, unsupported_alg, unsupported_socket,
-    unsupported_fanotify, unsupported_pidfd, unsupported_io_uring, unsupported_userfaultfd,
-    unsupported_perf, unsupported_bpf, unsupported_seccomp, unsupported_landlock,
-    unsupported_namespace, unsupported_block, unsupported_character, unsupported_other;
+extern const struct unsupported unsupported_hugetlb, unsupported_secret, unsupported_unix,
+    unsupported_tcp, unsupported_udp, unsupported_inet, unsupported_netlink, unsupported_packet,
+    unsupported_vsock, unsupported_alg, unsupported_socket, unsupported_fanotify,
+    unsupported_io_uring, unsupported_userfaultfd, unsupported_perf, unsupported_bpf,
+    unsupported_seccomp, unsupported_landlock, unsupported_namespace, unsupported_block,
+    unsupported_character, unsupported_other;
 
 #endif

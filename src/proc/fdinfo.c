@@ -80,8 +80,10 @@ static int parse_lock(const char *value, struct fdinfo *info)
         lock.kind = FDINFO_LOCK_OFD;
     else if (strcmp(kind, "FLOCK") == 0)
         lock.kind = FDINFO_LOCK_FLOCK;
-    else
+    else if (strcmp(kind, "LEASE") == 0 && strcmp(advisory, "ACTIVE") == 0)
         lock.kind = FDINFO_LOCK_LEASE;
+    else
+        lock.kind = FDINFO_LOCK_OTHER;
     lock.write = strcmp(type, "WRITE") == 0;
     lock.end = UINT64_MAX;
     if (strcmp(end, "EOF") != 0 && parse_number(end, 10, &lock.end) < 0)
@@ -146,6 +148,22 @@ static int parse_semaphore(const char *value, struct fdinfo *info)
     return parse_bool(value, &info->semaphore);
 }
 
+static int parse_pid(const char *value, struct fdinfo *info)
+{
+    info->has_pidfd = true;
+    return sscanf(value, "%" SCNd32, &info->pid) == 1 ? 0 : -EINVAL;
+}
+
+/* From the reader's PID namespace to its own: the last is what it calls itself. */
+static int parse_inner_pid(const char *value, struct fdinfo *info)
+{
+    int n;
+
+    for (; sscanf(value, "%" SCNd32 "%n", &info->inner_pid, &n) == 1; value += n)
+        ;
+    return 0;
+}
+
 static int parse_sigmask(const char *value, struct fdinfo *info)
 {
     info->has_signalfd = true;
@@ -205,6 +223,8 @@ static const struct {
     {"it_interval:", parse_interval},
     {"tfd:", parse_target},
     {"lock:", parse_lock},
+    {"Pid:", parse_pid},
+    {"NSpid:", parse_inner_pid},
     {"inotify wd:", parse_watch},
 };
 

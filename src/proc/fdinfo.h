@@ -21,7 +21,8 @@ enum fdinfo_lock_kind {
     FDINFO_LOCK_POSIX,
     FDINFO_LOCK_OFD,
     FDINFO_LOCK_FLOCK,
-    FDINFO_LOCK_LEASE, /* a lease or a delegation */
+    FDINFO_LOCK_LEASE,
+    FDINFO_LOCK_OTHER, /* a lease that is being broken, a delegation */
 };
 
 /* A line "lock:". */
@@ -60,6 +61,10 @@ struct fdinfo {
     uint64_t ticks;
     uint32_t settime_flags;
     uint64_t value_ns, interval_ns; /* value: what remains; 0: not armed, or expired */
+
+    bool has_pidfd;
+    int32_t pid;       /* of a pidfd, as the reader sees it; -1: it has ended */
+    int32_t inner_pid; /* as it sees itself */
 
     ARRAY_OF(struct fdinfo_target) targets;
     ARRAY_OF(struct fdinfo_lock) locks;

@@ -134,6 +134,24 @@ static void test_inotify(void **state)
                      -EINVAL);
 }
 
+static void test_pidfd(void **state)
+{
+    struct fdinfo info;
+
+    assert_int_equal(fdinfo_parse("pos:\t0\nflags:\t02000002\nmnt_id:\t4\nino:\t1071814\n"
+                                  "Pid:\t25797\nNSpid:\t25797\t312\t5\n",
+                                  &info),
+                     0);
+    assert_true(info.has_pidfd);
+    assert_int_equal(info.pid, 25797);
+    assert_int_equal(info.inner_pid, 5);
+    fdinfo_clear(&info);
+    assert_int_equal(fdinfo_parse("flags:\t02\nPid:\t-1\nNSpid:\t-1\n", &info), 0);
+    assert_true(info.has_pidfd && info.pid == -1);
+    fdinfo_clear(&info);
+    assert_int_equal(fdinfo_parse("flags:\t02\nPid:\tx\n", &info), -EINVAL);
+}
+
 static void test_locks(void **state)
 {
     struct fdinfo info;
@@ -184,7 +202,8 @@ int main(void)
         cmocka_unit_test(test_plain),   cmocka_unit_test(test_eventfd),
         cmocka_unit_test(test_timerfd), cmocka_unit_test(test_signalfd),
         cmocka_unit_test(test_epoll),   cmocka_unit_test(test_inotify),
-        cmocka_unit_test(test_locks),   cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_pidfd),   cmocka_unit_test(test_locks),
+        cmocka_unit_test(test_hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
