@@ -27,6 +27,14 @@ const struct open_file *pty_find_slave(const struct kobj_dump *ctx, const struct
 int pty_restore_slave(struct kobj_restore *ctx, const Crs__OpenFile *record,
                       const Crs__Terminal *terminal, int *ret_fd, struct crs_error *err);
 
+/* What the master would read, which stays there (pty_output.c); a slave was open some time. -errno:
+ * nothing was touched, except with -EIO and -ETIMEDOUT. */
+int pty_read_output(int master, struct bytes *ret, bool *ret_stopped);
+/* Write that to the slave as it is, whatever its settings, and stop its output. -errno. */
+int pty_put_output(int master, const uint8_t *data, size_t size, bool stopped);
+/* Where no output waits: has the user stopped it (^S)? It takes none then. */
+bool pty_is_stopped(int slave);
+
 /* A new master, by preference of the pair with that number (pty_devpts.c). */
 int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *ret_fd,
                     struct crs_error *err);

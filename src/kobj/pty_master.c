@@ -1,8 +1,9 @@
 /*
  * pty_master.c - masters of pseudoterminals, and the state of the pair
  *
- * Data on its way between the two ends can't be looked at without taking it away, so it is refused.
- * A line that is being typed in canonical mode can't even be seen.
+ * Output that was not read is taken out and put back (pty_output.c). Input that was not read can't
+ * be put back as it was, so it is refused; a line that is being typed in canonical mode can't even
+ * be seen.
  */
 #include <dirent.h>
 #include <fcntl.h>
@@ -127,8 +128,8 @@ static int waiting_at(int fd, short *ret_events)
     return n;
 }
 
-static int check_data(struct kobj_dump *ctx, const struct open_file *file,
-                      const struct stat *slave_status, Crs__PtyMaster *m, struct crs_error *err)
+static int check_input(struct kobj_dump *ctx, const struct open_file *file,
+                       const struct stat *slave_status, Crs__PtyMaster *m, struct crs_error *err)
 {
     const struct open_file *slave = pty_find_slave(ctx, slave_status);
     short at_master, at_slave;
@@ -136,9 +137,6 @@ static int check_data(struct kobj_dump *ctx, const struct open_file *file,
 
     if (n < 0)
         return file_refuse_errno(file, err, "see whether data waits in it");
-    if (n > 0)
-        return file_refuse(file, err, "there is output in it that was not read yet",
-                           "read it before the checkpoint, or try again");
     m->slave_closed = at_master & POLLHUP;
     n = slave ? waiting_at(slave->dup_fd, &at_slave) : 0;
     if (n < 0)
@@ -163,10 +161,36 @@ static int check_session(const struct open_file *file, struct crs_error *err)
     return file_refuse(file, err, reason, "give it up (TIOCNOTTY) before the checkpoint");
 }
 
+static int dump_output(const struct open_file *file, const struct open_file *slave,
+                       Crs__PtyMaster *m, struct bytes *output, struct crs_error *err)
+{
+    short events;
+    int n = waiting_at(file->dup_fd, &events);
+
+    if (n < 0)
+        return file_refuse_errno(file, err, "see whether data waits in it");
+    if (n == 0) {
+        m->output_stopped = slave && pty_is_stopped(slave->dup_fd);
+        return 0;
+    }
+    bool stopped = false;
+    int r = pty_read_output(file->dup_fd, output, &stopped);
+    m->output_stopped = stopped;
+    if (r < 0)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, -r,
+                        "fd %d (%s): there is output in it that was not read yet, and it can't be "
+                        "saved: %s; read it before the checkpoint, or try again",
+                        file->fd, file->link, strerror(-r));
+    m->output.data = output->data;
+    m->output.len = output->size;
+    return 0;
+}
+
 static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
                 struct crs_error *err)
 {
     Crs__PtyMaster m = CRS__PTY_MASTER__INIT;
+    _cleanup_bytes_ struct bytes output = {0};
     uint8_t characters[19];
     struct stat slave;
 
@@ -183,7 +207,9 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     if (r == 0)
         r = dump_modes(file, &m, err);
     if (r == 0)
-        r = check_data(ctx, file, &slave, &m, err);
+        r = check_input(ctx, file, &slave, &m, err);
+    if (r == 0)
+        r = dump_output(file, pty_find_slave(ctx, &slave), &m, &output, err);
     return r < 0 ? r : kobj_pack(&m.base, ret_payload, err);
 }
 
@@ -207,13 +233,13 @@ static int set_settings(int fd, const Crs__PtyMaster *m)
                          .line_discipline = N_TTY,
                          .input_speed = m->input_speed,
                          .output_speed = m->output_speed};
-    int packets = m->packet_mode, unlocked = 0;
+    int unlocked = 0;
 
     if (m->control_characters.len != sizeof(s.characters))
         return -EINVAL;
     memcpy(s.characters, m->control_characters.data, sizeof(s.characters));
     if (ioctl(fd, SET_SETTINGS, &s) < 0 || ioctl(fd, TIOCSWINSZ, &window) < 0 ||
-        ioctl(fd, TIOCSPTLCK, &unlocked) < 0 || ioctl(fd, TIOCPKT, &packets) < 0)
+        ioctl(fd, TIOCSPTLCK, &unlocked) < 0)
         return -errno;
     return 0;
 }
@@ -224,6 +250,18 @@ static int close_slave(int fd)
     _cleanup_close_ int slave = ioctl(fd, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
 
     return slave < 0 ? -errno : 0;
+}
+
+/* In this order: packet mode begins without the signs of what was done before. */
+static int set_up(int fd, const Crs__PtyMaster *m)
+{
+    int packets = m->packet_mode, r = set_settings(fd, m);
+
+    if (r == 0 && m->slave_closed)
+        r = close_slave(fd);
+    if (r == 0 && (m->output.len > 0 || m->output_stopped))
+        r = pty_put_output(fd, m->output.data, m->output.len, m->output_stopped);
+    return r == 0 && ioctl(fd, TIOCPKT, &packets) < 0 ? -errno : r;
 }
 
 static void set_slave_mode(int fd, uint32_t mode)
@@ -250,9 +288,7 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
         return r;
     r = pty_open_master(ctx, m->number, record->flags, &fd, err);
     if (r == 0) {
-        r = set_settings(fd, m);
-        if (r == 0 && m->slave_closed)
-            r = close_slave(fd);
+        r = set_up(fd, m);
         if (r < 0)
             crs_fail(err, CRS_CANT_RESTART, -r, "can't set up a pseudoterminal as it was: %s",
                      strerror(-r));
@@ -298,7 +334,7 @@ const struct kobj_file_kind kobj_pty_master = {
     .saved = "with conditions",
     .conditions =
         "its slave is open inside the program only, and isn't the controlling terminal of "
-        "a session; refused while data is on its way; a line that is being typed "
+        "a session; refused while input waits in it; a line that is being typed "
         "(canonical mode) is lost; the slave gets another number where that is in use, "
         "except in a namespace of its own",
     .match = match,

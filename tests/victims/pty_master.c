@@ -83,6 +83,8 @@ int main(int argc, char **argv)
     int plain = open_master(), plain_slave = open_slave(plain);
     int raw = open_master(), raw_slave = open_slave(raw), one = 1;
     int fresh = open_master(), left = open_master(), dead = open_master();
+    int stopped = open_master(), stopped_slave = open_slave(stopped);
+    MUST(tcflow(stopped_slave, TCOOFF) == 0);
     int dead_slave = open_slave(dead),
         peer = ioctl(plain, TIOCGPTPEER, O_RDWR | O_NOCTTY | O_CLOEXEC);
     MUST(peer >= 0 && fcntl(peer, F_SETFD, 0) == 0);
@@ -113,7 +115,8 @@ int main(int argc, char **argv)
             CHECK(strcmp(ptsname(plain), name) == 0);
         snprintf(name, sizeof(name), "%s", ptsname(plain));
 
-        CHECK_EQ(events(fresh), POLLOUT); /* never opened, and locked */
+        CHECK_EQ(events(stopped_slave), 0); /* not even for writing */
+        CHECK_EQ(events(fresh), POLLOUT);   /* never opened, and locked */
         CHECK(ioctl(fresh, TIOCGPTLCK, &locked) == 0 && locked == 1);
         CHECK(events(left) & POLLHUP); /* opened and closed again */
         errno = 0;
