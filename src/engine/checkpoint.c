@@ -121,9 +121,11 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
 
     if (r == 0)
         r = tree_list(&c->members, &founds, err);
-    for (size_t i = 0; r == 0 && i < founds.array.n; i++)
+    for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
+        kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
             r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
     return r;
 }
 

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "kobj/file.h"
+#include "kobj/inotify_paths.h"
 
 static int out_of_memory(struct crs_error *err)
 {
@@ -135,8 +136,18 @@ int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size
     return 0;
 }
 
+void kobj_prepare(struct kobj_dump *ctx, pid_t pid)
+{
+    _cleanup_free_ char *path = format_string("/proc/%d", pid);
+    _cleanup_close_ int proc_fd = path ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+    if (proc_fd >= 0)
+        inotify_prepare(ctx, proc_fd);
+}
+
 void kobj_dump_clear(struct kobj_dump *ctx)
 {
+    inotify_forget(ctx);
     for (size_t i = 0; i < ctx->files.n; i++)
         open_file_clear(&ctx->files.items[i]);
     free(ctx->files.items);

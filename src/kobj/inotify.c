@@ -119,7 +119,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     if (r == 0)
         r = dump_events(ctx, file, m, err);
     if (r == 0)
-        r = inotify_find_paths(ctx, &info, &paths, err);
+        r = inotify_find_paths(ctx, file->holder->proc_fd, &info, &paths, err);
     if (r == 0)
         r = dump_watches(file, &info, paths, m, err);
     if (r == 0)

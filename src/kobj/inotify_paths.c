@@ -4,8 +4,9 @@
  * With CAP_DAC_READ_SEARCH a directory can be opened by its file handle. Without it the inode is
  * looked for where it is likely: where the program is and has files open, above these, in its home
  * and the usual directories for what changes, then everywhere on the file system, up to a number of
- * entries that takes a fraction of a second. Names are compared by the inode numbers that
- * readdir(3) gives, so that only directories are opened.
+ * entries that takes about a second. Names are compared by the inode numbers that readdir(3) gives,
+ * so that only directories are opened. All this is done before the freeze, as far as the watches
+ * are there by then: in the freeze the paths that were found are only looked at again.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -25,7 +26,15 @@ struct mount {
     char *path;
 };
 
+/* A path that was found, for one that is looked for again. */
+struct watched {
+    struct watched *next;
+    ino_t ino;
+    char *path;
+};
+
 struct search {
+    int proc_fd;
     const struct fdinfo *info;
     char **found;
     size_t n_missing;
@@ -46,33 +55,65 @@ static const struct mount *find_mount(const struct search *s, int id)
     return NULL;
 }
 
-/* By its handle, which no other inode of the file system has, ever; by number where there are no
- * handles. (stat(2) gives another device than the superblock's on some file systems.) */
-static bool leads_to(const struct search *s, const struct fdinfo_watch *w, const char *path)
-{
+/* What a path leads to. */
+struct place {
     union {
         struct file_handle handle;
         uint8_t room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
-    } u = {.handle.handle_bytes = MAX_HANDLE_SZ};
+    };
+    bool has_handle;
+    dev_t mount_device;
     struct stat st;
+};
+
+static bool look_at(const struct search *s, const char *path, struct place *p)
+{
     int id;
 
-    if (w->handle_size > 0 && name_to_handle_at(AT_FDCWD, path, &u.handle, &id, 0) == 0) {
-        const struct mount *m = find_mount(s, id);
-        return m && m->device == w->device && u.handle.handle_bytes == w->handle_size &&
-               u.handle.handle_type == w->handle_type &&
-               memcmp(u.handle.f_handle, w->handle, w->handle_size) == 0;
-    }
-    return lstat(path, &st) == 0 && st.st_dev == w->device && st.st_ino == w->ino;
+    p->handle.handle_bytes = MAX_HANDLE_SZ;
+    p->has_handle = name_to_handle_at(AT_FDCWD, path, &p->handle, &id, 0) == 0;
+    const struct mount *m = p->has_handle ? find_mount(s, id) : NULL;
+    p->mount_device = m ? m->device : 0;
+    return lstat(path, &p->st) == 0;
 }
 
-static void try_path(struct search *s, size_t i, const char *path)
+/* By its handle, which no other inode of the file system has, ever; by number where there are no
+ * handles. (stat(2) gives another device than the superblock's on some file systems.) */
+static bool is_watched(const struct place *p, const struct fdinfo_watch *w)
 {
-    if (s->found[i] || !leads_to(s, &s->info->watches.items[i], path))
+    if (w->handle_size > 0 && p->has_handle)
+        return p->mount_device == w->device && p->handle.handle_bytes == w->handle_size &&
+               p->handle.handle_type == w->handle_type &&
+               memcmp(p->handle.f_handle, w->handle, w->handle_size) == 0;
+    return p->st.st_dev == w->device && p->st.st_ino == w->ino;
+}
+
+static void compare(struct search *s, size_t i, const struct place *p, const char *path)
+{
+    if (s->found[i] || !is_watched(p, &s->info->watches.items[i]))
         return;
     s->found[i] = strdup(path);
     s->no_memory |= !s->found[i];
     s->n_missing -= !!s->found[i];
+}
+
+static void try_all(struct search *s, const char *path)
+{
+    struct place place;
+
+    if (look_at(s, path, &place))
+        for (size_t i = 0; i < s->info->watches.n; i++)
+            compare(s, i, &place, path);
+}
+
+/* One that has the inode number of a watch: most have none. */
+static void try_inode(struct search *s, ino_t ino, const char *path)
+{
+    for (size_t i = 0; i < s->info->watches.n; i++)
+        if (!s->found[i] && s->info->watches.items[i].ino == ino) {
+            try_all(s, path);
+            return;
+        }
 }
 
 /* ---- mounts ---- */
@@ -145,24 +186,11 @@ static void try_handle(struct search *s, size_t i)
         _cleanup_close_ int fd = open_by_handle(&s->mounts.items[k], w);
         snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
         if (fd >= 0 && read_link(AT_FDCWD, link, &path) == 0)
-            try_path(s, i, path);
+            try_all(s, path);
     }
 }
 
 /* ---- look through directories ---- */
-
-static void try_all(struct search *s, const char *path)
-{
-    for (size_t i = 0; i < s->info->watches.n; i++)
-        try_path(s, i, path);
-}
-
-static void try_inode(struct search *s, ino_t ino, const char *path)
-{
-    for (size_t i = 0; i < s->info->watches.n; i++)
-        if (s->info->watches.items[i].ino == ino)
-            try_path(s, i, path);
-}
 
 static void enqueue(struct search *s, const char *path)
 {
@@ -264,29 +292,39 @@ static char *parent_of(const char *path)
     return slash > path ? strndup(path, slash - path) : strdup("/");
 }
 
-static void look_at_files(struct search *s, const struct kobj_dump *ctx)
+/* Below a directory that the process has open, or one that it has a file open in. */
+static void look_near(struct search *s, const char *link)
 {
-    for (size_t i = 0; i < ctx->files.n && s->n_missing > 0; i++)
-        if (ctx->files.items[i].link[0] == '/')
-            try_upwards(s, ctx->files.items[i].link);
-    for (size_t i = 0; i < ctx->files.n && s->n_missing > 0; i++) {
-        const struct open_file *f = &ctx->files.items[i];
-        if (f->link[0] != '/' || !(S_ISREG(f->st.st_mode) || S_ISDIR(f->st.st_mode)))
-            continue;
-        _cleanup_free_ char *directory =
-            S_ISDIR(f->st.st_mode) ? strdup(f->link) : parent_of(f->link);
-        s->no_memory |= !directory;
-        if (directory)
-            look_below(s, directory, NEAR_ENTRIES);
+    struct stat st;
+
+    if (lstat(link, &st) < 0 || !(S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+        return;
+    _cleanup_free_ char *directory = S_ISDIR(st.st_mode) ? strdup(link) : parent_of(link);
+    s->no_memory |= !directory;
+    if (directory)
+        look_below(s, directory, NEAR_ENTRIES);
+}
+
+static void look_at_files(struct search *s, void (*look)(struct search *s, const char *link))
+{
+    int fd = openat(s->proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir)
+        cleanup_close(&fd);
+    for (struct dirent *e; dir && s->n_missing > 0 && (e = readdir(dir));) {
+        _cleanup_free_ char *link = NULL;
+        if (read_link(dirfd(dir), e->d_name, &link) == 0 && link[0] == '/')
+            look(s, link);
     }
 }
 
-static void look_at_environment(struct search *s, const struct kobj_dump *ctx)
+static void look_at_environment(struct search *s)
 {
     static const char *const names[] = {"HOME=", "TMPDIR=", "XDG_RUNTIME_DIR=", "PWD="};
     _cleanup_bytes_ struct bytes text = {0};
 
-    if (read_file(ctx->t->proc_fd, "environ", 4 << 20, &text) < 0)
+    if (read_file(s->proc_fd, "environ", 4 << 20, &text) < 0)
         return;
     const char *end = (const char *)text.data + text.size;
     for (const char *p = (const char *)text.data; p < end; p += strlen(p) + 1)
@@ -295,21 +333,22 @@ static void look_at_environment(struct search *s, const struct kobj_dump *ctx)
                 look_below(s, p + strlen(names[i]), NEAR_ENTRIES);
 }
 
-static void look_around(struct search *s, const struct kobj_dump *ctx)
+static void look_around(struct search *s)
 {
     static const char *const usual[] = {"/dev", "/dev/shm", "/tmp",     "/var/tmp",  "/run",
                                         "/etc", "/var/log", "/var/lib", "/var/spool"};
     _cleanup_free_ char *cwd = NULL, *exe = NULL;
-    bool has_cwd = read_link(ctx->t->proc_fd, "cwd", &cwd) == 0;
+    bool has_cwd = read_link(s->proc_fd, "cwd", &cwd) == 0;
 
     if (has_cwd)
         try_upwards(s, cwd);
-    if (read_link(ctx->t->proc_fd, "exe", &exe) == 0)
+    if (read_link(s->proc_fd, "exe", &exe) == 0)
         try_upwards(s, exe);
     if (has_cwd)
         look_below(s, cwd, NEAR_ENTRIES);
-    look_at_files(s, ctx);
-    look_at_environment(s, ctx);
+    look_at_files(s, try_upwards);
+    look_at_files(s, look_near);
+    look_at_environment(s);
     for (size_t i = 0; i < ELEMENTS(usual); i++)
         look_below(s, usual[i], NEAR_ENTRIES);
     for (size_t i = 0; i < s->mounts.n; i++)
@@ -329,23 +368,87 @@ static void search_clear(struct search *s)
     free(s->mounts.items);
 }
 
-int inotify_find_paths(struct kobj_dump *ctx, const struct fdinfo *info, char ***ret_paths,
-                       struct crs_error *err)
+/* ---- what was found before ---- */
+
+static void try_known(struct search *s, const struct kobj_dump *ctx)
 {
-    _cleanup_(search_clear) struct search s = {.info = info, .n_missing = info->watches.n};
+    for (const struct watched *w = ctx->watched; w; w = w->next)
+        try_inode(s, w->ino, w->path);
+}
+
+static void remember(const struct search *s, struct kobj_dump *ctx)
+{
+    for (size_t i = 0; i < s->info->watches.n; i++) {
+        struct watched *new = s->found[i] ? calloc(1, sizeof(*new)) : NULL;
+        char *path = new ? strdup(s->found[i]) : NULL;
+        if (!path) {
+            free(new);
+            continue;
+        }
+        *new = (struct watched){ctx->watched, s->info->watches.items[i].ino, path};
+        ctx->watched = new;
+    }
+}
+
+void inotify_forget(struct kobj_dump *ctx)
+{
+    while (ctx->watched) {
+        struct watched *w = ctx->watched;
+        ctx->watched = w->next;
+        free(w->path);
+        free(w);
+    }
+}
+
+int inotify_find_paths(struct kobj_dump *ctx, int proc_fd, const struct fdinfo *info,
+                       char ***ret_paths, struct crs_error *err)
+{
+    _cleanup_(search_clear) struct search s = {
+        .proc_fd = proc_fd, .info = info, .n_missing = info->watches.n};
 
     s.found = calloc(info->watches.n + 1, sizeof(*s.found));
     s.no_memory = !s.found || list_mounts(&s) < 0;
-    for (size_t i = 0; !s.no_memory && i < info->watches.n; i++)
-        try_handle(&s, i);
     if (!s.no_memory)
-        look_around(&s, ctx);
+        try_known(&s, ctx);
+    if (!s.no_memory && s.n_missing > 0) {
+        for (size_t i = 0; i < info->watches.n; i++)
+            try_handle(&s, i);
+        look_around(&s);
+        remember(&s, ctx);
+    }
     if (s.no_memory) {
         inotify_free_paths(s.found, info->watches.n);
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }
     *ret_paths = s.found;
     return 0;
+}
+
+static void prepare_instance(struct kobj_dump *ctx, int proc_fd, const char *number)
+{
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    _cleanup_bytes_ struct bytes text = {0};
+    _cleanup_free_ char *path = format_string("fdinfo/%s", number);
+    char **paths = NULL;
+
+    if (path && read_file(proc_fd, path, 64 << 20, &text) == 0 &&
+        fdinfo_parse((const char *)text.data, &info) == 0 && info.watches.n > 0 &&
+        inotify_find_paths(ctx, proc_fd, &info, &paths, NULL) == 0)
+        inotify_free_paths(paths, info.watches.n);
+}
+
+void inotify_prepare(struct kobj_dump *ctx, int proc_fd)
+{
+    int fd = openat(proc_fd, "fd", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+
+    if (!dir)
+        cleanup_close(&fd);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_free_ char *link = NULL;
+        if (read_link(dirfd(dir), e->d_name, &link) == 0 && strcmp(link, "anon_inode:inotify") == 0)
+            prepare_instance(ctx, proc_fd, e->d_name);
+    }
 }
 
 void inotify_free_paths(char **paths, size_t n)

@@ -8,12 +8,17 @@
 #include "proc/fdinfo.h"
 
 /*
- * The kernel tells the inode of a watch, not the path that it was made with. ret_paths: an array
- * of info->watches.n strings to be freed, NULL where no path was found. Each leads to the inode,
- * perhaps by another name than the program's.
+ * The kernel tells the inode of a watch, not the path that it was made with. proc_fd: /proc/PID of
+ * the process that watches. ret_paths: an array of info->watches.n strings to be freed, NULL where
+ * no path was found. Each leads to the inode, perhaps by another name than the program's.
  */
-int inotify_find_paths(struct kobj_dump *ctx, const struct fdinfo *info, char ***ret_paths,
-                       struct crs_error *err);
+int inotify_find_paths(struct kobj_dump *ctx, int proc_fd, const struct fdinfo *info,
+                       char ***ret_paths, struct crs_error *err);
 void inotify_free_paths(char **paths, size_t n);
+
+/* While the process runs: find what all its instances watch, so that it is known in the freeze. */
+void inotify_prepare(struct kobj_dump *ctx, int proc_fd);
+/* Free ctx->watched. */
+void inotify_forget(struct kobj_dump *ctx);
 
 #endif

@@ -52,6 +52,7 @@ struct kobj_dump {
     void *progress_arg;
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
+    void *watched;          /* inotify_paths.c's own: paths found so far */
 };
 
 /* One restart being made. */
@@ -83,6 +84,9 @@ struct kobj_restore {
 /* The processes that the snapshot is of. Lets the caller hold a duplicate of each description. */
 int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size_t n,
                     struct crs_error *err);
+/* Before the freeze, for each process that is to be saved: find what takes long to find. What goes
+ * wrong here is said in the freeze. */
+void kobj_prepare(struct kobj_dump *ctx, pid_t pid);
 /* Free what the functions below keep in a context: files and objects, with their descriptors. */
 void kobj_dump_clear(struct kobj_dump *ctx);
 /* Close file_fds and object_fds, and free both arrays. */
