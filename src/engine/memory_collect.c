@@ -237,6 +237,8 @@ static int collect(struct memory_image *image, struct kobj_dump *ctx, struct crs
     if (r == 0)
         r = collect_vmas(image, ctx, err);
     if (r == 0)
+        r = memory_check_attached(image, ctx, err);
+    if (r == 0)
         r = hand_over_vmas(image, err);
     cleanup_close(&image->pagemap_fd);
     image->pagemap_fd = -1;

@@ -170,9 +170,9 @@ int memory_has_descriptor(struct memory_image *image, struct kobj_dump *ctx,
 
 /* memory_sysv.c: is it System V shared memory? The inode number is its ID then. */
 bool memory_is_sysv(const struct proc_map *map);
-/* Are all n mappings of a segment, sorted by offset, parts of whole attachments? */
-int memory_check_attached(const struct memory_vma *const *list, size_t n,
-                          const Crs__MemoryObject *record, struct crs_error *err);
+/* Are all mappings of segments whole attachments, or parts of them that join? */
+int memory_check_attached(const struct memory_image *image, const struct kobj_dump *ctx,
+                          struct crs_error *err);
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
 int elf_build_id(int fd, struct bytes *ret);

@@ -18,43 +18,38 @@ bool memory_is_sysv(const struct proc_map *map)
     return strncmp(map->name, "/SYSV", 5) == 0 && proc_map_marked_deleted(map) && map->shared;
 }
 
-/* The mapping of the same attachment that begins where `vma` ends. */
-static bool goes_on(const struct memory_vma *const *list, size_t n, const struct memory_vma *vma)
+static bool joins(const struct memory_vma *a, const struct memory_vma *b)
 {
-    uint64_t next = vma->map.offset + (vma->map.end - vma->map.start);
-
-    for (size_t i = 0; i < n; i++)
-        if (list[i]->map.start == vma->map.end && list[i]->map.offset == next)
-            return true;
-    return false;
+    return a->map.end == b->map.start && a->map.inode == b->map.inode && memory_is_sysv(&b->map) &&
+           a->map.offset + (a->map.end - a->map.start) == b->map.offset;
 }
 
-static bool has_before(const struct memory_vma *const *list, size_t n, const struct memory_vma *vma)
+/* Does the mapping begin and end where its segment does, or join others that do? */
+static bool is_whole(const struct memory_image *image, size_t i, uint64_t n_pages)
 {
-    for (size_t i = 0; i < n; i++)
-        if (list[i]->map.end == vma->map.start &&
-            list[i]->map.offset + (list[i]->map.end - list[i]->map.start) == vma->map.offset)
-            return true;
-    return false;
+    const struct memory_vma *vma = &image->vmas.items[i];
+    uint64_t end = PAGE_OF(vma->map.offset + (vma->map.end - vma->map.start));
+
+    return (vma->map.offset == 0 || (i > 0 && joins(vma - 1, vma))) &&
+           (end == n_pages || (i + 1 < image->vmas.n && joins(vma, vma + 1)));
 }
 
-int memory_check_attached(const struct memory_vma *const *list, size_t n,
-                          const Crs__MemoryObject *record, struct crs_error *err)
+int memory_check_attached(const struct memory_image *image, const struct kobj_dump *ctx,
+                          struct crs_error *err)
 {
-    uint64_t n_pages = PAGE_OF(record->size + PAGE - 1);
-
-    for (size_t i = 0; i < n; i++) {
-        const struct proc_map *map = &list[i]->map;
-        uint64_t end = PAGE_OF(map->offset + (map->end - map->start));
-        if ((map->offset == 0 || has_before(list, n, list[i])) &&
-            (end == n_pages || goes_on(list, n, list[i])))
+    for (size_t i = 0; i < image->vmas.n; i++) {
+        const struct memory_vma *vma = &image->vmas.items[i];
+        if (!vma->record || !memory_is_sysv(&vma->map))
+            continue;
+        const Crs__MemoryObject *object = ctx->objects.items[vma->record->object - 1].record;
+        if (is_whole(image, i, PAGE_OF(object->size + PAGE - 1)))
             continue;
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
                         "the mapping %#llx-%#llx is a part of a segment of System V shared memory "
                         "(ID %u), of which another part was unmapped, which can't be done again; "
                         "detach it (shmdt) before the checkpoint",
-                        (unsigned long long)map->start, (unsigned long long)map->end,
-                        record->sysv->shmid);
+                        (unsigned long long)vma->map.start, (unsigned long long)vma->map.end,
+                        object->sysv->shmid);
     }
     return 0;
 }
