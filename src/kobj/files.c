@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "kobj/file.h"
 #include "kobj/inotify_paths.h"
 
