@@ -203,7 +203,7 @@ static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
     record->start = vma->map.start;
     record->end = vma->map.end;
     record->protection = vma->map.protection;
-    record->offset = vma->map.inode ? vma->map.offset : 0;
+    record->offset = vma->map.inode || memory_is_sysv(&vma->map) ? vma->map.offset : 0;
     record->kind = CRS__VMA_KIND__VMA_ANONYMOUS;
     record->flags = record_flags(vma, space);
     vma->record = record;
@@ -224,6 +224,8 @@ static int classify(struct memory_image *image, struct kobj_dump *ctx, struct me
     int r = check_refused(vma, err);
     if (r < 0)
         return r;
+    if (memory_is_sysv(&vma->map)) /* whose inode number may be 0 */
+        return classify_object(image, ctx, vma, err);
     if (vma->map.inode == 0)
         return classify_without_file(vma, ret_skip, err);
     if (starts_with(vma->map.name, "[anon_shmem:")) /* given a name by prctl(PR_SET_VMA) */

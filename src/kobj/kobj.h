@@ -72,6 +72,7 @@ struct kobj_restore {
     void *progress_arg;
     void *pipes;                       /* pipe.c's own: the pipes made so far */
     void *segments;                    /* sysv_shm.c's own: the segments made so far */
+    bool devpts_chosen;                /* pty_devpts.c's own */
     bool built;                        /* the program has been let go: what was made for it stays */
     struct memory_files *memory_files; /* memory_open_files()'s own */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */

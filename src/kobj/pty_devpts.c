@@ -2,8 +2,8 @@
  * pty_devpts.c - new pseudoterminals, with the numbers that they had
  *
  * The kernel gives the lowest free number and can't be asked for another: those below are taken
- * for a moment. Where somebody else has the number, a restart in a namespace of its own gets a
- * /dev/pts of its own; elsewhere the pair gets another number.
+ * for a moment. In a namespace of its own the program gets a /dev/pts of its own, where all numbers
+ * are free; elsewhere a pair whose number somebody else has gets another one.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -71,23 +71,26 @@ static bool has_outside_terminal(const struct kobj_restore *ctx)
     return false;
 }
 
-static bool make_own_devpts(const struct kobj_restore *ctx)
+/* Before the first is opened: masters of two instances don't go together. */
+static void choose_devpts(struct kobj_restore *ctx)
 {
-    if (ctx->pids != CRS_PIDS_NAMESPACE || has_outside_terminal(ctx))
-        return false;
-    return mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                 "newinstance,ptmxmode=0666,mode=0600") == 0 &&
-           mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL) == 0;
+    if (ctx->devpts_chosen || ctx->pids != CRS_PIDS_NAMESPACE)
+        return;
+    ctx->devpts_chosen = true;
+    if (has_outside_terminal(ctx) || mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+                                           "newinstance,ptmxmode=0666,mode=0600") < 0)
+        return;
+    if (mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL) < 0)
+        umount2("/dev/pts", MNT_DETACH);
 }
 
 int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *ret_fd,
                     struct crs_error *err)
 {
     unsigned got;
-    int fd = open_number(number, flags);
 
-    if (fd < 0 && make_own_devpts(ctx))
-        fd = open_number(number, flags);
+    choose_devpts(ctx);
+    int fd = open_number(number, flags);
     if (fd < 0) {
         fd = open_one(flags, &got);
         if (fd < 0)
