@@ -370,7 +370,7 @@ static int let_go(struct building *building, struct crs_error *err)
             continue;
         bool own = is_own_child(building, i);
         r = tracee_thaw(t, own && is_stopped(building, i), err);
-        if (!own)
+        if (t->killed && !own)
             reap_for_parent(t);
     }
     return r;

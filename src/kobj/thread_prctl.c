@@ -108,12 +108,22 @@ static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const cha
     return r;
 }
 
+/* Is the restarter the parent of its process? */
+static bool is_without_parent(const struct kobj_restore *ctx, const struct tracee_thread *thread)
+{
+    for (size_t i = 1; i < ctx->tree->n_processes; i++)
+        if (ctx->stubs[i] == thread->owner)
+            return ctx->tree->processes[i]->parent == 0;
+    return true;
+}
+
 /* With --detach the restarter ends before the program: the signal would come at once. In a
  * namespace the parent is its first process, which stays. */
 static int restore_death_signal(struct kobj_restore *ctx, struct tracee_thread *thread,
                                 uint32_t number, struct crs_error *err)
 {
-    if (number && ctx->detach && ctx->pids != CRS_PIDS_NAMESPACE) {
+    if (number && ctx->detach && ctx->pids != CRS_PIDS_NAMESPACE &&
+        is_without_parent(ctx, thread)) {
         KOBJ_WARN(ctx,
                   "signal %u at the end of its parent (PR_SET_PDEATHSIG) is not set in a program "
                   "that is restarted without a parent",

@@ -44,7 +44,11 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
     if (stopped || t->stop_arrived)
         syscall(SYS_pidfd_send_signal, t->pidfd, SIGSTOP, NULL, 0);
     tracee_for_each_thread (t, th) {
-        if (ptrace(PTRACE_DETACH, th->tid, 0, 0) < 0 && errno != ESRCH)
+        if (ptrace(PTRACE_DETACH, th->tid, 0, 0) == 0)
+            continue;
+        if (errno == ESRCH)
+            t->killed = true;
+        else
             r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
     }
     t->frozen = false;

@@ -61,6 +61,7 @@ struct tracee {
      * nothing lives there longer than one remote call. 0: none yet (see tracee_prepare_calls). */
     uint64_t scratch;
     size_t scratch_size;      /* 0: TRACEE_SCRATCH_SIZE */
+    bool killed;              /* it was ended before it could be let go */
     bool stop_arrived;        /* a SIGSTOP came while calls ran: sent again at the thaw */
     struct arch_calls *calls; /* how remote calls are made; owned */
     struct undo *undo;        /* the changes to take back, newest first; owned */
