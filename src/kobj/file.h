@@ -93,6 +93,13 @@ int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_
 /* Close what was kept while pipes were made. */
 void pipe_restore_end(struct kobj_restore *ctx);
 
+/* ---- sockets ---- */
+
+/* Free what was kept while connections were found, and made. */
+void tcp_survey_end(struct kobj_dump *ctx);
+void tcp_restore_end(struct kobj_restore *ctx);
+void udp_restore_end(struct kobj_restore *ctx);
+
 /* ---- objects ---- */
 
 /* Open the file of a named object, made where it is missing. *ret_fill: it is to get the saved
@@ -137,6 +144,7 @@ int file_number(const struct kobj_restore *ctx, uint32_t id);
 
 extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
-    kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue;
+    kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_tcp_socket,
+    kobj_udp_socket;
 
 #endif

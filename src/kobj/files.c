@@ -149,6 +149,7 @@ void kobj_prepare(struct kobj_dump *ctx, pid_t pid)
 void kobj_dump_clear(struct kobj_dump *ctx)
 {
     inotify_forget(ctx);
+    tcp_survey_end(ctx);
     for (size_t i = 0; i < ctx->files.n; i++)
         open_file_clear(&ctx->files.items[i]);
     free(ctx->files.items);
@@ -222,6 +223,8 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
         r = file_restore(ctx, ctx->files->files[i], err);
     pipe_restore_end(ctx);
+    tcp_restore_end(ctx);
+    udp_restore_end(ctx);
     return r;
 }
 
@@ -237,6 +240,8 @@ void kobj_restore_clear(struct kobj_restore *ctx)
 {
     pipe_restore_end(ctx);
     sysv_restore_end(ctx);
+    tcp_restore_end(ctx);
+    udp_restore_end(ctx);
     if (ctx->files) {
         close_fds(&ctx->file_fds, ctx->files->n_files);
         close_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files);

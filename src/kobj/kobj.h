@@ -53,6 +53,7 @@ struct kobj_dump {
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
+    void *tcp;              /* tcp_survey()'s own */
 };
 
 /* One restart being made. */
@@ -74,6 +75,7 @@ struct kobj_restore {
     void *segments;                    /* sysv_shm.c's own: the segments made so far */
     bool devpts_chosen;                /* pty_devpts.c's own */
     bool built;                        /* the program has been let go: what was made for it stays */
+    void *tcp, *udp;                   /* tcp_restore()'s and udp_restore()'s own */
     struct memory_files *memory_files; /* memory_open_files()'s own */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */

@@ -28,8 +28,8 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_pidfd,
 
     &unsupported_unix.kind,
-    &unsupported_tcp.kind,
-    &unsupported_udp.kind,
+    &kobj_tcp_socket,
+    &kobj_udp_socket,
     &unsupported_inet.kind,
     &unsupported_netlink.kind,
     &unsupported_packet.kind,

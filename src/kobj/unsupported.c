@@ -61,18 +61,6 @@ static bool match_unix(const struct open_file *file)
 }
 ROW(unix, "unix-socket", "unix socket", match_unix, "sockets can't be saved yet", CLOSE_IT);
 
-static bool match_tcp(const struct open_file *file)
-{
-    return is_inet(file) && socket_option(file, SO_PROTOCOL) == IPPROTO_TCP;
-}
-ROW(tcp, "tcp-socket", "TCP socket", match_tcp, "sockets can't be saved yet", CLOSE_IT);
-
-static bool match_udp(const struct open_file *file)
-{
-    return is_inet(file) && socket_option(file, SO_PROTOCOL) == IPPROTO_UDP;
-}
-ROW(udp, "udp-socket", "UDP socket", match_udp, "sockets can't be saved yet", CLOSE_IT);
-
 ROW(inet, "inet-socket", "internet socket other than TCP and UDP", is_inet,
     "sockets can't be saved yet", CLOSE_IT);
 
