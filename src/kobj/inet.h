@@ -91,7 +91,9 @@ int inet_groups_restore(const Crs__InetSocket *record, int fd, struct crs_error 
 int inet_question(const struct open_file *file, int name);
 bool inet_is(const struct open_file *file, int type, int protocol);
 
-/* Addresses, options, filter and groups; refused: another network namespace. */
+/* Refused: a socket of another network namespace. */
+int inet_check_namespace(const struct open_file *file, struct crs_error *err);
+/* Addresses, options, filter and groups. */
 int inet_dump(const struct open_file *file, bool connected, Crs__InetSocket **ret,
               struct crs_error *err);
 /* Everything that can be known before it is made. */

@@ -5,6 +5,7 @@
 #define KOBJ_TCP_H
 
 #include "kobj/inet.h"
+#include "kobj/inet_diag.h"
 #include "tcp_socket.pb-c.h"
 
 /* As the kernel numbers the states of a connection. */
@@ -24,22 +25,40 @@ enum tcp_kernel_state {
 
 /* ---- the connections of a checkpoint (tcp_ends.c) ---- */
 
-/* A TCP socket of the snapshot. */
+/* Where the other end of a connection is. */
+enum tcp_where {
+    TCP_INSIDE,  /* a file of the snapshot */
+    TCP_CLOSED,  /* nobody holds it any more */
+    TCP_WAITING, /* not accepted yet, in the queue of a listening file of the snapshot */
+    TCP_OUTSIDE,
+};
+
+/* One end of a connection, a file of the snapshot. */
 struct tcp_end {
-    size_t file; /* its position in ctx->files */
-    bool connected;
-    struct inet_key local, peer; /* of a connected one */
+    size_t file; /* positions in ctx->files: it, */
+    struct inet_key local, peer;
+    enum tcp_where where;
+    size_t other;      /* and the other end, or the listening socket */
+    uint32_t unread;   /* of a waiting one: bytes that can't be read before it is accepted */
+    uint64_t since_ms; /* of a waiting one: when it was connected, as of now_us() */
 };
 
 /* All of them, and what is on the way between two of them has arrived. Kept by ctx. */
 int tcp_survey(struct kobj_dump *ctx, struct crs_error *err);
-/* The other end, if that is inside; NULL. */
-const struct open_file *tcp_find_other(const struct kobj_dump *ctx, const struct open_file *file);
-/* A listening socket inside that takes connections to `address`; NULL. */
-const struct open_file *tcp_find_listener(const struct kobj_dump *ctx,
-                                          const struct inet_address *address);
+/* The end that `file` is; NULL: it isn't connected. */
+const struct tcp_end *tcp_find_end(const struct kobj_dump *ctx, const struct open_file *file);
+/* Does a file of the snapshot listen at that address? */
+bool tcp_is_served(const struct kobj_dump *ctx, const struct inet_key *address);
+/* How many connections that aren't from inside wait in the queue of the listening `file`, or of
+ * others that listen at the same address. */
+size_t tcp_count_strangers(const struct kobj_dump *ctx, const struct open_file *file);
 
 int tcp_get_state(int fd); /* enum tcp_kernel_state, -errno */
+
+/* ---- dump (tcp_dump.c) ---- */
+
+int tcp_dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
+             struct crs_error *err);
 
 /* ---- queues (tcp_queue.c) ---- */
 
@@ -48,6 +67,8 @@ int tcp_get_state(int fd); /* enum tcp_kernel_state, -errno */
  * acknowledged. 0: nothing is left at the sender. -EAGAIN: something is.
  */
 int tcp_settle(int sender, int receiver);
+/* The same where nobody holds the sender any more. */
+int tcp_settle_closed(int receiver);
 /* What `fd` has to read, into a memory file (its size is the data's); it stays where it is. */
 int tcp_peek(int fd, int *ret_memory, struct crs_error *err);
 /* Write it into `sender`, until it is with `receiver`. */
@@ -75,6 +96,38 @@ int tcp_connect_from(struct kobj_restore *ctx, const struct tcp_side *side,
                      struct crs_error *err);
 /* Wait until a connect(2) that was begun is done. */
 int tcp_connect_wait(int fd, struct crs_error *err);
+
+/* ---- making sockets (tcp_make.c) ---- */
+
+/* A socket of the snapshot that is being made. */
+struct tcp_made {
+    const Crs__OpenFile *record;
+    Crs__TcpSocket *m;
+    int fd;    /* ours until it is given out */
+    int other; /* the other end, where that is no file of the snapshot */
+};
+
+/* What ctx->tcp points to during a restart. */
+struct tcp_sockets {
+    ARRAY_OF(struct tcp_made) all;
+    uint32_t *by_id; /* OpenFile.id: the position in `all`, from 1; 0: no TCP socket */
+    size_t n_ids;
+    uint64_t deadline_us; /* ports of connections that have just ended are waited for till then */
+};
+
+struct tcp_made *tcp_find_made(struct tcp_sockets *s, uint32_t id);
+/* New and bound, not listening yet. */
+int tcp_make_bound(struct kobj_restore *ctx, struct tcp_made *one, struct crs_error *err);
+/* Connected, with one->other or the other file. */
+int tcp_make_connected(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                       struct crs_error *err);
+/* Connected to a socket in one->other, at any address of the loopback interface. */
+int tcp_make_anywhere(struct kobj_restore *ctx, struct tcp_made *one, struct crs_error *err);
+/* As after a connect(2) that was refused. */
+int tcp_make_failed(struct kobj_restore *ctx, struct tcp_made *one, struct crs_error *err);
+/* Connected, or on the way, to what listens at its peer's address. */
+int tcp_make_connecting(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                        struct crs_error *err);
 
 /* ---- restart (tcp_restore.c) ---- */
 

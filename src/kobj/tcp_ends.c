@@ -1,19 +1,33 @@
 /*
  * tcp_ends.c - which TCP sockets of a snapshot are the two ends of one connection
  *
- * They are known by their addresses: what is local to one is the other's peer.
+ * They are known by their addresses: what is local to one is the other's peer. Of an end that
+ * isn't in the snapshot the kernel tells whether anybody holds it.
  */
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/io.h"
 #include "kobj/tcp.h"
+
+struct listener {
+    size_t file;
+    struct inet_key local;
+    bool everywhere; /* at all addresses of the machine */
+};
 
 /* What ctx->tcp points to. */
 struct tcp_survey {
     ARRAY_OF(struct tcp_end) ends; /* sorted by their addresses */
-    size_t n_files;                /* of ctx when it was made */
+    ARRAY_OF(struct listener) listeners;
+    size_t n_files; /* of ctx when it was made */
 };
+
+static int out_of_memory(struct crs_error *err)
+{
+    return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+}
 
 int tcp_get_state(int fd)
 {
@@ -23,6 +37,8 @@ int tcp_get_state(int fd)
     return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ? -errno : info.tcpi_state;
 }
 
+/* ---- find ---- */
+
 static int compare(const void *a, const void *b)
 {
     const struct tcp_end *x = a, *y = b;
@@ -31,8 +47,8 @@ static int compare(const void *a, const void *b)
     return order ? order : memcmp(&x->peer, &y->peer, sizeof(x->peer));
 }
 
-static const struct tcp_end *find(const struct tcp_survey *s, const struct inet_key *local,
-                                  const struct inet_key *peer)
+static struct tcp_end *find(const struct tcp_survey *s, const struct inet_key *local,
+                            const struct inet_key *peer)
 {
     struct tcp_end key = {.local = *local, .peer = *peer};
 
@@ -40,33 +56,127 @@ static const struct tcp_end *find(const struct tcp_survey *s, const struct inet_
                      : NULL;
 }
 
+static const struct listener *find_listener(const struct tcp_survey *s, const struct inet_key *key)
+{
+    const struct listener *found = NULL;
+
+    for (size_t i = 0; i < s->listeners.n; i++) {
+        const struct listener *l = &s->listeners.items[i];
+        if (memcmp(&l->local, key, sizeof(*key)) == 0)
+            return l;
+        if (l->everywhere && l->local.port == key->port)
+            found = l;
+    }
+    return found;
+}
+
+/* ---- collect ---- */
+
+static int add_listener(struct tcp_survey *s, size_t i, const struct inet_address *local,
+                        struct crs_error *err)
+{
+    struct listener *l = ARRAY_ADD(&s->listeners);
+
+    if (!l)
+        return out_of_memory(err);
+    *l = (struct listener){i, inet_make_key(local), inet_is_wildcard(local)};
+    return 0;
+}
+
 static int add(struct kobj_dump *ctx, struct tcp_survey *s, size_t i, struct crs_error *err)
 {
     const struct open_file *file = &ctx->files.items[i];
     struct inet_address local, peer;
 
-    if (file->kind != &kobj_tcp_socket || file->dup_fd < 0)
+    if (file->kind != &kobj_tcp_socket || file->dup_fd < 0 ||
+        inet_get_local(file->dup_fd, &local) < 0)
         return 0;
-    int state = tcp_get_state(file->dup_fd);
-    if (state == TCP_STATE_LISTEN || state == TCP_STATE_CLOSE ||
-        inet_get_local(file->dup_fd, &local) < 0 || inet_get_peer(file->dup_fd, &peer) < 0)
+    if (tcp_get_state(file->dup_fd) == TCP_STATE_LISTEN)
+        return add_listener(s, i, &local, err);
+    if (inet_get_peer(file->dup_fd, &peer) < 0)
         return 0;
     struct tcp_end *end = ARRAY_ADD(&s->ends);
     if (!end)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        return out_of_memory(err);
     *end =
         (struct tcp_end){.file = i, .local = inet_make_key(&local), .peer = inet_make_key(&peer)};
     return 0;
 }
 
-/* What both have written arrives, so that nothing changes any more while they are dumped. */
-static void settle_all(struct kobj_dump *ctx, const struct tcp_survey *s)
+/* ---- where the other end is ---- */
+
+static bool is_waiting(const struct inet_diag *d)
 {
-    for (size_t i = 0; i < s->ends.n; i++) {
-        const struct tcp_end *a = &s->ends.items[i], *b = find(s, &a->peer, &a->local);
-        if (b)
-            tcp_settle(ctx->files.items[a->file].dup_fd, ctx->files.items[b->file].dup_fd);
+    return d->inode == 0 &&
+           (d->state == TCP_STATE_ESTABLISHED || d->state == TCP_STATE_CLOSE_WAIT ||
+            d->state == TCP_STATE_SYN_RECEIVED);
+}
+
+/* Has this end been told that no more will come? */
+static bool has_ended(int fd)
+{
+    int state = tcp_get_state(fd);
+
+    return state == TCP_STATE_CLOSE_WAIT || state == TCP_STATE_LAST_ACK ||
+           state == TCP_STATE_CLOSING || state == TCP_STATE_CLOSE;
+}
+
+/* When it was connected, by our clock: the kernel counts from then until the first data comes.
+ * Measured again where something came in between; the order of several depends on it. */
+static uint64_t connected_at_ms(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    uint64_t before, after;
+
+    for (int tries = 0; tries < 100; tries++) {
+        before = now_us();
+        if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+            return 0;
+        after = now_us();
+        if (after - before < 1000)
+            break;
     }
+    return before / 1000 - info.tcpi_last_data_recv;
+}
+
+static void set_waiting(const struct tcp_survey *s, struct tcp_end *end, int fd,
+                        const struct inet_diag *d)
+{
+    const struct listener *l = find_listener(s, &end->peer);
+
+    if (!l)
+        return;
+    end->where = TCP_WAITING;
+    end->other = l->file;
+    end->unread = d->to_read - (d->state == TCP_STATE_CLOSE_WAIT);
+    end->since_ms = connected_at_ms(fd);
+}
+
+static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, struct tcp_end *end)
+{
+    const struct tcp_end *other = find(s, &end->peer, &end->local);
+    int fd = ctx->files.items[end->file].dup_fd;
+    struct inet_address local, peer;
+    struct inet_diag d;
+
+    end->where = TCP_OUTSIDE;
+    if (other) {
+        end->where = TCP_INSIDE;
+        end->other = other->file;
+        tcp_settle(fd, ctx->files.items[other->file].dup_fd);
+        return;
+    }
+    if (inet_get_local(fd, &local) < 0 || inet_get_peer(fd, &peer) < 0 || !inet_is_here(&peer))
+        return;
+    int r = inet_diag_find(&peer, &local, &d);
+    if (r == 0 && is_waiting(&d))
+        set_waiting(s, end, fd, &d);
+    else if (r == 0 && d.inode == 0) {
+        tcp_settle_closed(fd);
+        end->where = TCP_CLOSED;
+    } else if (r == -ENOENT && has_ended(fd))
+        end->where = TCP_CLOSED;
 }
 
 int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
@@ -79,7 +189,7 @@ int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
     tcp_survey_end(ctx);
     s = calloc(1, sizeof(*s));
     if (!s)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        return out_of_memory(err);
     ctx->tcp = s;
     s->n_files = ctx->files.n;
     for (size_t i = 0; r == 0 && i < ctx->files.n; i++)
@@ -88,7 +198,8 @@ int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
         return r;
     if (s->ends.n > 1)
         qsort(s->ends.items, s->ends.n, sizeof(*s->ends.items), compare);
-    settle_all(ctx, s);
+    for (size_t i = 0; i < s->ends.n; i++)
+        locate(ctx, s, &s->ends.items[i]);
     return 0;
 }
 
@@ -96,41 +207,56 @@ void tcp_survey_end(struct kobj_dump *ctx)
 {
     struct tcp_survey *s = ctx->tcp;
 
-    if (s)
+    if (s) {
         free(s->ends.items);
+        free(s->listeners.items);
+    }
     free(s);
     ctx->tcp = NULL;
 }
 
-const struct open_file *tcp_find_other(const struct kobj_dump *ctx, const struct open_file *file)
+/* ---- questions ---- */
+
+const struct tcp_end *tcp_find_end(const struct kobj_dump *ctx, const struct open_file *file)
 {
-    const struct tcp_survey *s = ctx->tcp;
     struct inet_address local, peer;
 
     if (inet_get_local(file->dup_fd, &local) < 0 || inet_get_peer(file->dup_fd, &peer) < 0)
         return NULL;
     struct inet_key a = inet_make_key(&local), b = inet_make_key(&peer);
-    const struct tcp_end *end = find(s, &b, &a);
-    return end ? &ctx->files.items[end->file] : NULL;
+    return find(ctx->tcp, &a, &b);
 }
 
-static bool listens_to(const struct open_file *file, const struct inet_address *address)
+bool tcp_is_served(const struct kobj_dump *ctx, const struct inet_key *address)
 {
-    struct inet_address own;
-
-    if (file->kind != &kobj_tcp_socket || file->dup_fd < 0 ||
-        inet_get_local(file->dup_fd, &own) < 0 || inet_port(&own) != inet_port(address) ||
-        tcp_get_state(file->dup_fd) != TCP_STATE_LISTEN)
-        return false;
-    struct inet_key a = inet_make_key(&own), b = inet_make_key(address);
-    return inet_is_wildcard(&own) || memcmp(&a, &b, sizeof(a)) == 0;
+    return find_listener(ctx->tcp, address) != NULL;
 }
 
-const struct open_file *tcp_find_listener(const struct kobj_dump *ctx,
-                                          const struct inet_address *address)
+static size_t count_queue(int fd)
 {
-    for (size_t i = 0; i < ctx->files.n; i++)
-        if (listens_to(&ctx->files.items[i], address))
-            return &ctx->files.items[i];
-    return NULL;
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+
+    /* Of a listening socket this is the number of connections that are not accepted yet. */
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 ? 0 : info.tcpi_unacked;
+}
+
+size_t tcp_count_strangers(const struct kobj_dump *ctx, const struct open_file *file)
+{
+    const struct tcp_survey *s = ctx->tcp;
+    struct inet_address local;
+    size_t known = 0, all = 0;
+
+    if (inet_get_local(file->dup_fd, &local) < 0)
+        return 0;
+    struct inet_key key = inet_make_key(&local);
+    for (size_t i = 0; i < s->listeners.n; i++)
+        if (memcmp(&s->listeners.items[i].local, &key, sizeof(key)) == 0)
+            all += count_queue(ctx->files.items[s->listeners.items[i].file].dup_fd);
+    for (size_t i = 0; i < s->ends.n; i++) {
+        const struct tcp_end *end = &s->ends.items[i];
+        const struct listener *l = end->where == TCP_WAITING ? find_listener(s, &end->peer) : NULL;
+        known += l && memcmp(&l->local, &key, sizeof(key)) == 0;
+    }
+    return all > known ? all - known : 0;
 }

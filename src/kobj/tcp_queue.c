@@ -151,6 +151,38 @@ int tcp_settle(int sender, int receiver)
     return left > 0 ? -EAGAIN : left;
 }
 
+/* Bytes that a sender without a descriptor still has. */
+static int count_at_closed(int receiver)
+{
+    struct inet_address local, peer;
+    struct inet_diag sender;
+
+    if (inet_get_local(receiver, &local) < 0 || inet_get_peer(receiver, &peer) < 0 ||
+        inet_diag_find(&peer, &local, &sender) < 0)
+        return 0;
+    return (int)sender.to_be_sent;
+}
+
+int tcp_settle_closed(int receiver)
+{
+    int left = count_at_closed(receiver), before = left;
+
+    if (left <= 0)
+        return 0;
+    int size = get_flag(receiver, SOL_SOCKET, SO_RCVBUF);
+    int lock = get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK);
+    enlarge(receiver, count(receiver, SIOCINQ) + left + ENLARGE_MARGIN);
+    for (uint64_t moved_us = now_us(); left > 0 && now_us() < moved_us + IDLE_US; usleep(500)) {
+        look(receiver);
+        left = count_at_closed(receiver);
+        if (left != before)
+            moved_us = now_us();
+        before = left;
+    }
+    put_size_back(receiver, size, lock);
+    return left > 0 ? -EAGAIN : 0;
+}
+
 /* ---- peek ---- */
 
 int tcp_peek(int fd, int *ret_memory, struct crs_error *err)

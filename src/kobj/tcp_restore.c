@@ -14,23 +14,8 @@
 #include "base/io.h"
 #include "kobj/tcp.h"
 
-#define TIME_WAIT_US (1500 * 1000) /* until the port of an ended connection may be chosen again */
-
-/* A socket of the snapshot that is being made. */
-struct made {
-    const Crs__OpenFile *record;
-    Crs__TcpSocket *m;
-    int fd;    /* ours until it is given out */
-    int other; /* the other end of its connection: where that isn't inside, to be closed */
-};
-
-/* What ctx->tcp points to. */
-struct tcp_sockets {
-    ARRAY_OF(struct made) all;
-    uint32_t *by_id; /* OpenFile.id: the position in `all`, from 1; 0: no TCP socket */
-    size_t n_ids;
-    uint64_t deadline_us;
-};
+#define RESET_WAIT_MS 1000
+#define TIME_WAIT_US  (1500 * 1000) /* until the port of an ended connection may be chosen again */
 
 int tcp_unpack(const Crs__OpenFile *record, Crs__TcpSocket **ret, struct crs_error *err)
 {
@@ -40,13 +25,6 @@ int tcp_unpack(const Crs__OpenFile *record, Crs__TcpSocket **ret, struct crs_err
 static int out_of_memory(struct crs_error *err)
 {
     return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-}
-
-static struct made *find(struct tcp_sockets *s, uint32_t id)
-{
-    uint32_t at = id <= s->n_ids ? s->by_id[id] : 0;
-
-    return at ? &s->all.items[at - 1] : NULL;
 }
 
 static int load(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_error *err)
@@ -59,10 +37,10 @@ static int load(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_erro
         const Crs__OpenFile *record = ctx->files->files[i];
         if (strcmp(record->kind, kobj_tcp_socket.name) != 0)
             continue;
-        struct made *one = ARRAY_ADD(&s->all);
+        struct tcp_made *one = ARRAY_ADD(&s->all);
         if (!one)
             return out_of_memory(err);
-        *one = (struct made){.record = record, .fd = -1, .other = -1};
+        *one = (struct tcp_made){.record = record, .fd = -1, .other = -1};
         s->by_id[record->id] = s->all.n;
         int r = tcp_unpack(record, &one->m, err);
         if (r < 0)
@@ -71,75 +49,36 @@ static int load(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_erro
     return 0;
 }
 
-/* ---- sockets without a connection ---- */
+/* ---- steps ---- */
 
-static int bind_one(struct kobj_restore *ctx, struct made *one, struct crs_error *err)
+static bool is_waiting(const Crs__TcpSocket *m)
 {
-    const Crs__InetSocket *socket = one->m->socket;
-    struct inet_address local;
-    int r = inet_make(ctx, socket, SOCK_STREAM, &one->fd, err);
-
-    if (r < 0 || !socket->local)
-        return r;
-    r = inet_address_load(socket->local, &local, err);
-    if (r == 0) /* beside the connections that are at the same address */
-        r = inet_set_flag(one->fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (r == 0)
-        r = inet_bind(one->fd, &local, err);
-    return r;
+    return m->state == CRS__TCP_STATE__TCP_CONNECTED &&
+           m->other_is == CRS__TCP_OTHER__TCP_OTHER_WAITING;
 }
 
-static int listen_one(struct made *one, struct crs_error *err)
+static int make_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                     struct crs_error *err)
 {
-    char text[INET_TEXT_SIZE] = "?";
-    struct inet_address local;
-
-    if (listen(one->fd, one->m->backlog > INT32_MAX ? INT32_MAX : (int)one->m->backlog) == 0)
+    switch (one->m->state) {
+    case CRS__TCP_STATE__TCP_UNCONNECTED:
+    case CRS__TCP_STATE__TCP_LISTENING:
+        return tcp_make_bound(ctx, one, err);
+    case CRS__TCP_STATE__TCP_FAILED:
+        return tcp_make_failed(ctx, one, err);
+    case CRS__TCP_STATE__TCP_ENDED:
+        return tcp_make_anywhere(ctx, one, err);
+    default:
         return 0;
-    int errnum = errno;
-    if (inet_get_local(one->fd, &local) == 0)
-        inet_format(&local, text);
-    return crs_fail(err, errnum == EADDRINUSE ? CRS_BUSY : CRS_CANT_RESTART, errnum,
-                    "the program can't listen at %s: %s", text, strerror(errnum));
+    }
 }
 
-/* ---- connections ---- */
-
-static int side_of(const Crs__InetSocket *record, struct tcp_side *ret, struct crs_error *err)
+static int connect_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                        struct crs_error *err)
 {
-    ret->record = record;
-    if (!record->local)
-        return crs_fail(err, CRS_DAMAGED, EINVAL, "a connected socket has no address");
-    return inet_address_load(record->local, &ret->local, err);
+    return one->m->state == CRS__TCP_STATE__TCP_CONNECTED ? tcp_make_connected(ctx, s, one, err)
+                                                          : 0;
 }
-
-static int pair_inside(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                       struct crs_error *err)
-{
-    struct made *other = find(s, one->m->other);
-    struct tcp_side a, b;
-
-    if (!other || other->fd >= 0 || other->m->other != one->record->id)
-        return crs_fail(err, CRS_DAMAGED, EINVAL, "a connection has only one end");
-    int r = side_of(one->m->socket, &a, err);
-    if (r == 0)
-        r = side_of(other->m->socket, &b, err);
-    if (r == 0)
-        r = one->m->accepts
-                ? tcp_connect_pair(ctx, &a, &b, s->deadline_us, &one->fd, &other->fd, err)
-                : tcp_connect_pair(ctx, &b, &a, s->deadline_us, &other->fd, &one->fd, err);
-    return r;
-}
-
-static int connect_one(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                       struct crs_error *err)
-{
-    if (one->fd >= 0)
-        return 0; /* with its other end */
-    return pair_inside(ctx, s, one, err);
-}
-
-/* ---- data ---- */
 
 static int fill_from(struct kobj_restore *ctx, const Crs__Content *content, int sender,
                      int receiver, struct crs_error *err)
@@ -162,77 +101,120 @@ static int fill_from(struct kobj_restore *ctx, const Crs__Content *content, int 
     return r;
 }
 
-static int sender_to(struct tcp_sockets *s, const struct made *one)
-{
-    struct made *other = find(s, one->m->other);
-
-    return one->other >= 0 ? one->other : other ? other->fd : -1;
-}
-
-static int fill(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                struct crs_error *err)
-{
-    int sender = sender_to(s, one);
-
-    return one->m->unread ? fill_from(ctx, one->m->unread, sender, one->fd, err) : 0;
-}
-
-static void close_halves(struct tcp_sockets *s, struct made *one)
-{
-    if (one->m->shut_write)
-        shutdown(one->fd, SHUT_WR);
-    if (one->m->shut_read)
-        shutdown(one->fd, SHUT_RD);
-}
-
-/* ---- all ---- */
-
-typedef int (*step_fn)(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                       struct crs_error *err);
-
-static int bind_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
+static int fill_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                      struct crs_error *err)
 {
-    bool connected = one->m->state == CRS__TCP_STATE__TCP_CONNECTED;
+    struct tcp_made *other = tcp_find_made(s, one->m->other);
+    int sender = one->other >= 0 ? one->other : other ? other->fd : -1;
 
-    return connected ? 0 : bind_one(ctx, one, err);
+    if (!one->m->unread || one->fd < 0)
+        return 0;
+    return fill_from(ctx, one->m->unread, sender, one->fd, err);
 }
 
-static int connect_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                        struct crs_error *err)
+static void close_with_reset(int *fd)
 {
-    bool connected = one->m->state == CRS__TCP_STATE__TCP_CONNECTED;
+    struct linger reset = {1, 0};
 
-    return connected ? connect_one(ctx, s, one, err) : 0;
+    setsockopt(*fd, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    cleanup_close(fd);
+    *fd = -1;
 }
 
-static int fill_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
-                     struct crs_error *err)
+/* What is left of a connection that has ended leaves nothing behind at the other end. */
+static void end_connection(struct tcp_made *one, bool orderly, bool error)
 {
-    bool connected = one->m->state == CRS__TCP_STATE__TCP_CONNECTED;
+    struct pollfd p = {.fd = one->fd}; /* POLLHUP and POLLERR, when the reset is there */
+    int value;
+    socklen_t size = sizeof(value);
 
-    return connected ? fill(ctx, s, one, err) : 0;
+    if (orderly)
+        shutdown(one->other, SHUT_WR);
+    tcp_settle(one->other, one->fd);
+    close_with_reset(&one->other);
+    poll(&p, 1, RESET_WAIT_MS);
+    if (!error)
+        getsockopt(one->fd, SOL_SOCKET, SO_ERROR, &value, &size);
 }
 
-static int close_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
+static int close_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                       struct crs_error *err)
 {
-    if (one->m->state == CRS__TCP_STATE__TCP_CONNECTED)
-        close_halves(s, one);
+    const Crs__TcpSocket *m = one->m;
+
+    if (m->shut_write)
+        shutdown(one->fd, SHUT_WR);
+    if (m->shut_read)
+        shutdown(one->fd, SHUT_RD);
+    if (one->other < 0)
+        return 0;
+    if (m->state == CRS__TCP_STATE__TCP_ENDED)
+        end_connection(one, !m->error, m->error);
+    else if (m->other_is == CRS__TCP_OTHER__TCP_OTHER_LOST)
+        end_connection(one, m->end_of_data, !m->end_of_data);
+    cleanup_close(&one->other);
+    one->other = -1;
     return 0;
 }
 
-static int listen_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
+static int listen_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                        struct crs_error *err)
 {
-    return one->m->state == CRS__TCP_STATE__TCP_LISTENING ? listen_one(one, err) : 0;
+    char text[INET_TEXT_SIZE];
+
+    if (one->m->state != CRS__TCP_STATE__TCP_LISTENING ||
+        listen(one->fd, one->m->backlog > INT32_MAX ? INT32_MAX : (int)one->m->backlog) == 0)
+        return 0;
+    int errnum = errno;
+    inet_describe(one->m->socket->local, text);
+    return crs_fail(err, errnum == EADDRINUSE ? CRS_BUSY : CRS_CANT_RESTART, errnum,
+                    "the program can't listen at %s: %s", text, strerror(errnum));
 }
 
-static int finish_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct made *one,
+static int compare_waiting(const void *a, const void *b)
+{
+    const struct tcp_made *x = *(struct tcp_made *const *)a, *y = *(struct tcp_made *const *)b;
+
+    if (x->m->waiting_since_ms != y->m->waiting_since_ms)
+        return x->m->waiting_since_ms < y->m->waiting_since_ms ? -1 : 1;
+    return x->record->id < y->record->id ? -1 : 1;
+}
+
+/* Those that wait to be accepted, in the order in which they came. */
+static int connect_waiting(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_error *err)
+{
+    _cleanup_free_ struct tcp_made **waiting = calloc(s->all.n + 1, sizeof(*waiting));
+    size_t n = 0;
+    int r = 0;
+
+    if (!waiting)
+        return out_of_memory(err);
+    for (size_t i = 0; i < s->all.n; i++)
+        if (is_waiting(s->all.items[i].m))
+            waiting[n++] = &s->all.items[i];
+    if (n > 1)
+        qsort(waiting, n, sizeof(*waiting), compare_waiting);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = tcp_make_connecting(ctx, s, waiting[i], err);
+        if (r == 0)
+            r = close_step(ctx, s, waiting[i], err);
+    }
+    return r;
+}
+
+static int connecting_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                           struct crs_error *err)
+{
+    return one->m->state == CRS__TCP_STATE__TCP_CONNECTING ? tcp_make_connecting(ctx, s, one, err)
+                                                           : 0;
+}
+
+static int finish_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                        struct crs_error *err)
 {
     const Crs__InetSocket *socket = one->m->socket;
-    int r = inet_filter_restore(socket, one->fd, err);
+    int r = one->fd < 0 ? crs_fail(err, CRS_DAMAGED, EINVAL, "a TCP socket of an unknown state")
+                        : inet_filter_restore(socket, one->fd, err);
 
     if (r == 0)
         r = inet_options_restore(ctx, socket, one->fd, INET_AT_END, err);
@@ -245,20 +227,37 @@ static int finish_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct m
     return r;
 }
 
-static int make_all(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_error *err)
-{
-    static const step_fn steps[] = {bind_step,  connect_step, fill_step,
-                                    close_step, listen_step,  finish_step};
-    int r = load(ctx, s, err);
+/* ---- all ---- */
 
-    s->deadline_us = now_us() + TIME_WAIT_US;
-    for (size_t i = 0; r == 0 && i < ELEMENTS(steps); i++)
+typedef int (*step_fn)(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
+                       struct crs_error *err);
+
+static int for_each(struct kobj_restore *ctx, struct tcp_sockets *s, const step_fn *steps, size_t n,
+                    struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++)
         for (size_t j = 0; r == 0 && j < s->all.n; j++) {
             r = steps[i](ctx, s, &s->all.items[j], err);
             if (r < 0)
                 crs_fail_at(err, r, "%s", s->all.items[j].record->name);
         }
     return r;
+}
+
+static int make_all(struct kobj_restore *ctx, struct tcp_sockets *s, struct crs_error *err)
+{
+    static const step_fn before[] = {make_step, connect_step, fill_step, close_step, listen_step},
+                         after[] = {connecting_step, finish_step};
+
+    s->deadline_us = now_us() + TIME_WAIT_US;
+    int r = load(ctx, s, err);
+    if (r == 0)
+        r = for_each(ctx, s, before, ELEMENTS(before), err);
+    if (r == 0)
+        r = connect_waiting(ctx, s, err);
+    return r == 0 ? for_each(ctx, s, after, ELEMENTS(after), err) : r;
 }
 
 int tcp_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
@@ -272,7 +271,7 @@ int tcp_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_
             return out_of_memory(err);
         r = make_all(ctx, ctx->tcp, err);
     }
-    struct made *one = r == 0 ? find(ctx->tcp, record->id) : NULL;
+    struct tcp_made *one = r == 0 ? tcp_find_made(ctx->tcp, record->id) : NULL;
     if (!one || one->fd < 0)
         return r < 0 ? r : crs_fail(err, CRS_DAMAGED, EINVAL, "a socket is there twice");
     return file_finish(TAKE_FD(one->fd), record, ret_fd, err);
@@ -283,7 +282,7 @@ void tcp_restore_end(struct kobj_restore *ctx)
     struct tcp_sockets *s = ctx->tcp;
 
     for (size_t i = 0; s && i < s->all.n; i++) {
-        struct made *one = &s->all.items[i];
+        struct tcp_made *one = &s->all.items[i];
         cleanup_close(&one->fd);
         cleanup_close(&one->other);
         if (one->m)

@@ -31,8 +31,10 @@ static int check_cork(const struct open_file *file, struct crs_error *err)
 static int dump_socket(const struct open_file *file, Crs__UdpSocket *m, struct crs_error *err)
 {
     struct pollfd p = {.fd = file->dup_fd, .events = POLLRDHUP};
-    int r = inet_dump(file, false, &m->socket, err);
+    int r = inet_check_namespace(file, err);
 
+    if (r == 0)
+        r = inet_dump(file, false, &m->socket, err);
     if (r == 0)
         r = check_cork(file, err);
     if (r == 0)

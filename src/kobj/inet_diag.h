@@ -1,0 +1,23 @@
+/*
+ * inet_diag.h - what the kernel tells of any TCP socket of the network namespace (sock_diag)
+ */
+#ifndef KOBJ_INET_DIAG_H
+#define KOBJ_INET_DIAG_H
+
+#include "kobj/inet.h"
+
+struct inet_diag {
+    int state;           /* enum tcp_kernel_state */
+    uint32_t inode;      /* 0: no descriptor leads to it: closed, or not accepted yet */
+    uint32_t to_read;    /* bytes in its queues; the end of data counts as one */
+    uint32_t to_be_sent; /* or acknowledged */
+};
+
+/* The TCP socket with these addresses. -ENOENT: there is none. */
+int inet_diag_find(const struct inet_address *local, const struct inet_address *peer,
+                   struct inet_diag *ret);
+
+/* Where the socket with this inode is connecting to. -ENOENT: it isn't. */
+int inet_diag_connecting(int family, uint32_t inode, struct inet_address *ret_peer);
+
+#endif

@@ -1,0 +1,237 @@
+/* tcp_dump.c - the state of a TCP socket, and what it has to read */
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+#include "kobj/tcp.h"
+
+#define STATE(name)       (1u << TCP_STATE_##name)
+#define AGE_TOLERANCE_MS  5000
+#define OUTSIDE_TEXT_SIZE (2 * INET_TEXT_SIZE + 200)
+
+static bool is_one_of(int state, unsigned states)
+{
+    return states >> state & 1;
+}
+
+static short poll_for(const struct open_file *file, short events)
+{
+    struct pollfd p = {.fd = file->dup_fd, .events = events};
+
+    return poll(&p, 1, 0) == 1 ? p.revents : 0;
+}
+
+/* ---- not connected ---- */
+
+static int dump_listening(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                          struct crs_error *err)
+{
+    struct tcp_info info = {0};
+    socklen_t size = sizeof(info);
+    size_t strangers = tcp_count_strangers(ctx, file);
+
+    if (getsockopt(file->dup_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
+        return file_refuse_errno(file, err, "read its state");
+    if (strangers) {
+        char reason[200];
+        snprintf(reason, sizeof(reason),
+                 "%zu connection%s that %s from outside of the checkpoint wait%s to be accepted",
+                 strangers, strangers == 1 ? "" : "s", strangers == 1 ? "is" : "are",
+                 strangers == 1 ? "s" : "");
+        return file_refuse(file, err, reason, "try again when the program has accepted them");
+    }
+    m->state = CRS__TCP_STATE__TCP_LISTENING;
+    m->backlog = info.tcpi_sacked; /* what the state of a listening socket has there */
+    return 0;
+}
+
+/* Was it never more than on the way to be connected? It then has no measure of any answer. */
+static bool was_established(const struct open_file *file)
+{
+    struct tcp_info info = {0}, new = {0};
+    socklen_t size = sizeof(info);
+    _cleanup_close_ int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (getsockopt(file->dup_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0 || info.tcpi_rtt)
+        return true;
+    size = sizeof(new);
+    if (fd < 0 || getsockopt(fd, IPPROTO_TCP, TCP_INFO, &new, &size) < 0)
+        return true;
+    /* A socket that never got anything counts from the start of the machine. */
+    return new.tcpi_last_ack_recv - info.tcpi_last_ack_recv > AGE_TOLERANCE_MS;
+}
+
+static int save_queue(struct kobj_dump *ctx, struct open_file *file, Crs__Content **ret,
+                      struct crs_error *err)
+{
+    _cleanup_close_ int memory = -1;
+    struct stat st;
+    int r = tcp_peek(file->dup_fd, &memory, err);
+
+    if (r < 0)
+        return crs_fail_at(err, r, "fd %d (%s)", file->fd, file->link);
+    if (fstat(memory, &st) < 0 || st.st_size == 0)
+        return 0;
+    return store_put_content(ctx->writer, memory, st.st_size, ret, err);
+}
+
+/* New, or at its end. */
+static int dump_closed(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                       struct crs_error *err)
+{
+    short events = poll_for(file, POLLRDHUP);
+
+    m->state = CRS__TCP_STATE__TCP_UNCONNECTED;
+    if (!(events & POLLRDHUP))
+        return 0;
+    m->error = events & POLLERR;
+    m->state = CRS__TCP_STATE__TCP_FAILED;
+    if (!was_established(file))
+        return 0;
+    m->state = CRS__TCP_STATE__TCP_ENDED;
+    return save_queue(ctx, file, &m->unread, err);
+}
+
+static int dump_connecting(struct open_file *file, Crs__TcpSocket *m, struct inet_address *ret_peer,
+                           struct crs_error *err)
+{
+    int r = inet_diag_connecting(inet_question(file, SO_DOMAIN), file->st.st_ino, ret_peer);
+
+    m->state = CRS__TCP_STATE__TCP_CONNECTING;
+    if (r < 0)
+        return file_refuse(file, err, "it is being connected and the kernel doesn't tell to what",
+                           "try again when it is connected");
+    return 0;
+}
+
+/* ---- connected ---- */
+
+/* One of two ends accepts: where a program listens; else any rule that gives one. */
+static bool accepts(const struct kobj_dump *ctx, const struct tcp_end *end)
+{
+    bool here = tcp_is_served(ctx, &end->local), there = tcp_is_served(ctx, &end->peer);
+    unsigned own = ntohs(end->local.port), other = ntohs(end->peer.port);
+
+    if (here != there)
+        return here;
+    return own != other ? own < other : memcmp(&end->local, &end->peer, sizeof(end->local)) < 0;
+}
+
+static int refuse_outside(const struct open_file *file, struct crs_error *err)
+{
+    char local_text[INET_TEXT_SIZE], peer_text[INET_TEXT_SIZE], reason[OUTSIDE_TEXT_SIZE];
+    struct inet_address local, peer;
+
+    if (inet_get_local(file->dup_fd, &local) < 0 || inet_get_peer(file->dup_fd, &peer) < 0)
+        return file_refuse_errno(file, err, "read its addresses");
+    snprintf(reason, sizeof(reason),
+             "it is connected from %s to %s, which isn't part of the checkpoint",
+             inet_format(&local, local_text), inet_format(&peer, peer_text));
+    return file_refuse(file, err, reason, "close it before the checkpoint");
+}
+
+static int dump_waiting(struct open_file *file, const struct tcp_end *end, Crs__TcpSocket *m,
+                        struct crs_error *err)
+{
+    if (end->unread)
+        return file_refuse(file, err,
+                           "what it has sent can't be read, because the connection isn't accepted "
+                           "yet",
+                           "try again when the program has accepted it");
+    m->other_is = CRS__TCP_OTHER__TCP_OTHER_WAITING;
+    m->waiting_since_ms = end->since_ms;
+    return 0;
+}
+
+static int dump_other(struct kobj_dump *ctx, struct open_file *file, const struct tcp_end *end,
+                      Crs__TcpSocket *m, struct crs_error *err)
+{
+    switch (end->where) {
+    case TCP_INSIDE:
+        m->other_is = CRS__TCP_OTHER__TCP_OTHER_INSIDE;
+        m->other = ctx->files.items[end->other].id;
+        m->accepts = accepts(ctx, end);
+        return 0;
+    case TCP_CLOSED:
+        m->other_is = CRS__TCP_OTHER__TCP_OTHER_CLOSED;
+        return 0;
+    case TCP_WAITING:
+        m->other = ctx->files.items[end->other].id;
+        return dump_waiting(file, end, m, err);
+    case TCP_OUTSIDE:
+        break;
+    }
+    return refuse_outside(file, err);
+}
+
+static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int state,
+                          Crs__TcpSocket *m, struct crs_error *err)
+{
+    const struct tcp_end *end = tcp_find_end(ctx, file);
+
+    m->state = CRS__TCP_STATE__TCP_CONNECTED;
+    m->end_of_data = is_one_of(state, STATE(CLOSE_WAIT) | STATE(LAST_ACK) | STATE(CLOSING));
+    m->shut_write =
+        is_one_of(state, STATE(FIN_WAIT1) | STATE(FIN_WAIT2) | STATE(CLOSING) | STATE(LAST_ACK));
+    m->shut_read = !m->end_of_data && (poll_for(file, POLLRDHUP) & POLLRDHUP);
+    if (!end || state == TCP_STATE_SYN_RECEIVED)
+        return file_refuse(file, err, "it is just being connected", "try again");
+    int r = dump_other(ctx, file, end, m, err);
+    return r == 0 ? save_queue(ctx, file, &m->unread, err) : r;
+}
+
+/* ---- all ---- */
+
+/* The kernel doesn't tell by getpeername(2) where a connect(2) is going to. */
+static int add_peer(Crs__TcpSocket *m, const struct inet_address *peer, struct crs_error *err)
+{
+    if (m->state != CRS__TCP_STATE__TCP_CONNECTING)
+        return 0;
+    return inet_address_save(peer, &m->socket->peer) < 0
+               ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory")
+               : 0;
+}
+
+static int dump_state(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                      struct crs_error *err)
+{
+    int state = tcp_get_state(file->dup_fd), r;
+    struct inet_address peer;
+
+    if (state < 0)
+        return file_refuse_errno(file, err, "read its state");
+    if (state == TCP_STATE_LISTEN)
+        r = dump_listening(ctx, file, m, err);
+    else if (state == TCP_STATE_CLOSE)
+        r = dump_closed(ctx, file, m, err);
+    else if (state == TCP_STATE_SYN_SENT)
+        r = dump_connecting(file, m, &peer, err);
+    else
+        r = dump_connected(ctx, file, state, m, err);
+    bool plain =
+        m->state == CRS__TCP_STATE__TCP_UNCONNECTED || m->state == CRS__TCP_STATE__TCP_LISTENING;
+    if (r == 0)
+        r = inet_dump(file, !plain, &m->socket, err);
+    return r == 0 ? add_peer(m, &peer, err) : r;
+}
+
+int tcp_dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
+             struct crs_error *err)
+{
+    Crs__TcpSocket *m = malloc(sizeof(*m));
+
+    if (!m)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    crs__tcp_socket__init(m);
+    int r = inet_check_namespace(file, err);
+    if (r == 0)
+        r = tcp_survey(ctx, err);
+    if (r == 0)
+        r = dump_state(ctx, file, m, err);
+    if (r == 0)
+        r = kobj_pack(&m->base, ret_payload, err);
+    crs__tcp_socket__free_unpacked(m, NULL);
+    return r;
+}
