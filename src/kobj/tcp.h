@@ -38,6 +38,7 @@ struct tcp_end {
     size_t file; /* positions in ctx->files: it, */
     struct inet_key local, peer;
     enum tcp_where where;
+    bool arrived;      /* all that the other end has sent */
     size_t other;      /* and the other end, or the listening socket */
     uint32_t unread;   /* of a waiting one: bytes that can't be read before it is accepted */
     uint64_t since_ms; /* of a waiting one: when it was connected, as of now_us() */
@@ -60,19 +61,40 @@ int tcp_get_state(int fd); /* enum tcp_kernel_state, -errno */
 int tcp_dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
              struct crs_error *err);
 
-/* ---- queues (tcp_queue.c) ---- */
+/* ---- data on its way (tcp_queue.c) ---- */
+
+int tcp_count(int fd, unsigned long request);  /* SIOCINQ, SIOCOUTQ, SIOCOUTQNSD; -errno */
+int tcp_get_flag(int fd, int level, int name); /* -errno */
+
+/* What `sender` has sent is acknowledged, as far as the receiver has room for it. */
+void tcp_settle(int sender, int receiver);
+/* All that it has written, and the end, for one that can't write any more. false: some of it is
+ * still with the sender. */
+bool tcp_settle_whole(int sender, int receiver);
+/* The same where nobody holds the sender any more. */
+bool tcp_settle_closed(int receiver);
+/* Do something for it; it doesn't wait. */
+void tcp_hurry(int sender, int receiver);
+/* How long the queue of a socket may become. */
+struct tcp_room {
+    int fd, size, low_water, lock;
+    int wanted; /* more, at the moment; 0: no */
+};
+struct tcp_room tcp_room_of(int receiver);
+/* Let it become that long, as far as that is allowed; until tcp_put_size_back(). */
+void tcp_enlarge(struct tcp_room *room, size_t bytes);
+void tcp_put_size_back(struct tcp_room *room);
+
+/* Write data into `sender`, until it is with `receiver`, or as far as it goes. */
+int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err);
+
+/* ---- reading it (tcp_stream.c) ---- */
 
 /*
- * What `sender` has written is brought into the queue of `receiver`, as far as that may grow, and
- * acknowledged. 0: nothing is left at the sender. -EAGAIN: something is.
+ * What `receiver` has to read, and what `sender` has written to it, into a memory file whose size
+ * is the data's. Afterwards it is where it was. sender -1: only what has arrived.
  */
-int tcp_settle(int sender, int receiver);
-/* The same where nobody holds the sender any more. */
-int tcp_settle_closed(int receiver);
-/* What `fd` has to read, into a memory file (its size is the data's); it stays where it is. */
-int tcp_peek(int fd, int *ret_memory, struct crs_error *err);
-/* Write it into `sender`, until it is with `receiver`. */
-int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err);
+int tcp_read_stream(int sender, int receiver, int *ret_memory, struct crs_error *err);
 
 /* ---- making connections (tcp_connect.c) ---- */
 

@@ -63,12 +63,13 @@ static bool was_established(const struct open_file *file)
     return new.tcpi_last_ack_recv - info.tcpi_last_ack_recv > AGE_TOLERANCE_MS;
 }
 
-static int save_queue(struct kobj_dump *ctx, struct open_file *file, Crs__Content **ret,
+/* sender: -1, or our duplicate of the other end. */
+static int save_queue(struct kobj_dump *ctx, struct open_file *file, int sender, Crs__Content **ret,
                       struct crs_error *err)
 {
     _cleanup_close_ int memory = -1;
     struct stat st;
-    int r = tcp_peek(file->dup_fd, &memory, err);
+    int r = tcp_read_stream(sender, file->dup_fd, &memory, err);
 
     if (r < 0)
         return crs_fail_at(err, r, "fd %d (%s)", file->fd, file->link);
@@ -91,7 +92,7 @@ static int dump_closed(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSo
     if (!was_established(file))
         return 0;
     m->state = CRS__TCP_STATE__TCP_ENDED;
-    return save_queue(ctx, file, &m->unread, err);
+    return save_queue(ctx, file, -1, &m->unread, err);
 }
 
 static int dump_connecting(struct open_file *file, Crs__TcpSocket *m, struct inet_address *ret_peer,
@@ -178,8 +179,14 @@ static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int sta
     m->shut_read = !m->end_of_data && (poll_for(file, POLLRDHUP) & POLLRDHUP);
     if (!end || state == TCP_STATE_SYN_RECEIVED)
         return file_refuse(file, err, "it is just being connected", "try again");
+    if (!end->arrived)
+        return file_refuse(file, err,
+                           "there are more data on their way to it than its queue can be made to "
+                           "take",
+                           "raise the last number of /proc/sys/net/ipv4/tcp_rmem");
     int r = dump_other(ctx, file, end, m, err);
-    return r == 0 ? save_queue(ctx, file, &m->unread, err) : r;
+    int sender = end->where == TCP_INSIDE ? ctx->files.items[end->other].dup_fd : -1;
+    return r == 0 ? save_queue(ctx, file, sender, &m->unread, err) : r;
 }
 
 /* ---- all ---- */

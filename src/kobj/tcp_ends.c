@@ -153,6 +153,30 @@ static void set_waiting(const struct tcp_survey *s, struct tcp_end *end, int fd,
     end->since_ms = connected_at_ms(fd);
 }
 
+static bool may_write(int fd)
+{
+    int state = tcp_get_state(fd);
+
+    return state == TCP_STATE_ESTABLISHED || state == TCP_STATE_CLOSE_WAIT;
+}
+
+/* What a full window holds back is left to tcp_read_stream(), but for one who can't write it again:
+ * it has sent the end behind it. */
+static bool settle_one(int sender, int receiver)
+{
+    if (!may_write(sender))
+        return tcp_settle_whole(sender, receiver);
+    tcp_settle(sender, receiver);
+    return true;
+}
+
+/* Both directions: what is looked at later doesn't change any more. */
+static bool settle(int own, int other)
+{
+    settle_one(own, other);
+    return settle_one(other, own);
+}
+
 static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, struct tcp_end *end)
 {
     const struct tcp_end *other = find(s, &end->peer, &end->local);
@@ -161,10 +185,11 @@ static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, stru
     struct inet_diag d;
 
     end->where = TCP_OUTSIDE;
+    end->arrived = true;
     if (other) {
         end->where = TCP_INSIDE;
         end->other = other->file;
-        tcp_settle(fd, ctx->files.items[other->file].dup_fd);
+        end->arrived = settle(fd, ctx->files.items[other->file].dup_fd);
         return;
     }
     if (inet_get_local(fd, &local) < 0 || inet_get_peer(fd, &peer) < 0 || !inet_is_here(&peer))
@@ -173,7 +198,7 @@ static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, stru
     if (r == 0 && is_waiting(&d))
         set_waiting(s, end, fd, &d);
     else if (r == 0 && d.inode == 0) {
-        tcp_settle_closed(fd);
+        end->arrived = tcp_settle_closed(fd);
         end->where = TCP_CLOSED;
     } else if (r == -ENOENT && has_ended(fd))
         end->where = TCP_CLOSED;

@@ -1,16 +1,14 @@
 /*
- * tcp_queue.c - data on its way between two TCP sockets
+ * tcp_queue.c - data on its way between two TCP sockets: made to arrive
  *
- * Only what has arrived can be read (MSG_PEEK), so what the sender still holds is made to arrive.
- * It may hold it because the receiver's window is full, because an acknowledgement is delayed, or
- * because a part of a segment waits for more (Nagle, TCP_CORK). None of it changes what either
- * program reads or writes.
+ * The sender may hold data back because the receiver's window is full, because an acknowledgement
+ * is delayed, or because a part of a segment waits for more (Nagle, TCP_CORK). To help with that
+ * doesn't change what either program reads or writes.
  */
 #include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -23,19 +21,21 @@
 #endif
 
 #define LOCK_RECEIVE   2
-#define IDLE_US        (300 * 1000) /* no progress for that long: no more will arrive */
-#define FILL_IDLE_US   (5 * 1000000)
+#define ACK_US         (60 * 1000)  /* longer than an acknowledgement is delayed */
+#define HURRY_US       (300 * 1000) /* no progress for that long: no more will arrive */
+#define FILL_IDLE_US   (10 * 1000000)
 #define PIECE_SIZE     (1u << 20)
-#define ENLARGE_MARGIN 65536
+#define ENLARGE_MARGIN (128 * 1024)
+#define ENLARGE_MAX    (1 << 30)
 
-static int count(int fd, unsigned long request)
+int tcp_count(int fd, unsigned long request)
 {
     int value = 0;
 
     return ioctl(fd, request, &value) < 0 ? -errno : value;
 }
 
-static int get_flag(int fd, int level, int name)
+int tcp_get_flag(int fd, int level, int name)
 {
     int value = 0;
     socklen_t size = sizeof(value);
@@ -45,9 +45,15 @@ static int get_flag(int fd, int level, int name)
 
 /* ---- a larger queue ---- */
 
-struct enlarge {
-    int fd, wanted, low_water, lock;
-};
+struct tcp_room tcp_room_of(int receiver)
+{
+    struct tcp_room room = {.fd = receiver,
+                            .size = tcp_get_flag(receiver, SOL_SOCKET, SO_RCVBUF),
+                            .low_water = tcp_get_flag(receiver, SOL_SOCKET, SO_RCVLOWAT),
+                            .lock = tcp_get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK)};
+
+    return room;
+}
 
 /*
  * To be able to promise that many bytes the kernel makes the buffer as large; and it stays so when
@@ -55,32 +61,36 @@ struct enlarge {
  */
 static void enlarge_step(void *arg)
 {
-    const struct enlarge *e = arg;
+    const struct tcp_room *room = arg;
 
-    if (e->lock & LOCK_RECEIVE)
-        inet_set_flag(e->fd, SOL_SOCKET, SO_BUF_LOCK, e->lock & ~LOCK_RECEIVE);
-    inet_set_flag(e->fd, SOL_SOCKET, SO_RCVLOWAT, e->wanted);
-    inet_set_flag(e->fd, SOL_SOCKET, SO_RCVLOWAT, e->low_water);
+    if (room->lock >= 0)
+        inet_set_flag(room->fd, SOL_SOCKET, SO_BUF_LOCK, room->lock & ~LOCK_RECEIVE);
+    inet_set_flag(room->fd, SOL_SOCKET, SO_RCVLOWAT, room->wanted);
+    inet_set_flag(room->fd, SOL_SOCKET, SO_RCVLOWAT, room->low_water);
 }
 
-static void enlarge(int fd, int wanted)
+/* The kernel closes the window when less than a sixteenth of the buffer is free. */
+void tcp_enlarge(struct tcp_room *room, size_t bytes)
 {
-    struct enlarge e = {.fd = fd,
-                        .wanted = wanted,
-                        .low_water = get_flag(fd, SOL_SOCKET, SO_RCVLOWAT),
-                        .lock = get_flag(fd, SOL_SOCKET, SO_BUF_LOCK)};
-
-    if (e.lock < 0)
-        e.lock = 0;
-    if (e.low_water > 0)
-        shelter(enlarge_step, &e);
+    room->wanted = bytes < ENLARGE_MAX ? (int)(bytes + bytes / 4 + ENLARGE_MARGIN) : INT32_MAX;
+    if (room->low_water > 0)
+        shelter(enlarge_step, room);
 }
 
-/* Set the size that the program chose again; the queue may be longer than that. */
-static void put_size_back(int fd, int size, int lock)
+/* Setting the size makes it the program's own choice; that is taken back, too. */
+static void put_back_step(void *arg)
 {
-    if (lock > 0 && (lock & LOCK_RECEIVE))
-        inet_set_flag(fd, SOL_SOCKET, SO_RCVBUF, size / 2);
+    const struct tcp_room *room = arg;
+
+    inet_set_flag(room->fd, SOL_SOCKET, SO_RCVBUF, room->size / 2);
+    if (room->lock >= 0)
+        inet_set_flag(room->fd, SOL_SOCKET, SO_BUF_LOCK, room->lock);
+}
+
+void tcp_put_size_back(struct tcp_room *room)
+{
+    if (room->wanted > 0)
+        shelter(put_back_step, room);
 }
 
 /* ---- settle ---- */
@@ -91,125 +101,128 @@ static void look(int fd)
     char byte;
 
     /* An empty queue would give, and so take away, an error that waits for the program. */
-    if (count(fd, SIOCINQ) > 0)
+    if (tcp_count(fd, SIOCINQ) > 0)
         recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 
 /* Send what waits to become a whole segment; the option goes back to what it was. */
 static void push(int fd)
 {
-    int before = get_flag(fd, IPPROTO_TCP, TCP_NODELAY);
+    int before = tcp_get_flag(fd, IPPROTO_TCP, TCP_NODELAY);
 
     inet_set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     if (before == 0)
         inet_set_flag(fd, IPPROTO_TCP, TCP_NODELAY, 0);
 }
 
-static void hurry(int sender, int receiver, bool *enlarged)
+void tcp_hurry(int sender, int receiver)
 {
-    int unsent = count(sender, SIOCOUTQNSD);
-
     inet_set_flag(receiver, IPPROTO_TCP, TCP_QUICKACK, 1);
-    if (unsent <= 0)
-        return;
-    push(sender);
-    if (count(sender, SIOCOUTQNSD) <= 0)
-        return;
-    if (!*enlarged)
-        enlarge(receiver, count(receiver, SIOCINQ) + count(sender, SIOCOUTQ) + ENLARGE_MARGIN);
-    *enlarged = true;
+    if (tcp_count(sender, SIOCOUTQNSD) > 0)
+        push(sender);
     look(receiver);
 }
 
-int tcp_settle(int sender, int receiver)
+/* What count() still tells when it hasn't changed for idle_us. */
+static int settle(int sender, int receiver, uint64_t idle_us,
+                  int (*count)(int sender, int receiver))
 {
-    int left = count(sender, SIOCOUTQ), before = left;
+    int left = count(sender, receiver), before = left;
+    unsigned pause_us = 0;
 
-    if (left <= 0)
-        return left;
-    int quick = get_flag(receiver, IPPROTO_TCP, TCP_QUICKACK);
-    int size = get_flag(receiver, SOL_SOCKET, SO_RCVBUF);
-    int lock = get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK);
-    uint64_t moved_us = now_us();
-    bool enlarged = false;
-    for (unsigned pause_us = 0; left > 0 && now_us() < moved_us + IDLE_US;) {
-        hurry(sender, receiver, &enlarged);
-        left = count(sender, SIOCOUTQ);
+    for (uint64_t moved_us = now_us(); left > 0 && now_us() < moved_us + idle_us;) {
+        tcp_hurry(sender, receiver);
+        left = count(sender, receiver);
         if (left != before) {
             moved_us = now_us();
             pause_us = 0;
-        }
-        before = left;
-        if (left > 0 && pause_us)
+        } else if (left > 0 && pause_us)
             usleep(pause_us);
+        before = left;
         pause_us = pause_us < 2000 ? pause_us + 50 : pause_us;
     }
-    if (enlarged)
-        put_size_back(receiver, size, lock);
-    if (quick == 0)
-        inet_set_flag(receiver, IPPROTO_TCP, TCP_QUICKACK, 0);
-    return left > 0 ? -EAGAIN : left;
+    return left;
 }
 
-/* Bytes that a sender without a descriptor still has. */
-static int count_at_closed(int receiver)
+static int count_unacknowledged(int sender, int receiver)
+{
+    int all = tcp_count(sender, SIOCOUTQ), unsent = tcp_count(sender, SIOCOUTQNSD);
+
+    /* What is not sent stays, when the window is full. */
+    return all < 0 || unsent < 0 ? 0 : all - unsent;
+}
+
+static int count_all(int sender, int receiver)
+{
+    int all = tcp_count(sender, SIOCOUTQ);
+
+    return all < 0 ? 0 : all;
+}
+
+/* Of a sender that nobody holds any more. */
+static int count_at_closed(int sender, int receiver)
 {
     struct inet_address local, peer;
-    struct inet_diag sender;
+    struct inet_diag d;
 
     if (inet_get_local(receiver, &local) < 0 || inet_get_peer(receiver, &peer) < 0 ||
-        inet_diag_find(&peer, &local, &sender) < 0)
+        inet_diag_find(&peer, &local, &d) < 0)
         return 0;
-    return (int)sender.to_be_sent;
+    return (int)d.to_be_sent;
 }
 
-int tcp_settle_closed(int receiver)
+static int settle_restoring_quickack(int sender, int receiver, uint64_t idle_us,
+                                     int (*count)(int, int))
 {
-    int left = count_at_closed(receiver), before = left;
+    int quick = tcp_get_flag(receiver, IPPROTO_TCP, TCP_QUICKACK);
+    int left = settle(sender, receiver, idle_us, count);
 
-    if (left <= 0)
-        return 0;
-    int size = get_flag(receiver, SOL_SOCKET, SO_RCVBUF);
-    int lock = get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK);
-    enlarge(receiver, count(receiver, SIOCINQ) + left + ENLARGE_MARGIN);
-    for (uint64_t moved_us = now_us(); left > 0 && now_us() < moved_us + IDLE_US; usleep(500)) {
-        look(receiver);
-        left = count_at_closed(receiver);
-        if (left != before)
-            moved_us = now_us();
-        before = left;
-    }
-    put_size_back(receiver, size, lock);
-    return left > 0 ? -EAGAIN : 0;
+    if (quick == 0)
+        inet_set_flag(receiver, IPPROTO_TCP, TCP_QUICKACK, 0);
+    return left;
 }
 
-/* ---- peek ---- */
-
-int tcp_peek(int fd, int *ret_memory, struct crs_error *err)
+void tcp_settle(int sender, int receiver)
 {
-    int waiting = count(fd, SIOCINQ);
-    _cleanup_close_ int memory = memfd_create("crs-queue", MFD_CLOEXEC);
+    if (count_all(sender, receiver) == 0)
+        return;
+    tcp_hurry(sender, receiver);
+    settle_restoring_quickack(sender, receiver, ACK_US, count_unacknowledged);
+}
 
-    if (waiting < 0 || memory < 0 || ftruncate(memory, waiting) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't read the queue of a socket");
-    if (waiting > 0) {
-        void *data = mmap(NULL, waiting, PROT_READ | PROT_WRITE, MAP_SHARED, memory, 0);
-        if (data == MAP_FAILED)
-            return crs_fail_errno(err, CRS_FAILED, "can't read the queue of a socket");
-        ssize_t n = recv(fd, data, waiting, MSG_PEEK | MSG_DONTWAIT);
-        munmap(data, waiting);
-        if (n != waiting)
-            return crs_fail(err, CRS_CANT_CHECKPOINT, n < 0 ? errno : EIO,
-                            "only %zd of %d bytes that it has to read can be read", n, waiting);
-    }
-    *ret_memory = TAKE_FD(memory);
-    return 0;
+bool tcp_settle_whole(int sender, int receiver)
+{
+    struct tcp_room room = tcp_room_of(receiver);
+    int left = count_all(sender, receiver);
+
+    if (left == 0)
+        return true;
+    tcp_hurry(sender, receiver);
+    if (tcp_count(sender, SIOCOUTQNSD) > 0)
+        tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + left);
+    left = settle_restoring_quickack(sender, receiver, HURRY_US, count_all);
+    tcp_put_size_back(&room);
+    return left == 0;
+}
+
+bool tcp_settle_closed(int receiver)
+{
+    struct tcp_room room = tcp_room_of(receiver);
+    int left = count_at_closed(-1, receiver);
+
+    if (left == 0)
+        return true;
+    tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + left);
+    left = settle_restoring_quickack(-1, receiver, HURRY_US, count_at_closed);
+    tcp_put_size_back(&room);
+    return left == 0;
 }
 
 /* ---- fill ---- */
 
 int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err)
 {
+    struct tcp_room room = tcp_room_of(receiver);
     uint64_t moved_us = now_us();
 
     for (size_t done = 0; done < size;) {
@@ -227,9 +240,10 @@ int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs
                             "only %zu of the %zu bytes on their way in a connection fit: raise the "
                             "last number of /proc/sys/net/ipv4/tcp_rmem",
                             done, size);
+        tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + (size - done));
         tcp_settle(sender, receiver);
     }
-    /* What doesn't fit into the receiver's queue waits at the sender. */
     tcp_settle(sender, receiver);
+    tcp_put_size_back(&room);
     return 0;
 }

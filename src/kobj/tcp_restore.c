@@ -130,7 +130,7 @@ static void end_connection(struct tcp_made *one, bool orderly, bool error)
 
     if (orderly)
         shutdown(one->other, SHUT_WR);
-    tcp_settle(one->other, one->fd);
+    tcp_settle_whole(one->other, one->fd);
     close_with_reset(&one->other);
     poll(&p, 1, RESET_WAIT_MS);
     if (!error)

@@ -1,0 +1,188 @@
+/*
+ * tcp_stream.c - what a TCP socket has to read, and what is on its way to it
+ *
+ * What has arrived can be read without being taken (MSG_PEEK). What the sender holds because the
+ * receiver's window is full can be seen only when it arrives. To make the receiver's queue large
+ * enough would be one way; but then the sender could write as much again, and the next checkpoint
+ * would find more, and the one after it too much. So everything is read and then written again,
+ * with the same buffers, in a shelter: a stream has no memory of what it was divided into.
+ */
+#include <linux/sockios.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "kobj/shelter.h"
+#include "kobj/tcp.h"
+
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
+
+#define LOCK_BOTH   3
+#define ROOM_MARGIN 65536
+#define STUCK_US    (10 * 1000)
+
+/* ---- memory for it ---- */
+
+struct memory {
+    int fd;
+    uint8_t *data;
+    size_t size;
+};
+
+static void memory_clear(struct memory *m)
+{
+    if (m->data)
+        munmap(m->data, m->size);
+    cleanup_close(&m->fd);
+}
+
+static int memory_make(struct memory *m, size_t size)
+{
+    m->fd = memfd_create("crs-queue", MFD_CLOEXEC);
+    if (m->fd < 0 || size == 0)
+        return m->fd < 0 ? -errno : 0;
+    if (ftruncate(m->fd, size) < 0)
+        return -errno;
+    /* All of it is there before anything is taken out of a queue. */
+    m->data = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_POPULATE, m->fd, 0);
+    if (m->data == MAP_FAILED) {
+        m->data = NULL;
+        return -errno;
+    }
+    m->size = size;
+    return 0;
+}
+
+/* ---- arrived ---- */
+
+static int peek(int fd, struct memory *m, struct crs_error *err)
+{
+    int waiting = tcp_count(fd, SIOCINQ);
+    int r = waiting < 0 ? waiting : memory_make(m, waiting);
+
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, -r, "can't read the queue of a socket: %s", strerror(-r));
+    if (waiting == 0)
+        return 0;
+    ssize_t n = recv(fd, m->data, waiting, MSG_PEEK | MSG_DONTWAIT);
+    if (n != waiting)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, n < 0 ? errno : EIO,
+                        "only %zd of %d bytes that it has to read can be read", n, waiting);
+    return 0;
+}
+
+/* ---- on the way ---- */
+
+struct pass {
+    int sender, receiver, send_lock, receive_lock;
+    struct memory *memory;
+    size_t read, written;
+    bool broken;
+};
+
+/* Without a limit of time: half of it may not be left in one place and half in the other. */
+static void read_all(struct pass *p)
+{
+    while (tcp_count(p->receiver, SIOCINQ) > 0 || tcp_count(p->sender, SIOCOUTQ) > 0) {
+        ssize_t n =
+            recv(p->receiver, p->memory->data + p->read, p->memory->size - p->read, MSG_DONTWAIT);
+        if (n > 0)
+            p->read += n;
+        else if (n == 0 || errno != EAGAIN) {
+            p->broken = true;
+            return;
+        } else {
+            tcp_hurry(p->sender, p->receiver);
+            usleep(50);
+        }
+    }
+}
+
+/* It fitted before; where the kernel now divides it less well, the receiver gets more room. */
+static void write_all(struct pass *p)
+{
+    struct tcp_room room = tcp_room_of(p->receiver);
+    uint64_t moved_us = now_us();
+
+    room.lock = p->receive_lock;
+    while (p->written < p->read) {
+        ssize_t n = send(p->sender, p->memory->data + p->written, p->read - p->written,
+                         MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0) {
+            p->written += n;
+            moved_us = now_us();
+        } else if (errno != EAGAIN) {
+            p->broken = true;
+            return;
+        } else if (now_us() > moved_us + STUCK_US) {
+            tcp_enlarge(&room, tcp_count(p->receiver, SIOCINQ) + (p->read - p->written));
+            moved_us = now_us();
+        } else {
+            tcp_hurry(p->sender, p->receiver);
+            usleep(200);
+        }
+    }
+    tcp_put_size_back(&room);
+}
+
+static void pass_step(void *arg)
+{
+    struct pass *p = arg;
+
+    /* A fast reader would make the kernel enlarge the buffers. */
+    inet_set_flag(p->sender, SOL_SOCKET, SO_BUF_LOCK, p->send_lock | LOCK_BOTH);
+    inet_set_flag(p->receiver, SOL_SOCKET, SO_BUF_LOCK, p->receive_lock | LOCK_BOTH);
+    read_all(p);
+    write_all(p);
+    inet_set_flag(p->sender, SOL_SOCKET, SO_BUF_LOCK, p->send_lock);
+    inet_set_flag(p->receiver, SOL_SOCKET, SO_BUF_LOCK, p->receive_lock);
+}
+
+static int pass(int sender, int receiver, struct memory *m, size_t *ret_size, struct crs_error *err)
+{
+    struct pass p = {.sender = sender,
+                     .receiver = receiver,
+                     .send_lock = tcp_get_flag(sender, SOL_SOCKET, SO_BUF_LOCK),
+                     .receive_lock = tcp_get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK),
+                     .memory = m};
+    int r =
+        memory_make(m, tcp_count(receiver, SIOCINQ) + tcp_count(sender, SIOCOUTQ) + ROOM_MARGIN);
+
+    if (r == 0)
+        r = p.send_lock < 0 ? p.send_lock : p.receive_lock < 0 ? p.receive_lock : 0;
+    if (r == 0)
+        r = shelter(pass_step, &p);
+    if (r < 0)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, -r, "can't read what is on its way to it: %s",
+                        strerror(-r));
+    if (p.broken)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, EIO, "the connection broke while it was read");
+    *ret_size = p.read;
+    return 0;
+}
+
+/* ---- both ---- */
+
+int tcp_read_stream(int sender, int receiver, int *ret_memory, struct crs_error *err)
+{
+    __attribute__((cleanup(memory_clear))) struct memory m = {.fd = -1};
+    size_t size = 0;
+    int r;
+
+    if (sender < 0 || tcp_count(sender, SIOCOUTQ) <= 0) {
+        r = peek(receiver, &m, err);
+        size = m.size;
+    } else
+        r = pass(sender, receiver, &m, &size, err);
+    if (r < 0)
+        return r;
+    if (ftruncate(m.fd, size) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't keep the queue of a socket");
+    *ret_memory = TAKE_FD(m.fd);
+    return 0;
+}
