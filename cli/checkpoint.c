@@ -13,7 +13,7 @@
 #include "service/request.h"
 
 struct arguments {
-    int json, terminate, stop, only, group, session, timeout_ms;
+    int json, terminate, stop, only, group, session, timeout_ms, tcp;
     const char *name, *output, *store, *compress;
 };
 
@@ -36,6 +36,9 @@ static const struct cli_option options[] = {
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
      .words = "none lz4 zstd", .help = "none, lz4, zstd or zstd:LEVEL"},
+    {"tcp", 0, CLI_CHOICE, offsetof(struct arguments, tcp), .metavar = "POLICY",
+     .words = "refuse close keep",
+     .help = "TCP connections to others: refuse (default), close or keep"},
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -190,6 +193,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.scope = a->only ? CRS_ONLY : a->group ? CRS_GROUP : a->session ? CRS_SESSION : CRS_TREE;
     o.timeout_ms = a->timeout_ms;
     o.compress = a->compress;
+    o.tcp = a->tcp ? (enum crs_tcp)(a->tcp - 1) : CRS_TCP_REFUSE;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

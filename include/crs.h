@@ -86,6 +86,13 @@ enum crs_scope {
     CRS_SESSION = 3, /* its session */
 };
 
+/* What becomes of TCP connections whose other end isn't part of the checkpoint. */
+enum crs_tcp {
+    CRS_TCP_REFUSE = 0, /* the checkpoint is refused, with the address of the other end */
+    CRS_TCP_CLOSE = 1,  /* restarted, the program finds them reset by the other end */
+    CRS_TCP_KEEP = 2,   /* they go on: needs CAP_NET_ADMIN, at the restart as well */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
@@ -102,6 +109,7 @@ struct crs_checkpoint_options {
     pid_t tool; /* a process that waits for this call; 0: none. If it belongs to the program, which
                    then asks for its own checkpoint, it is saved as one that has ended with 0, as is
                    the caller itself. */
+    enum crs_tcp tcp;
 };
 #define CRS_CHECKPOINT_OPTIONS_INIT                                                                \
     {                                                                                              \

@@ -270,6 +270,7 @@ static int kill_all(struct checkpoint *c, struct crs_error *err)
     }
     for (size_t i = 0; i < c->ctx.members.n; i++)
         wait_for_end(c->ctx.members.items[i].t, until);
+    kobj_dump_ended(&c->ctx);
     return 0;
 }
 
@@ -299,6 +300,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.writer = c->writer;
     c->ctx.progress = c->options->progress;
     c->ctx.progress_arg = c->options->progress_arg;
+    c->ctx.tcp_policy = c->options->tcp;
+    c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     r = take(c, err);
     if (r == 0)
         r = publish(c, err);
@@ -338,6 +341,9 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
         return crs_fail(err, CRS_USAGE, EINVAL, "afterwards is %d", o->afterwards);
     if ((int)o->scope < CRS_TREE || o->scope > CRS_SESSION)
         return crs_fail(err, CRS_USAGE, EINVAL, "the scope is %d", o->scope);
+    if ((int)o->tcp < CRS_TCP_REFUSE || o->tcp > CRS_TCP_KEEP)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for TCP connections: %d",
+                        o->tcp);
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 

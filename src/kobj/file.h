@@ -97,6 +97,8 @@ void pipe_restore_end(struct kobj_restore *ctx);
 
 /* Free what was kept while connections were found, and made. */
 void tcp_survey_end(struct kobj_dump *ctx);
+/* The program is gone: its connections leave nothing behind that holds their addresses. */
+void tcp_survey_ended(struct kobj_dump *ctx);
 void tcp_restore_end(struct kobj_restore *ctx);
 void udp_restore_end(struct kobj_restore *ctx);
 

@@ -163,6 +163,11 @@ void kobj_dump_clear(struct kobj_dump *ctx)
     *ctx = (struct kobj_dump){0};
 }
 
+void kobj_dump_ended(struct kobj_dump *ctx)
+{
+    tcp_survey_ended(ctx);
+}
+
 /* ---- restart ---- */
 
 static int check_file(struct kobj_restore *ctx, size_t i, struct crs_error *err)

@@ -53,7 +53,9 @@ struct kobj_dump {
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
-    void *tcp;              /* tcp_survey()'s own */
+    enum crs_tcp tcp_policy;
+    bool terminate; /* the program will be ended */
+    void *tcp;      /* tcp_survey()'s own */
 };
 
 /* One restart being made. */
@@ -92,6 +94,8 @@ int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size
 void kobj_prepare(struct kobj_dump *ctx, pid_t pid);
 /* Free what the functions below keep in a context: files and objects, with their descriptors. */
 void kobj_dump_clear(struct kobj_dump *ctx);
+/* The program has been ended: what stays of it in the kernel for a while would hinder a restart. */
+void kobj_dump_ended(struct kobj_dump *ctx);
 /* Close file_fds and object_fds, and free both arrays. */
 void kobj_restore_clear(struct kobj_restore *ctx);
 

@@ -34,13 +34,14 @@ static int dump_listening(struct kobj_dump *ctx, struct open_file *file, Crs__Tc
 
     if (getsockopt(file->dup_fd, IPPROTO_TCP, TCP_INFO, &info, &size) < 0)
         return file_refuse_errno(file, err, "read its state");
-    if (strangers) {
+    if (strangers && ctx->tcp_policy == CRS_TCP_REFUSE) {
         char reason[200];
         snprintf(reason, sizeof(reason),
                  "%zu connection%s that %s from outside of the checkpoint wait%s to be accepted",
                  strangers, strangers == 1 ? "" : "s", strangers == 1 ? "is" : "are",
                  strangers == 1 ? "s" : "");
-        return file_refuse(file, err, reason, "try again when the program has accepted them");
+        return file_refuse(file, err, reason,
+                           "try again when the program has accepted them, or use --tcp=close");
     }
     m->state = CRS__TCP_STATE__TCP_LISTENING;
     m->backlog = info.tcpi_sacked; /* what the state of a listening socket has there */
@@ -130,7 +131,16 @@ static int refuse_outside(const struct open_file *file, struct crs_error *err)
     snprintf(reason, sizeof(reason),
              "it is connected from %s to %s, which isn't part of the checkpoint",
              inet_format(&local, local_text), inet_format(&peer, peer_text));
-    return file_refuse(file, err, reason, "close it before the checkpoint");
+    return file_refuse(file, err, reason, "choose what becomes of it: --tcp=close or --tcp=keep");
+}
+
+static int dump_outside(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                        struct crs_error *err)
+{
+    if (ctx->tcp_policy == CRS_TCP_REFUSE)
+        return refuse_outside(file, err);
+    m->other_is = CRS__TCP_OTHER__TCP_OTHER_LOST;
+    return 0;
 }
 
 static int dump_waiting(struct open_file *file, const struct tcp_end *end, Crs__TcpSocket *m,
@@ -164,7 +174,7 @@ static int dump_other(struct kobj_dump *ctx, struct open_file *file, const struc
     case TCP_OUTSIDE:
         break;
     }
-    return refuse_outside(file, err);
+    return dump_outside(ctx, file, m, err);
 }
 
 static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int state,

@@ -4,6 +4,7 @@
  * They are known by their addresses: what is local to one is the other's peer. Of an end that
  * isn't in the snapshot the kernel tells whether anybody holds it.
  */
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -21,7 +22,8 @@ struct listener {
 struct tcp_survey {
     ARRAY_OF(struct tcp_end) ends; /* sorted by their addresses */
     ARRAY_OF(struct listener) listeners;
-    size_t n_files; /* of ctx when it was made */
+    ARRAY_OF(int) kept; /* of a program that will be ended: one end of each connection inside */
+    size_t n_files;     /* of ctx when it was made */
 };
 
 static int out_of_memory(struct crs_error *err)
@@ -204,6 +206,23 @@ static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, stru
         end->where = TCP_CLOSED;
 }
 
+/*
+ * When the program ends, the kernel reserves the addresses of its connections for a minute. A reset
+ * prevents that; but the request for it may not be on the socket of a program that may yet go on.
+ * As long as we hold one end, nothing is closed.
+ */
+static int keep(const struct kobj_dump *ctx, struct tcp_survey *s, const struct tcp_end *end,
+                struct crs_error *err)
+{
+    if (end->where != TCP_INSIDE || memcmp(&end->local, &end->peer, sizeof(end->local)) > 0)
+        return 0;
+    int *kept = ARRAY_ADD(&s->kept);
+    if (!kept)
+        return out_of_memory(err);
+    *kept = fcntl(ctx->files.items[end->file].dup_fd, F_DUPFD_CLOEXEC, 3);
+    return 0;
+}
+
 int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
 {
     struct tcp_survey *s = ctx->tcp;
@@ -223,9 +242,21 @@ int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
         return r;
     if (s->ends.n > 1)
         qsort(s->ends.items, s->ends.n, sizeof(*s->ends.items), compare);
-    for (size_t i = 0; i < s->ends.n; i++)
+    for (size_t i = 0; r == 0 && i < s->ends.n; i++) {
         locate(ctx, s, &s->ends.items[i]);
-    return 0;
+        if (ctx->terminate)
+            r = keep(ctx, s, &s->ends.items[i], err);
+    }
+    return r;
+}
+
+void tcp_survey_ended(struct kobj_dump *ctx)
+{
+    struct tcp_survey *s = ctx->tcp;
+    struct linger reset = {1, 0};
+
+    for (size_t i = 0; s && i < s->kept.n; i++)
+        setsockopt(s->kept.items[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
 }
 
 void tcp_survey_end(struct kobj_dump *ctx)
@@ -233,6 +264,9 @@ void tcp_survey_end(struct kobj_dump *ctx)
     struct tcp_survey *s = ctx->tcp;
 
     if (s) {
+        for (size_t i = 0; i < s->kept.n; i++)
+            cleanup_close(&s->kept.items[i]);
+        free(s->kept.items);
         free(s->ends.items);
         free(s->listeners.items);
     }

@@ -16,6 +16,8 @@ static const char *const afterwards_names[] = {
 
 static const char *const scope_names[] = {
     [CRS_TREE] = "tree", [CRS_ONLY] = "only", [CRS_GROUP] = "group", [CRS_SESSION] = "session"};
+static const char *const tcp_names[] = {
+    [CRS_TCP_REFUSE] = "refuse", [CRS_TCP_CLOSE] = "close", [CRS_TCP_KEEP] = "keep"};
 
 /* ---- the client's side ---- */
 
@@ -61,6 +63,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "output", bytes_to_json(options->output));
     if (message && options->compress)
         json_object_set_new(message, "compress", bytes_to_json(options->compress));
+    if (message && options->tcp != CRS_TCP_REFUSE)
+        json_object_set_new(message, "tcp", json_string(tcp_names[options->tcp]));
     return message;
 }
 
@@ -276,25 +280,27 @@ static int parse_output(struct request *request, const json_t *output, struct cr
 static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
-    const char *what, *afterwards = "continue", *scope = "tree";
+    const char *what, *afterwards = "continue", *scope = "tree", *tcp = "refuse";
     json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
-                       "{s:i, s:s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema", &(int){0}, "request",
-                       &what, "name", &options->name, "afterwards", &afterwards, "scope", &scope,
-                       "timeout_ms", &options->timeout_ms, "output", &output, "compress",
-                       &options->compress) < 0)
+                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema", &(int){0},
+                       "request", &what, "name", &options->name, "afterwards", &afterwards, "scope",
+                       &scope, "tcp", &tcp, "timeout_ms", &options->timeout_ms, "output", &output,
+                       "compress", &options->compress) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
     int then = find_name(afterwards, afterwards_names, ELEMENTS(afterwards_names));
     int which = find_name(scope, scope_names, ELEMENTS(scope_names));
-    if (then < 0 || which < 0 || options->timeout_ms < 0)
+    int connections = find_name(tcp, tcp_names, ELEMENTS(tcp_names));
+    if (then < 0 || which < 0 || connections < 0 || options->timeout_ms < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
     options->afterwards = (enum crs_afterwards)then;
     options->scope = (enum crs_scope)which;
+    options->tcp = (enum crs_tcp)connections;
     return parse_output(request, output, err);
 }
 
