@@ -46,6 +46,8 @@ struct tcp_end {
 
 /* All of them, and what is on the way between two of them has arrived. Kept by ctx. */
 int tcp_survey(struct kobj_dump *ctx, struct crs_error *err);
+/* `file`, whose other end is outside, takes no more data until the program has been ended. */
+int tcp_survey_silence(struct kobj_dump *ctx, const struct open_file *file, struct crs_error *err);
 /* The end that `file` is; NULL: it isn't connected. */
 const struct tcp_end *tcp_find_end(const struct kobj_dump *ctx, const struct open_file *file);
 /* Does a file of the snapshot listen at that address? */
@@ -88,6 +90,10 @@ void tcp_put_size_back(struct tcp_room *room);
 /* Write data into `sender`, until it is with `receiver`, or as far as it goes. */
 int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err);
 
+/* The same with saved content; receiver -1: it isn't ours. */
+int tcp_fill_content(struct kobj_restore *ctx, const Crs__Content *content, int sender,
+                     int receiver, struct crs_error *err);
+
 /* ---- reading it (tcp_stream.c) ---- */
 
 /*
@@ -118,6 +124,23 @@ int tcp_connect_from(struct kobj_restore *ctx, const struct tcp_side *side,
                      struct crs_error *err);
 /* Wait until a connect(2) that was begun is done. */
 int tcp_connect_wait(int fd, struct crs_error *err);
+
+/* ---- connections to the outside that go on (tcp_repair.c, tcp_silence.c) ---- */
+
+/* What a program that will be ended may not take any more. */
+struct tcp_silence {
+    int fd, watch_fd;
+    pid_t watcher;
+};
+
+int tcp_silence_begin(const struct open_file *file, struct tcp_silence *ret, struct crs_error *err);
+/* The program has been ended, and the connection isn't. */
+void tcp_silence_give_up(struct tcp_silence *s);
+void tcp_silence_end(struct tcp_silence *s);
+
+int tcp_keep_dump(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                  struct crs_error *err);
+int tcp_keep_check(const Crs__TcpSocket *m, struct crs_error *err);
 
 /* ---- making sockets (tcp_make.c) ---- */
 
@@ -150,6 +173,10 @@ int tcp_make_failed(struct kobj_restore *ctx, struct tcp_made *one, struct crs_e
 /* Connected, or on the way, to what listens at its peer's address. */
 int tcp_make_connecting(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                         struct crs_error *err);
+
+/* Connected as it was, but silent; and then not any more. */
+int tcp_keep_make(struct kobj_restore *ctx, struct tcp_made *one, struct crs_error *err);
+int tcp_keep_start(struct kobj_restore *ctx, struct tcp_made *one, struct crs_error *err);
 
 /* ---- restart (tcp_restore.c) ---- */
 

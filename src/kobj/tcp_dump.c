@@ -139,8 +139,25 @@ static int dump_outside(struct kobj_dump *ctx, struct open_file *file, Crs__TcpS
 {
     if (ctx->tcp_policy == CRS_TCP_REFUSE)
         return refuse_outside(file, err);
-    m->other_is = CRS__TCP_OTHER__TCP_OTHER_LOST;
+    m->other_is = ctx->tcp_policy == CRS_TCP_KEEP ? CRS__TCP_OTHER__TCP_OTHER_KEPT
+                                                  : CRS__TCP_OTHER__TCP_OTHER_LOST;
     return 0;
+}
+
+/* When everything else is known, its own filter among it. */
+static int dump_kept(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
+                     struct crs_error *err)
+{
+    int r = 0;
+
+    if (ctx->terminate && m->socket->n_filter)
+        return file_refuse(file, err,
+                           "it has a filter, and its connection to the outside can't be kept while "
+                           "the program is ended",
+                           "use --tcp=close");
+    if (ctx->terminate)
+        r = tcp_survey_silence(ctx, file, err);
+    return r == 0 ? tcp_keep_dump(ctx, file, m, err) : r;
 }
 
 static int dump_waiting(struct open_file *file, const struct tcp_end *end, Crs__TcpSocket *m,
@@ -196,6 +213,8 @@ static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int sta
                            "raise the last number of /proc/sys/net/ipv4/tcp_rmem");
     int r = dump_other(ctx, file, end, m, err);
     int sender = end->where == TCP_INSIDE ? ctx->files.items[end->other].dup_fd : -1;
+    if (m->other_is == CRS__TCP_OTHER__TCP_OTHER_KEPT)
+        return r;
     return r == 0 ? save_queue(ctx, file, sender, &m->unread, err) : r;
 }
 
@@ -231,6 +250,8 @@ static int dump_state(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSoc
         m->state == CRS__TCP_STATE__TCP_UNCONNECTED || m->state == CRS__TCP_STATE__TCP_LISTENING;
     if (r == 0)
         r = inet_dump(file, !plain, &m->socket, err);
+    if (r == 0 && m->other_is == CRS__TCP_OTHER__TCP_OTHER_KEPT)
+        r = dump_kept(ctx, file, m, err);
     return r == 0 ? add_peer(m, &peer, err) : r;
 }
 

@@ -23,7 +23,8 @@ struct tcp_survey {
     ARRAY_OF(struct tcp_end) ends; /* sorted by their addresses */
     ARRAY_OF(struct listener) listeners;
     ARRAY_OF(int) kept; /* of a program that will be ended: one end of each connection inside */
-    size_t n_files;     /* of ctx when it was made */
+    ARRAY_OF(struct tcp_silence) silenced;
+    size_t n_files; /* of ctx when it was made */
 };
 
 static int out_of_memory(struct crs_error *err)
@@ -250,6 +251,17 @@ int tcp_survey(struct kobj_dump *ctx, struct crs_error *err)
     return r;
 }
 
+int tcp_survey_silence(struct kobj_dump *ctx, const struct open_file *file, struct crs_error *err)
+{
+    struct tcp_survey *s = ctx->tcp;
+    struct tcp_silence *silence = ARRAY_ADD(&s->silenced);
+
+    if (!silence)
+        return out_of_memory(err);
+    *silence = (struct tcp_silence){-1, -1, -1};
+    return tcp_silence_begin(file, silence, err);
+}
+
 void tcp_survey_ended(struct kobj_dump *ctx)
 {
     struct tcp_survey *s = ctx->tcp;
@@ -257,6 +269,8 @@ void tcp_survey_ended(struct kobj_dump *ctx)
 
     for (size_t i = 0; s && i < s->kept.n; i++)
         setsockopt(s->kept.items[i], SOL_SOCKET, SO_LINGER, &reset, sizeof(reset));
+    for (size_t i = 0; s && i < s->silenced.n; i++)
+        tcp_silence_give_up(&s->silenced.items[i]);
 }
 
 void tcp_survey_end(struct kobj_dump *ctx)
@@ -266,7 +280,10 @@ void tcp_survey_end(struct kobj_dump *ctx)
     if (s) {
         for (size_t i = 0; i < s->kept.n; i++)
             cleanup_close(&s->kept.items[i]);
+        for (size_t i = 0; i < s->silenced.n; i++)
+            tcp_silence_end(&s->silenced.items[i]);
         free(s->kept.items);
+        free(s->silenced.items);
         free(s->ends.items);
         free(s->listeners.items);
     }

@@ -116,6 +116,8 @@ int tcp_make_connected(struct kobj_restore *ctx, struct tcp_sockets *s, struct t
         return 0; /* when what it waits for listens */
     case CRS__TCP_OTHER__TCP_OTHER_LOST:
         return tcp_make_anywhere(ctx, one, err);
+    case CRS__TCP_OTHER__TCP_OTHER_KEPT:
+        return tcp_keep_make(ctx, one, err);
     default:
         return crs_fail(err, CRS_DAMAGED, EINVAL, "a connection of an unknown sort");
     }

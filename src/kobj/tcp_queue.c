@@ -240,10 +240,12 @@ int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs
                             "only %zu of the %zu bytes on their way in a connection fit: raise the "
                             "last number of /proc/sys/net/ipv4/tcp_rmem",
                             done, size);
-        tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + (size - done));
+        if (receiver >= 0)
+            tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + (size - done));
         tcp_settle(sender, receiver);
     }
-    tcp_settle(sender, receiver);
+    if (receiver >= 0)
+        tcp_settle(sender, receiver);
     tcp_put_size_back(&room);
     return 0;
 }

@@ -80,7 +80,7 @@ static int connect_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct 
                                                           : 0;
 }
 
-static int fill_from(struct kobj_restore *ctx, const Crs__Content *content, int sender,
+int tcp_fill_content(struct kobj_restore *ctx, const Crs__Content *content, int sender,
                      int receiver, struct crs_error *err)
 {
     _cleanup_close_ int memory = memfd_create("crs-queue", MFD_CLOEXEC);
@@ -107,9 +107,9 @@ static int fill_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp
     struct tcp_made *other = tcp_find_made(s, one->m->other);
     int sender = one->other >= 0 ? one->other : other ? other->fd : -1;
 
-    if (!one->m->unread || one->fd < 0)
+    if (!one->m->unread || one->fd < 0 || one->m->repair)
         return 0;
-    return fill_from(ctx, one->m->unread, sender, one->fd, err);
+    return tcp_fill_content(ctx, one->m->unread, sender, one->fd, err);
 }
 
 static void close_with_reset(int *fd)
@@ -205,6 +205,8 @@ static int connect_waiting(struct kobj_restore *ctx, struct tcp_sockets *s, stru
 static int connecting_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
                            struct crs_error *err)
 {
+    if (one->m->state == CRS__TCP_STATE__TCP_CONNECTED && one->m->repair)
+        return tcp_keep_start(ctx, one, err);
     return one->m->state == CRS__TCP_STATE__TCP_CONNECTING ? tcp_make_connecting(ctx, s, one, err)
                                                            : 0;
 }

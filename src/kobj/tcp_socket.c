@@ -19,6 +19,8 @@ static int check_record(const Crs__TcpSocket *m, struct crs_error *err)
 
     if (r == 0 && m->socket->protocol != IPPROTO_TCP)
         r = crs_fail(err, CRS_DAMAGED, EINVAL, "a TCP socket of protocol %u", m->socket->protocol);
+    if (r == 0 && m->other_is == CRS__TCP_OTHER__TCP_OTHER_KEPT)
+        return tcp_keep_check(m, err);
     if (r < 0 || !m->socket->local)
         return r;
     r = inet_address_load(m->socket->local, &local, err);
