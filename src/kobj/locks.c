@@ -95,8 +95,7 @@ static int held(const Crs__OpenFile *record, const char *path, pid_t pid, struct
     if (pid > 0)
         snprintf(by, sizeof(by), "process %d", (int)pid);
     return crs_fail(err, CRS_CANT_RESTART, EAGAIN,
-                    "%s was locked by the program and is locked or open by %s now; end that and "
-                    "try again",
+                    "%s was locked by the program and is locked by %s now; end that and try again",
                     path ? path : record->name, by);
 }
 
@@ -161,6 +160,11 @@ int locks_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
                                        sizeof(fl));
         if (r < 0)
             return r;
+        if (result == -EAGAIN && lock->kind == CRS__LOCK_KIND__LOCK_LEASE)
+            return crs_fail(err, CRS_CANT_RESTART, EAGAIN,
+                            "the program held a lease on %s, which another program has open now; "
+                            "end that and try again",
+                            record->name);
         if (result == -EAGAIN || result == -EACCES)
             return held(record, NULL, 0, err);
         if (result < 0)
