@@ -101,14 +101,9 @@ static int open_now(struct kobj_restore *ctx, const Crs__OpenFile *record, int *
 static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
                    struct crs_error *err)
 {
-    _cleanup_close_ int fd = -1;
-    int r = open_now(ctx, record, &fd, err);
+    int fd = -1, r = open_now(ctx, record, &fd, err);
 
-    if (r < 0)
-        return r;
-    if (record->position > 0 && lseek(fd, record->position, SEEK_SET) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't set its position");
-    return file_finish(TAKE_FD(fd), record, ret_fd, err);
+    return r < 0 ? r : file_finish_at(fd, record, ret_fd, err);
 }
 
 static int describe(const Crs__OpenFile *record, char *text, size_t size)
