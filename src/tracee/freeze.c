@@ -164,11 +164,12 @@ static int seize_thread(struct tracee *t, pid_t tid, struct crs_error *err)
 static int interrupt(struct tracee *t, struct seized *s, struct crs_error *err)
 {
     s->confirmed_us = task_confirm_waiting(t->proc_fd, s->tid, &s->waiting);
+    /* Before it is: the thread that is woken may take our place on the CPU. */
+    s->interrupted_us = now_us();
     if (!t->frozen_at_us)
-        t->frozen_at_us = now_us();
+        t->frozen_at_us = s->interrupted_us;
     if (ptrace(PTRACE_INTERRUPT, s->tid, 0, 0) < 0 && errno != ESRCH)
         return crs_fail_errno(err, CRS_FAILED, "can't stop thread %d", s->tid);
-    s->interrupted_us = now_us();
     return 0;
 }
 
