@@ -3,6 +3,7 @@
 A test is a function test_...; run(globals()) runs all of them, each in a directory and a store of
 its own, and exits with 1 when one failed. The tool is $CRS.
 """
+import contextlib
 import ctypes
 import json
 import os
@@ -15,6 +16,7 @@ import time
 import traceback
 
 CRS = os.path.realpath(os.environ.get("CRS", "./crs"))
+PATIENCE = 4 if "CRS_TESTS_SLOW" in os.environ else 1
 sys.dont_write_bytecode = True
 
 
@@ -26,7 +28,7 @@ def crs(*arguments, code=0, **options):
     """Run crs to its end; its exit code must be `code` (None: any)."""
     options.setdefault("stdin", subprocess.DEVNULL)
     done = subprocess.run([CRS, *arguments], capture_output=True, text=True, check=False,
-                          timeout=60, **options)
+                          timeout=60 * PATIENCE, **options)
     if code is not None:
         assert done.returncode == code, \
             f"crs {' '.join(arguments)}: {done.returncode}, not {code}: {done.stdout}{done.stderr}"
@@ -43,6 +45,18 @@ def traceable():
     """For preexec_fn. Where yama lets only ancestors hold a process, this one may be held by anyone
     of the same user."""
     ctypes.CDLL(None).prctl(0x59616d61, ctypes.c_ulong(2**64 - 1), 0, 0, 0)  # PR_SET_PTRACER
+
+
+@contextlib.contextmanager
+def program(*command):
+    """A program that is held directly, without a supervisor; ended when the test ends."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                               stderr=subprocess.DEVNULL, preexec_fn=traceable)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 class Job:
@@ -66,7 +80,7 @@ class Job:
         return until(children, "a child of crs run")[0]
 
     def end(self, code=None):
-        _, self.err = self.process.communicate(timeout=30)
+        _, self.err = self.process.communicate(timeout=30 * PATIENCE)
         if self in Job.running:
             Job.running.remove(self)
         if code is not None:
@@ -76,7 +90,7 @@ class Job:
 
 
 def until(condition, words, seconds=10):
-    end = time.monotonic() + seconds
+    end = time.monotonic() + seconds * PATIENCE
     while True:
         found = condition()
         if found:

@@ -29,9 +29,9 @@ says() { # WORDS...: each is in the output of the command before
     done
 }
 
-until_true() { # COMMAND...: within 10 s
+until_true() { # COMMAND...: within 10 s, or more where all is slow
     local i
-    for ((i = 0; i < 500; i++)); do
+    for ((i = 0; i < ${CRS_TESTS_SLOW:+4}500; i++)); do
         "$@" && return
         sleep 0.02
     done
