@@ -93,6 +93,14 @@ enum crs_tcp {
     CRS_TCP_KEEP = 2,   /* they go on: needs CAP_NET_ADMIN, at the restart as well */
 };
 
+/* What becomes of a unix socket whose other end belongs to a program outside of the checkpoint. */
+enum crs_unix {
+    CRS_UNIX_REFUSE = 0,    /* the checkpoint is refused, naming that program */
+    CRS_UNIX_CLOSE = 1,     /* restarted, it is as if the other end had been closed */
+    CRS_UNIX_RECONNECT = 2, /* it is connected anew to the path that it was connected to; where that
+                               isn't possible, it is closed */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
@@ -110,6 +118,7 @@ struct crs_checkpoint_options {
                    then asks for its own checkpoint, it is saved as one that has ended with 0, as is
                    the caller itself. */
     enum crs_tcp tcp;
+    enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
 };
 #define CRS_CHECKPOINT_OPTIONS_INIT                                                                \
     {                                                                                              \

@@ -302,6 +302,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.progress_arg = c->options->progress_arg;
     c->ctx.tcp_policy = c->options->tcp;
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
+    c->ctx.unix_policy = c->options->unix_sockets;
     r = take(c, err);
     if (r == 0)
         r = publish(c, err);
@@ -344,6 +345,8 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
     if ((int)o->tcp < CRS_TCP_REFUSE || o->tcp > CRS_TCP_KEEP)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for TCP connections: %d",
                         o->tcp);
+    if ((int)o->unix_sockets < CRS_UNIX_REFUSE || o->unix_sockets > CRS_UNIX_RECONNECT)
+        return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 

@@ -84,19 +84,15 @@ static int read_fdinfo(struct tracee *t, int fd, char **ret)
     return r;
 }
 
-/* What can be read about descriptor `fd`; *ret_info has also what is the descriptor's own. */
-static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
-                struct crs_error *err)
+/* What can be read about descriptor `fd` of file->holder, with our duplicate of it in place;
+ * *ret_info has also what is the descriptor's own. */
+static int look_at(int fd, struct open_file *file, struct fdinfo *ret_info, struct crs_error *err)
 {
+    struct tracee *t = file->holder;
     char path[64];
-    int r;
 
-    *file = (struct open_file){.holder = t, .fd = fd, .dup_fd = -1};
-    r = tracee_get_fd(t, fd, &file->dup_fd, err);
-    if (r < 0)
-        return crs_fail_at(err, r, "fd %d", fd);
     snprintf(path, sizeof(path), "fd/%d", fd);
-    r = read_link(t->proc_fd, path, &file->link);
+    int r = read_link(t->proc_fd, path, &file->link);
     if (r == 0)
         r = read_fdinfo(t, fd, &file->fdinfo);
     int flags = fcntl(file->dup_fd, F_GETFL);
@@ -111,6 +107,33 @@ static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo 
     file->position = ret_info->position;
     file->serial = ret_info->eventfd_id;
     return 0;
+}
+
+/* The line "flags:" has O_CLOEXEC also where it is a flag of the description, as a slave has it
+ * that was opened by way of its master (TIOCGPTPEER). */
+static int read_cloexec(struct tracee *t, int fd, unsigned flags, const struct fdinfo *info,
+                        bool *ret, struct crs_error *err)
+{
+    int64_t result;
+
+    *ret = info->flags & O_CLOEXEC;
+    if (!(flags & O_CLOEXEC))
+        return 0;
+    int r = REMOTE_CHECKED(tracee_main(t), &result, err, CRS_FAILED, "can't read the flags of it",
+                           SYS_fcntl, fd, F_GETFD);
+    if (r == 0)
+        *ret = result & FD_CLOEXEC;
+    return r < 0 ? crs_fail_at(err, r, "fd %d", fd) : 0;
+}
+
+static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
+                struct crs_error *err)
+{
+    *file = (struct open_file){.holder = t, .fd = fd, .dup_fd = -1};
+    int r = tracee_get_fd(t, fd, &file->dup_fd, err);
+    if (r < 0)
+        return crs_fail_at(err, r, "fd %d", fd);
+    return look_at(fd, file, ret_info, err);
 }
 
 /* ---- tell apart ---- */
@@ -212,23 +235,6 @@ static int add_descriptor(Crs__Process *process, int fd, uint32_t id, bool cloex
     return 0;
 }
 
-/* The line "flags:" has O_CLOEXEC also where it is a flag of the description, as a slave has it
- * that was opened by way of its master (TIOCGPTPEER). */
-static int read_cloexec(struct tracee *t, int fd, unsigned flags, const struct fdinfo *info,
-                        bool *ret, struct crs_error *err)
-{
-    int64_t result;
-
-    *ret = info->flags & O_CLOEXEC;
-    if (!(flags & O_CLOEXEC))
-        return 0;
-    int r = REMOTE_CHECKED(tracee_main(t), &result, err, CRS_FAILED, "can't read the flags of it",
-                           SYS_fcntl, fd, F_GETFD);
-    if (r == 0)
-        *ret = result & FD_CLOEXEC;
-    return r < 0 ? crs_fail_at(err, r, "fd %d", fd) : 0;
-}
-
 static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
 {
     _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
@@ -264,6 +270,66 @@ int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
         r = collect(ctx, numbers[i], process, err);
     return r;
 }
+
+/* ---- in flight ---- */
+
+/* They are ours, as far as the kernel knows. */
+static int hold_in_flight(struct kobj_dump *ctx, struct crs_error *err)
+{
+    struct tracee *self;
+
+    if (ctx->in_flight)
+        return 0;
+    self = calloc(1, sizeof(*self));
+    if (!self)
+        return out_of_memory(err);
+    self->pid = getpid();
+    self->pidfd = self->mem_fd = -1;
+    self->proc_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (self->proc_fd < 0) {
+        free(self);
+        return crs_fail_errno(err, CRS_FAILED, "can't open /proc/self");
+    }
+    ctx->in_flight = self;
+    return 0;
+}
+
+void in_flight_end(struct kobj_dump *ctx)
+{
+    if (ctx->in_flight)
+        cleanup_close(&ctx->in_flight->proc_fd);
+    free(ctx->in_flight);
+    ctx->in_flight = NULL;
+}
+
+int kobj_add_in_flight(struct kobj_dump *ctx, int fd, const struct open_file *carrier,
+                       uint32_t *ret_id, struct crs_error *err)
+{
+    _cleanup_(open_file_clear) struct open_file file = {.dup_fd = fd};
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    int r = hold_in_flight(ctx, err);
+
+    if (fd <= 2) { /* one of ours was closed: what is there must not look like the program's */
+        file.dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        close(fd);
+        if (file.dup_fd < 0)
+            return crs_fail_errno(err, CRS_FAILED, "can't duplicate a descriptor");
+        fd = file.dup_fd;
+    }
+    file.holder = ctx->in_flight;
+    file.fd = fd;
+    file.in_flight = true;
+    file.carrier = carrier->in_flight ? -1 : carrier->fd;
+    if (r == 0)
+        r = look_at(fd, &file, &info, err);
+    if (r == 0)
+        r = identify(ctx, &file, ret_id, err);
+    if (r == 0)
+        r = locks_collect(ctx->in_flight, &info, &ctx->files.items[*ret_id - 1], err);
+    return r;
+}
+
+/* ---- members ---- */
 
 struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid)
 {

@@ -19,19 +19,35 @@ static const char *article(const char *title)
     return strchr("aeio", title[0]) ? "an" : "a";
 }
 
+const char *file_words(const struct open_file *file, char *text, size_t size)
+{
+    if (!file->in_flight)
+        snprintf(text, size, "fd %d", file->fd);
+    else if (file->carrier >= 0)
+        snprintf(text, size, "a descriptor on its way through the unix socket fd %d",
+                 file->carrier);
+    else
+        snprintf(text, size, "a descriptor on its way through a unix socket");
+    return text;
+}
+
 int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
                 const char *remedy)
 {
     const char *title = file->kind->title;
+    char words[80];
 
-    return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP, "fd %d is %s %s (%s): %s; %s", file->fd,
-                    article(title), title, file->link, reason, remedy);
+    return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP, "%s is %s %s (%s): %s; %s",
+                    file_words(file, words, sizeof(words)), article(title), title, file->link,
+                    reason, remedy);
 }
 
 int file_refuse_errno(const struct open_file *file, struct crs_error *err, const char *what)
 {
-    return crs_fail_errno(err, CRS_CANT_CHECKPOINT, "fd %d (%s): can't %s", file->fd, file->link,
-                          what);
+    char words[80];
+
+    return crs_fail_errno(err, CRS_CANT_CHECKPOINT, "%s (%s): can't %s",
+                          file_words(file, words, sizeof(words)), file->link, what);
 }
 
 int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs_error *err)

@@ -9,6 +9,8 @@
 
 /* ---- words ---- */
 
+/* "fd 7", "a descriptor in flight in fd 5" */
+const char *file_words(const struct open_file *file, char *text, size_t size);
 /* "fd 7 is an event counter (anon_inode:[eventfd]): REASON; REMEDY" with CRS_CANT_CHECKPOINT. */
 int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
                 const char *remedy);
@@ -102,6 +104,16 @@ void tcp_survey_ended(struct kobj_dump *ctx);
 void tcp_restore_end(struct kobj_restore *ctx);
 void udp_restore_end(struct kobj_restore *ctx);
 
+/* ---- unix sockets ---- */
+
+/* Free the holder of files that are only in flight. */
+void in_flight_end(struct kobj_dump *ctx);
+/* Free what a checkpoint of them has kept. */
+void unix_dump_end(struct kobj_dump *ctx);
+/* All files are made: what was waiting to be read in unix sockets is put back. */
+int unix_restore_finish(struct kobj_restore *ctx, struct crs_error *err);
+void unix_restore_end(struct kobj_restore *ctx);
+
 /* ---- objects ---- */
 
 /* Open the file of a named object, made where it is missing. *ret_fill: it is to get the saved
@@ -146,7 +158,7 @@ int file_number(const struct kobj_restore *ctx, uint32_t id);
 
 extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
-    kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_tcp_socket,
-    kobj_udp_socket;
+    kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_unix_socket,
+    kobj_tcp_socket, kobj_udp_socket;
 
 #endif

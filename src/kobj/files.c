@@ -23,6 +23,8 @@ void open_file_clear(struct open_file *file)
     free(file->locks.items);
     if (file->record)
         crs__open_file__free_unpacked(file->record, NULL);
+    if (file->found)
+        protobuf_c_message_free_unpacked(file->found, NULL);
     *file = (struct open_file){.dup_fd = -1};
 }
 
@@ -94,33 +96,54 @@ static int dump_file(struct kobj_dump *ctx, struct open_file *file, struct crs_e
     return 0;
 }
 
+/* Files in flight join the list while it is gone through: what they carry is found as well. */
+static int explore(struct kobj_dump *ctx, struct crs_error *err)
+{
+    struct tracee *before = ctx->t;
+    int r = 0;
+
+    for (size_t i = 0; i < ctx->files.n; i++) {
+        struct open_file file = ctx->files.items[i];
+        ProtobufCMessage *found = NULL;
+        file.kind = ctx->files.items[i].kind = match(&file);
+        ctx->t = file.in_flight ? before : file.holder;
+        if (r == 0 && file.kind->explore)
+            r = file.kind->explore(ctx, &file, &found, err);
+        ctx->files.items[i].found = found;
+    }
+    ctx->t = before;
+    return r;
+}
+
 /* In the place of the process that holds it. */
 static int dump_of_holder(struct kobj_dump *ctx, struct open_file *file, struct crs_error *err)
 {
     struct tracee *before = ctx->t;
 
-    ctx->t = file->holder;
+    ctx->t = file->in_flight ? before : file->holder;
     int r = dump_file(ctx, file, err);
     ctx->t = before;
-    if (r < 0 && file->holder != ctx->members.items[0].t)
+    if (r < 0 && !file->in_flight && file->holder != ctx->members.items[0].t)
         crs_fail_at(err, r, "process %d", file->holder->pid);
     return r;
 }
 
 /* All kinds are known before the first is dumped: an epoll instance refers to others, and a pipe
- * asks for its other end. */
+ * asks for its other end. Files that are only in flight are told apart by our own descriptors,
+ * which stay open therefore. */
 int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err)
 {
-    int r = 0;
+    int r = explore(ctx, err);
 
-    for (size_t i = 0; i < ctx->files.n; i++)
-        ctx->files.items[i].kind = match(&ctx->files.items[i]);
     for (size_t i = 0; r == 0 && i < ctx->files.n; i++)
         r = dump_of_holder(ctx, &ctx->files.items[i], err);
     for (size_t i = 0; i < ctx->files.n; i++) {
+        if (ctx->files.items[i].in_flight)
+            continue;
         cleanup_close(&ctx->files.items[i].dup_fd);
         ctx->files.items[i].dup_fd = -1;
     }
+    unix_dump_end(ctx);
     return r;
 }
 
@@ -159,6 +182,8 @@ void kobj_dump_clear(struct kobj_dump *ctx)
             crs__memory_object__free_unpacked(ctx->objects.items[i].record, NULL);
     free(ctx->objects.items);
     free(ctx->members.items);
+    in_flight_end(ctx);
+    unix_dump_end(ctx);
     restore_own_limit(ctx->nofile_before);
     *ctx = (struct kobj_dump){0};
 }
@@ -227,6 +252,8 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
         ctx->nofile_before = raise_own_limit();
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
         r = file_restore(ctx, ctx->files->files[i], err);
+    if (r == 0)
+        r = unix_restore_finish(ctx, err);
     pipe_restore_end(ctx);
     tcp_restore_end(ctx);
     udp_restore_end(ctx);
@@ -247,6 +274,7 @@ void kobj_restore_clear(struct kobj_restore *ctx)
     sysv_restore_end(ctx);
     tcp_restore_end(ctx);
     udp_restore_end(ctx);
+    unix_restore_end(ctx);
     if (ctx->files) {
         close_fds(&ctx->file_fds, ctx->files->n_files);
         close_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files);

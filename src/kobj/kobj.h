@@ -54,8 +54,12 @@ struct kobj_dump {
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
     enum crs_tcp tcp_policy;
-    bool terminate; /* the program will be ended */
-    void *tcp;      /* tcp_survey()'s own */
+    bool terminate;                /* the program will be ended */
+    void *tcp;                     /* tcp_survey()'s own */
+    enum crs_unix unix_policy;     /* what becomes of unix sockets connected to the outside */
+    struct unix_table *unix_table; /* unix_dump_table()'s own */
+    struct unix_guard *unix_guard; /* unix_guard_get()'s own */
+    struct tracee *in_flight;      /* stands for the holder of files that are only in flight */
 };
 
 /* One restart being made. */
@@ -78,6 +82,7 @@ struct kobj_restore {
     bool devpts_chosen;                /* pty_devpts.c's own */
     bool built;                        /* the program has been let go: what was made for it stays */
     void *tcp, *udp;                   /* tcp_restore()'s and udp_restore()'s own */
+    struct unix_set *unix_sockets;     /* unix_set_get()'s own */
     struct memory_files *memory_files; /* memory_open_files()'s own */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
@@ -138,8 +143,12 @@ struct open_file {
     unsigned flags;  /* F_GETFL */
     uint64_t position;
     ARRAY_OF(struct open_lock) locks;
-    bool other_lock;       /* of a kind that can't be saved */
-    Crs__OpenFile *record; /* filled by kobj_dump_files(), owned */
+    bool other_lock;         /* of a kind that can't be saved */
+    bool in_flight;          /* no process has it: it is on its way through a unix socket. `holder`
+                              * is ctx->in_flight, `fd` our own descriptor of it, */
+    int carrier;             /* the socket has this number; -1: is in flight itself */
+    ProtobufCMessage *found; /* by its kind's explore, owned */
+    Crs__OpenFile *record;   /* filled by kobj_dump_files(), owned */
 };
 
 struct kobj_file_kind {
@@ -150,6 +159,11 @@ struct kobj_file_kind {
     const char *privilege;  /* NULL: none needed */
 
     bool (*match)(const struct open_file *file);
+    /* Look for more files that can only be had from this one, and give them to
+     * kobj_add_in_flight(). When all descriptors are known, before the first dump. `file` is a
+     * copy. *ret_found, for dump, becomes file->found. NULL: there are none. */
+    int (*explore)(struct kobj_dump *ctx, const struct open_file *file,
+                   ProtobufCMessage **ret_found, struct crs_error *err);
     /* Make the payload (a packed message of proto/NAME.proto). NULL: none. */
     int (*dump)(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
                 struct crs_error *err);
@@ -184,6 +198,12 @@ const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tra
 int kobj_check_sharing(const struct kobj_dump *ctx, struct crs_error *err);
 /* The member that has that PID, as we see it; NULL: none. */
 struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid);
+
+/* Add what our descriptor `fd` (taken over, also on failure) refers to, which came out of the queue
+ * of a socket `carrier`; *ret_id is its number, an old one where a process has it as well. For
+ * explore. */
+int kobj_add_in_flight(struct kobj_dump *ctx, int fd, const struct open_file *carrier,
+                       uint32_t *ret_id, struct crs_error *err);
 
 /* Check all files of ctx->files. */
 int kobj_check_files(struct kobj_restore *ctx, struct crs_error *err);

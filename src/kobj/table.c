@@ -27,7 +27,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_inotify,
     &kobj_pidfd,
 
-    &unsupported_unix.kind,
+    &kobj_unix_socket,
     &kobj_tcp_socket,
     &kobj_udp_socket,
     &unsupported_inet.kind,

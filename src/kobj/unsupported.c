@@ -55,12 +55,6 @@ static bool is_inet(const struct open_file *file)
     return is_family(file, AF_INET) || is_family(file, AF_INET6);
 }
 
-static bool match_unix(const struct open_file *file)
-{
-    return is_family(file, AF_UNIX);
-}
-ROW(unix, "unix-socket", "unix socket", match_unix, "sockets can't be saved yet", CLOSE_IT);
-
 ROW(inet, "inet-socket", "internet socket other than TCP and UDP", is_inet,
     "sockets can't be saved yet", CLOSE_IT);
 
