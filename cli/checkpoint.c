@@ -13,7 +13,7 @@
 #include "service/request.h"
 
 struct arguments {
-    int json, terminate, stop, only, group, session, timeout_ms, tcp;
+    int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets;
     const char *name, *output, *store, *compress;
 };
 
@@ -39,6 +39,9 @@ static const struct cli_option options[] = {
     {"tcp", 0, CLI_CHOICE, offsetof(struct arguments, tcp), .metavar = "POLICY",
      .words = "refuse close keep",
      .help = "TCP connections to others: refuse (default), close or keep"},
+    {"unix", 0, CLI_CHOICE, offsetof(struct arguments, unix_sockets), .metavar = "POLICY",
+     .words = "refuse close reconnect",
+     .help = "unix sockets to other programs: refuse, close or reconnect"},
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -194,6 +197,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.timeout_ms = a->timeout_ms;
     o.compress = a->compress;
     o.tcp = a->tcp ? (enum crs_tcp)(a->tcp - 1) : CRS_TCP_REFUSE;
+    o.unix_sockets = a->unix_sockets ? (enum crs_unix)(a->unix_sockets - 1) : CRS_UNIX_REFUSE;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

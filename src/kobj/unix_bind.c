@@ -48,7 +48,7 @@ static int in_use(const char *what, uint64_t inode, struct crs_error *err)
     return crs_fail(err, CRS_BUSY, EADDRINUSE,
                     "the program's unix socket has the name %s, which %s uses now; end that and "
                     "try again",
-                    what, unix_find_holder(inode, who, sizeof(who)));
+                    what, unix_holder_words(inode, who, sizeof(who)));
 }
 
 static int check_abstract(struct unix_set *set, const struct unix_made *item, struct crs_error *err)

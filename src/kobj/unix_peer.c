@@ -1,5 +1,4 @@
 /* unix_peer.c - who is at the other end of a unix socket, and what that means for the snapshot */
-#include <dirent.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
@@ -10,47 +9,6 @@
 
 #include "base/io.h"
 #include "kobj/unix_socket.h"
-
-/* ---- who ---- */
-
-static bool holds(const char *pid, const char *link)
-{
-    _cleanup_free_ char *path = format_string("/proc/%s/fd", pid);
-    _cleanup_closedir_ DIR *dir = path ? opendir(path) : NULL;
-
-    if (!dir)
-        return false;
-    for (struct dirent *e; (e = readdir(dir));) {
-        _cleanup_free_ char *target = NULL;
-        if (e->d_name[0] != '.' && read_link(dirfd(dir), e->d_name, &target) == 0 &&
-            strcmp(target, link) == 0)
-            return true;
-    }
-    return false;
-}
-
-const char *unix_find_holder(uint64_t inode, char *text, size_t size)
-{
-    _cleanup_closedir_ DIR *proc = opendir("/proc");
-    char link[64];
-
-    snprintf(link, sizeof(link), "socket:[%llu]", (unsigned long long)inode);
-    snprintf(text, size, "another program");
-    for (struct dirent *e; proc && inode && (e = readdir(proc));) {
-        _cleanup_bytes_ struct bytes comm = {0};
-        int pid = atoi(e->d_name);
-        if (pid <= 0 || pid == getpid() || !holds(e->d_name, link))
-            continue;
-        _cleanup_free_ char *path = format_string("/proc/%d/comm", pid);
-        if (!path || read_file(AT_FDCWD, path, 256, &comm) < 0)
-            snprintf(text, size, "process %d", pid);
-        else
-            snprintf(text, size, "process %d (%.*s)", pid, (int)strcspn((char *)comm.data, "\n"),
-                     (char *)comm.data);
-        break;
-    }
-    return text;
-}
 
 static int peer_name(const struct open_file *file, ProtobufCBinaryData *ret)
 {
@@ -71,7 +29,7 @@ static int refuse_outside(const struct open_file *file, uint64_t peer, const Crs
 
     snprintf(reason, sizeof(reason),
              "it is connected to %s%s%s, which isn't part of the checkpoint",
-             unix_find_holder(peer, who, sizeof(who)), m->peer_name.len ? " by the name " : "",
+             unix_holder_words(peer, who, sizeof(who)), m->peer_name.len ? " by the name " : "",
              unix_name_words(&m->peer_name, name, sizeof(name)));
     return file_refuse(file, err, reason,
                        "close it before the checkpoint, or choose what becomes of it: "
@@ -94,12 +52,63 @@ static void drop_queue(struct kobj_dump *ctx, const struct open_file *file, Crs_
     m->n_queue = 0;
 }
 
+/* Is that the file that the other end is bound to? */
+static bool is_file_of(const struct unix_table *table, uint64_t peer, const char *path)
+{
+    const struct unix_entry *entry = unix_table_find(table, peer);
+    struct stat st;
+
+    return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+           (!table->exact || !entry || st.st_dev != entry->file_dev ||
+            (uint32_t)st.st_ino == entry->file_inode);
+}
+
+/* A relative name is of a directory of whoever bound it, if that is where it was then. */
+static bool find_peer_directory(struct kobj_dump *ctx, const struct open_file *file, uint64_t peer,
+                                Crs__UnixSocket *m)
+{
+    const pid_t pids[] = {unix_holder(peer), file->in_flight ? ctx->t->pid : file->holder->pid};
+
+    if (m->peer_name.data[0] == 0 || m->peer_name.data[0] == '/')
+        return true;
+    for (size_t i = 0; i < ELEMENTS(pids); i++) {
+        char *directory = NULL, cwd[64];
+        snprintf(cwd, sizeof(cwd), "/proc/%d/cwd", pids[i]);
+        if (pids[i] == 0 || read_link(AT_FDCWD, cwd, &directory) < 0)
+            continue;
+        _cleanup_free_ char *path = format_string("%s/%.*s", directory, (int)m->peer_name.len,
+                                                  (const char *)m->peer_name.data);
+        if (path && is_file_of(ctx->unix_table, peer, path)) {
+            m->peer_directory = directory;
+            return true;
+        }
+        free(directory);
+    }
+    return false;
+}
+
+static bool can_reconnect(struct kobj_dump *ctx, const struct open_file *file, uint64_t peer,
+                          Crs__UnixSocket *m)
+{
+    char words[80], name[160];
+
+    if (m->peer_name.len > 0 && find_peer_directory(ctx, file, peer, m))
+        return true;
+    unix_name_words(&m->peer_name, name, sizeof(name));
+    kobj_warn(ctx->progress, ctx->progress_arg,
+              "%s (%s) can't be connected again, because its other end has no name%s%s%s: after a "
+              "restart it is closed",
+              file_words(file, words, sizeof(words)), file->link,
+              name[0] ? " that leads there (" : "", name, name[0] ? ")" : "");
+    return false;
+}
+
 static int dump_outside(struct kobj_dump *ctx, const struct open_file *file, uint64_t peer,
                         Crs__UnixSocket *m, struct crs_error *err)
 {
     if (ctx->unix_policy == CRS_UNIX_REFUSE)
         return refuse_outside(file, peer, m, err);
-    if (ctx->unix_policy == CRS_UNIX_RECONNECT && m->peer_name.len > 0) {
+    if (ctx->unix_policy == CRS_UNIX_RECONNECT && can_reconnect(ctx, file, peer, m)) {
         m->state = CRS__UNIX_STATE__UNIX_RECONNECT;
         if (m->type != SOCK_DGRAM)
             drop_queue(ctx, file, m);

@@ -136,7 +136,7 @@ int unix_reconnect(const struct unix_made *item, int fd)
 
     if (m->peer_name.data[0] != 0 && m->peer_name.data[0] != '/') {
         _cleanup_free_ char *path =
-            format_string("%s/%.*s", m->directory, (int)m->peer_name.len, m->peer_name.data);
+            format_string("%s/%.*s", m->peer_directory, (int)m->peer_name.len, m->peer_name.data);
         return path ? unix_connect_place(fd, path) : -ENOMEM;
     }
     return connect(fd, (struct sockaddr *)&address, size) < 0 ? -errno : 0;

@@ -162,7 +162,8 @@ int unix_set_check(const struct unix_set *set, const struct unix_made *item,
         return damaged(item, err, "there can't be such a unix socket");
     if (!is_name(&m->name) || !is_name(&m->peer_name) ||
         (m->file && (m->name.len == 0 || m->name.data[0] == 0)) ||
-        (m->file && m->name.data[0] != '/' && m->directory[0] != '/'))
+        (m->file && m->name.data[0] != '/' && m->directory[0] != '/') ||
+        (m->state == CRS__UNIX_STATE__UNIX_RECONNECT && m->peer_name.len == 0))
         return damaged(item, err, "its name can't be one");
     int r = check_peer(set, item, ctx, err);
     if (r == 0)

@@ -106,8 +106,10 @@ int unix_reconnect(const struct unix_made *item, int fd);
 int unix_datagrams_make(struct unix_set *set, struct crs_error *err);
 int unix_datagrams_finish(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err);
 
-/* "process 7 (dbus-daemon)": who holds the socket of that inode, of those that we may look at. */
-const char *unix_find_holder(uint64_t inode, char *text, size_t size);
+/* Who holds the socket of that inode, of those that we may look at; 0: nobody. */
+pid_t unix_holder(uint64_t inode);
+/* "process 7 (dbus-daemon)" */
+const char *unix_holder_words(uint64_t inode, char *text, size_t size);
 /* Can the name be had here? */
 int unix_name_check(struct unix_set *set, const struct unix_made *item, struct crs_error *err);
 /* Give it its name, with its file if it had one. */

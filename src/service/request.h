@@ -8,8 +8,8 @@
  *
  *     {"schema":1,"request":"checkpoint","afterwards":"continue","timeout_ms":0}
  *
- * ("name", "output", "compress" where they were given; "output" is an absolute path). Paths and
- * words are as bytes_json.h has them. The supervisor answers with {"event":"accepted"} at once,
+ * ("name", "output", "compress", "unix" where they were given; "output" is an absolute path). Paths
+ * and words are as bytes_json.h has them. The supervisor answers with {"event":"accepted"} at once,
  * {"event":"progress",...} and
  * {"event":"warning",...} any number of times, and last {"event":"result",...} or
  * {"event":"error",...}. A client that closes its side before the end cancels the checkpoint, and
