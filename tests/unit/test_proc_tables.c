@@ -1,4 +1,4 @@
-/* test_proc_tables.c - /proc/PID/stat, timers and task/TID/children, from captured texts */
+/* test_proc_tables.c - captured texts: /proc/PID/stat, timers, task/TID/children, net/unix */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "proc/children.h"
+#include "proc/net_unix.h"
 #include "proc/stat.h"
 #include "proc/timers.h"
 
@@ -170,14 +171,62 @@ static void test_no_children(void **state)
     assert_int_equal(proc_children_parse("0", &children, &n), -EINVAL);
 }
 
+/* ---- net/unix ---- */
+
+static void test_unix_sockets(void **state)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct net_unix_socket *s;
+    size_t n;
+
+    load("net-unix.txt", &text);
+    assert_int_equal(net_unix_parse((char *)text.data, &s, &n), 0);
+    assert_int_equal(n, 6);
+    assert_int_equal(s[0].inode, 16404);
+    assert_int_equal(s[0].type, 2);
+    assert_false(s[0].listening || s[0].connected);
+    assert_string_equal(s[0].name, "/run/systemd/notify");
+    assert_true(s[1].listening && !s[1].connected && s[1].type == 1);
+    assert_string_equal(s[1].name, "@/tmp/.X11-unix/X0");
+    assert_true(s[2].connected && s[2].inode == 4294967295);
+    assert_null(s[2].name);
+    assert_int_equal(s[3].type, 5);
+    assert_string_equal(s[3].name, "/tmp/with a blank ");
+    assert_int_equal(s[4].inode, 0);
+    assert_string_equal(s[5].name, "@zero@inside@@");
+    net_unix_free(s, n);
+}
+
+static void test_no_unix_sockets(void **state)
+{
+    struct net_unix_socket *s;
+    size_t n = 1;
+
+    assert_int_equal(net_unix_parse("Num RefCount Protocol\n", &s, &n), 0);
+    assert_int_equal(n, 0);
+    net_unix_free(s, n);
+    assert_int_equal(net_unix_parse("", &s, &n), -EINVAL);
+    assert_int_equal(net_unix_parse("Num\n0000: 0002 00\n", &s, &n), -EINVAL);
+    assert_int_equal(net_unix_parse("Num\n\n", &s, &n), -EINVAL);
+    assert_int_equal(net_unix_parse("Num\n0: 2 0 0 1 3 7", &s, &n), 0);
+    assert_int_equal(s[0].inode, 7);
+    net_unix_free(s, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stat),        cmocka_unit_test(test_stat_with_a_name_to_mislead),
-        cmocka_unit_test(test_not_a_stat),  cmocka_unit_test(test_timers),
-        cmocka_unit_test(test_no_timers),   cmocka_unit_test(test_large_values),
-        cmocka_unit_test(test_not_timers),  cmocka_unit_test(test_children),
+        cmocka_unit_test(test_stat),
+        cmocka_unit_test(test_stat_with_a_name_to_mislead),
+        cmocka_unit_test(test_not_a_stat),
+        cmocka_unit_test(test_timers),
+        cmocka_unit_test(test_no_timers),
+        cmocka_unit_test(test_large_values),
+        cmocka_unit_test(test_not_timers),
+        cmocka_unit_test(test_children),
         cmocka_unit_test(test_no_children),
+        cmocka_unit_test(test_unix_sockets),
+        cmocka_unit_test(test_no_unix_sockets),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
