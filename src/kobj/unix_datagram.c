@@ -28,18 +28,15 @@ static struct unix_made *target_of(const struct unix_set *set, const struct unix
 
 /* ---- make ---- */
 
-static int make_pair(struct unix_set *set, struct unix_made *item, struct unix_made *to,
-                     struct crs_error *err)
+static int make_pair(struct kobj_restore *ctx, struct unix_set *set, struct unix_made *item,
+                     struct unix_made *to, struct crs_error *err)
 {
-    int ends[2];
-
     if (item->fd >= 0 || to->fd >= 0)
         return crs_fail(err, CRS_DAMAGED, EBADMSG,
                         "two unix sockets are connected to one without a name");
-    if (socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't make a pair of unix sockets");
-    item->fd = ends[0];
-    to->fd = ends[1];
+    int r = unix_make_pair(ctx, item->m, to->m, &item->fd, &to->fd, err);
+    if (r < 0)
+        return r;
     item->partner = to - set->items;
     to->partner = item - set->items;
     return 0;
@@ -64,7 +61,7 @@ static int make_plain(int *ret_fd, struct crs_error *err)
     return 0;
 }
 
-int unix_datagrams_make(struct unix_set *set, struct crs_error *err)
+int unix_datagrams_make(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err)
 {
     int r = 0;
 
@@ -72,12 +69,13 @@ int unix_datagrams_make(struct unix_set *set, struct crs_error *err)
         struct unix_made *item = &set->items[i], *to = target_of(set, item);
         bool mutual = to && to != item && connects_to(to, item);
         if (is_in(item) && to && item->partner == UNIX_NOBODY && (mutual || to->m->name.len == 0))
-            r = make_pair(set, item, to, err);
+            r = make_pair(ctx, set, item, to, err);
     }
     for (size_t i = 0; r == 0 && i < set->n; i++) {
         struct unix_made *item = &set->items[i];
         if (is_in(item) && item->fd < 0)
-            r = is_orphan(item) ? unix_make_orphan(item, err) : make_plain(&item->fd, err);
+            r = is_orphan(item) ? unix_make_pair(ctx, item->m, NULL, &item->fd, &item->other, err)
+                                : make_plain(&item->fd, err);
     }
     return r;
 }

@@ -26,22 +26,6 @@ static int make_socket(int type, int *ret, struct crs_error *err)
     return 0;
 }
 
-static int make_pair(int type, int *ret_a, int *ret_b, struct crs_error *err)
-{
-    int ends[2];
-
-    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, ends) < 0)
-        return crs_fail_errno(err, CRS_CANT_RESTART, "can't make a pair of unix sockets");
-    *ret_a = ends[0];
-    *ret_b = ends[1];
-    return 0;
-}
-
-int unix_make_orphan(struct unix_made *item, struct crs_error *err)
-{
-    return make_pair(item->m->type, &item->fd, &item->other, err);
-}
-
 static struct unix_made *peer_of(const struct unix_set *set, const struct unix_made *item)
 {
     return item->m->state == CRS__UNIX_STATE__UNIX_CONNECTED ? unix_set_find(set, item->m->peer)
@@ -165,7 +149,7 @@ static int make_reconnected(struct kobj_restore *ctx, struct unix_set *set, stru
     free(TAKE_PTR(item->place));
     item->m->state = CRS__UNIX_STATE__UNIX_PEER_CLOSED;
     item->m->shutdown = 3;
-    return unix_make_orphan(item, err);
+    return unix_make_pair(ctx, item->m, NULL, &item->fd, &item->other, err);
 }
 
 static int make_one(struct kobj_restore *ctx, struct unix_set *set, struct unix_made *item,
@@ -176,9 +160,9 @@ static int make_one(struct kobj_restore *ctx, struct unix_set *set, struct unix_
     if (item->fd >= 0 || item->m->type == SOCK_DGRAM)
         return 0;
     if (peer)
-        return make_pair(item->m->type, &item->fd, &peer->fd, err);
+        return unix_make_pair(ctx, item->m, peer->m, &item->fd, &peer->fd, err);
     if (item->m->state == CRS__UNIX_STATE__UNIX_PEER_CLOSED)
-        return unix_make_orphan(item, err);
+        return unix_make_pair(ctx, item->m, NULL, &item->fd, &item->other, err);
     if (item->m->state == CRS__UNIX_STATE__UNIX_RECONNECT)
         return make_reconnected(ctx, set, item, err);
     return make_socket(item->m->type, &item->fd, err);
@@ -212,7 +196,7 @@ int unix_restore_make(struct kobj_restore *ctx, struct unix_set *set, struct crs
     for (size_t i = 0; r == 0 && i < set->n; i++)
         r = make_one(ctx, set, &set->items[i], err);
     if (r == 0)
-        r = unix_datagrams_make(set, err);
+        r = unix_datagrams_make(ctx, set, err);
     for (size_t i = 0; r == 0 && i < set->n; i++) {
         name_other(ctx, set, &set->items[i]);
         r = unix_name_restore(ctx, set, &set->items[i], err);

@@ -13,10 +13,6 @@
 
 #include "kobj/unix_socket.h"
 
-#ifndef SO_NETNS_COOKIE
-#define SO_NETNS_COOKIE 71
-#endif
-
 static bool match(const struct open_file *file)
 {
     int domain = -1;
@@ -61,17 +57,7 @@ pid_t unix_inner_pid(const struct kobj_dump *ctx, pid_t pid)
     return ctx->t->pid == ctx->t->inner_pid ? pid : 0; /* in our namespace all are called alike */
 }
 
-/* Each has a cookie of its own; without (before Linux 5.14) the table tells. */
-static bool is_elsewhere(int fd)
-{
-    _cleanup_close_ int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    uint64_t theirs = 0, ours = 0;
-    socklen_t size = sizeof(theirs), own_size = sizeof(ours);
-
-    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &theirs, &size) == 0 &&
-           getsockopt(own, SOL_SOCKET, SO_NETNS_COOKIE, &ours, &own_size) == 0 && theirs != ours;
-}
-
+/* Of our network namespace? Before Linux 5.14 the table alone tells. */
 static int find_entry(struct kobj_dump *ctx, const struct open_file *file, struct unix_entry **ret,
                       struct crs_error *err)
 {
@@ -81,7 +67,7 @@ static int find_entry(struct kobj_dump *ctx, const struct open_file *file, struc
     if (r < 0)
         return r;
     *ret = unix_table_find(table, file->st.st_ino);
-    if (*ret && !is_elsewhere(file->dup_fd))
+    if (*ret && unix_network_of(file->dup_fd) == table->network)
         return 0;
     return file_refuse(file, err, "it belongs to another network namespace",
                        "run the checkpoint in the program's network namespace");
@@ -249,10 +235,9 @@ const struct kobj_file_kind kobj_unix_socket = {
     .saved = "with conditions",
     .conditions =
         "both ends are inside the program, or the other end is closed; with --unix=close or "
-        "--unix=reconnect also one to another program. Not while data sent to it waits in a "
-        "connection that the program hasn't accepted yet. Who is at the other end (SO_PEERCRED) is "
-        "told with the PID of the process that made the connection only where that is part of the "
-        "program",
+        "--unix=reconnect also one to another program. Not while data waits in a connection that "
+        "the program hasn't accepted yet. For a connection between two processes, and for one that "
+        "waits to be accepted, SO_PEERCRED tells the restarter's PID",
     .match = match,
     .explore = explore,
     .dump = dump,

@@ -97,13 +97,15 @@ int unix_set_check(const struct unix_set *set, const struct unix_made *item,
 
 /* Make all of them, with their names; those of streams and records with their connections. */
 int unix_restore_make(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err);
-/* An end for `item`, connected to one that isn't in the snapshot (item->other). */
-int unix_make_orphan(struct unix_made *item, struct crs_error *err);
+/* A pair made by the process that SO_PEERCRED of `a`, and of `b` unless that is NULL, tells of; by
+ * us where it isn't there. */
+int unix_make_pair(struct kobj_restore *ctx, const Crs__UnixSocket *a, const Crs__UnixSocket *b,
+                   int *ret_a, int *ret_b, struct crs_error *err);
 /* Connect to where item->m->peer_name leads, outside of the snapshot. -errno. */
 int unix_reconnect(const struct unix_made *item, int fd);
 
 /* The same for datagrams: what waits to be read is sent before its receiver is connected. */
-int unix_datagrams_make(struct unix_set *set, struct crs_error *err);
+int unix_datagrams_make(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err);
 int unix_datagrams_finish(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err);
 
 /* Who holds the socket of that inode, of those that we may look at; 0: nobody. */

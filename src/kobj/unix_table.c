@@ -16,6 +16,10 @@
 #include "kobj/unix_table.h"
 #include "proc/net_unix.h"
 
+#ifndef SO_NETNS_COOKIE
+#define SO_NETNS_COOKIE 71
+#endif
+
 #define ANSWER_SIZE (1u << 16) /* the kernel fills messages of up to half of that */
 #define TRIES       5
 
@@ -226,9 +230,18 @@ static int compare_entries(const void *a, const void *b)
     return (x->inode > y->inode) - (x->inode < y->inode);
 }
 
+uint64_t unix_network_of(int fd)
+{
+    uint64_t cookie = 0;
+    socklen_t size = sizeof(cookie);
+
+    return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, &cookie, &size) == 0 ? cookie : 0;
+}
+
 int unix_table_read(struct unix_table **ret, struct crs_error *err)
 {
     _cleanup_(cleanup_unix_table) struct unix_table *table = calloc(1, sizeof(*table));
+    _cleanup_close_ int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (!table)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
@@ -239,6 +252,7 @@ int unix_table_read(struct unix_table **ret, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, -r, "can't list the unix sockets: %s", strerror(-r));
     if (table->entries.n > 1)
         qsort(table->entries.items, table->entries.n, sizeof(struct unix_entry), compare_entries);
+    table->network = unix_network_of(own);
     *ret = TAKE_PTR(table);
     return 0;
 }

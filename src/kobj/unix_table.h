@@ -32,7 +32,11 @@ struct unix_entry {
 struct unix_table {
     ARRAY_OF(struct unix_entry) entries; /* by inode, ascending */
     bool exact;
+    uint64_t network; /* SO_NETNS_COOKIE of our network namespace; 0: the kernel has none */
 };
+
+/* SO_NETNS_COOKIE; 0: before Linux 5.14. */
+uint64_t unix_network_of(int fd);
 
 int unix_table_read(struct unix_table **ret, struct crs_error *err);
 void unix_table_free(struct unix_table *table);
