@@ -85,6 +85,10 @@ static int dump_items(const struct kobj_dump *ctx, const struct open_file *file,
                                "it watches something that the program doesn't hold any more, but "
                                "another process does",
                                "remove it with EPOLL_CTL_DEL before closing it");
+        if (ctx->files.items[id - 1].in_flight)
+            return file_refuse(file, err,
+                               "it watches something that is only on its way through a unix socket",
+                               "let the program receive it before the checkpoint");
         crs__epoll_item__init(&items[i]);
         items[i].fd = target->fd;
         items[i].file = id;
@@ -103,6 +107,9 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
 
     if (r < 0)
         return r;
+    if (file->in_flight)
+        return file_refuse(file, err, "nobody has it who could watch by it",
+                           "let the program receive it before the checkpoint");
     _cleanup_free_ Crs__EpollItem *items = calloc(info.targets.n + 1, sizeof(*items));
     _cleanup_free_ Crs__EpollItem **pointers = calloc(info.targets.n + 1, sizeof(*pointers));
     if (!items || !pointers)

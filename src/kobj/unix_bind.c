@@ -11,13 +11,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "kobj/unix_socket.h"
 
+#define STACK_SIZE    (64u << 10)
 #define AUTOBIND_SIZE 6 /* a zero byte and five digits: chosen by the kernel */
 
 static bool is_autobound(const ProtobufCBinaryData *name)
@@ -136,14 +136,23 @@ int unix_name_check(struct unix_set *set, const struct unix_made *item, struct c
 
 /* ---- bind ---- */
 
-/* In the child: plain system calls only. Directories on the way are made: they are in a place of
- * our own. */
-static int bind_as_root(int fd, struct sockaddr_un *address, socklen_t size)
+/* What the child is to do, and how it went. It shares our memory, but not our directories. */
+struct binding {
+    const char *directory;
+    bool as_root; /* with the directory as its root, and not only where it works */
+    int fd;
+    struct sockaddr_un address;
+    socklen_t size;
+    int error;
+};
+
+/* Directories on the way are made: they are in a place of our own. */
+static int enter_as_root(struct sockaddr_un *address)
 {
     char *path = address->sun_path;
 
     if (chroot(".") < 0 && (unshare(CLONE_NEWUSER) < 0 || chroot(".") < 0))
-        return errno;
+        return -1;
     for (size_t i = 1; i < sizeof(address->sun_path) && path[i]; i++) {
         if (path[i] != '/')
             continue;
@@ -151,31 +160,35 @@ static int bind_as_root(int fd, struct sockaddr_un *address, socklen_t size)
         mkdir(path, 0700);
         path[i] = '/';
     }
-    return bind(fd, (struct sockaddr *)address, size) < 0 ? errno : 0;
+    return 0;
 }
 
-/* Bind with `directory` as the working directory, or as the root. By a child, because the
- * directory belongs to all threads. -errno. */
+static int bind_in_child(void *arg)
+{
+    struct binding *b = arg;
+
+    if (chdir(b->directory) < 0 || (b->as_root && enter_as_root(&b->address) < 0) ||
+        bind(b->fd, (struct sockaddr *)&b->address, b->size) < 0)
+        b->error = errno;
+    return 0;
+}
+
+/* A directory belongs to all threads of a process, so a child binds. -errno. */
 static int bind_in(const char *directory, bool as_root, int fd, const ProtobufCBinaryData *name)
 {
-    struct sockaddr_un address;
-    socklen_t size = unix_address(name, &address);
-    int status = 0;
+    struct binding b = {.directory = directory, .as_root = as_root, .fd = fd};
+    _cleanup_free_ uint8_t *stack = malloc(STACK_SIZE);
 
-    long pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
-    if (pid == 0) {
-        if (chdir(directory) < 0)
-            _exit(errno);
-        if (as_root)
-            _exit(bind_as_root(fd, &address, size));
-        _exit(bind(fd, (struct sockaddr *)&address, size) < 0 ? errno : 0);
-    }
+    if (!stack)
+        return -ENOMEM;
+    b.size = unix_address(name, &b.address);
+    /* Without a signal at its end it is no child that the caller of the library would see. */
+    pid_t pid = clone(bind_in_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK, &b);
     if (pid < 0)
         return -errno;
-    while (waitpid(pid, &status, __WCLONE) < 0)
-        if (errno != EINTR)
-            return -errno;
-    return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
+    while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
+        ;
+    return -b.error;
 }
 
 static int bind_abstract(struct kobj_restore *ctx, struct unix_made *item, struct crs_error *err)

@@ -9,10 +9,12 @@
 
 #include "kobj/unix_socket.h"
 
-/* What becomes of the process that has that PID in the snapshot; NULL: it isn't in it. */
-static struct tracee *find_stub(const struct kobj_restore *ctx, uint32_t pid)
+struct tracee *unix_find_stub(const struct kobj_restore *ctx, uint32_t pid)
 {
-    return ctx->t && ctx->tree->processes[0]->pid == pid ? ctx->t : NULL;
+    for (size_t i = 0; ctx->stubs && i < ctx->tree->n_processes; i++)
+        if (ctx->tree->processes[i]->pid == pid)
+            return ctx->stubs[i];
+    return NULL;
 }
 
 static int take(struct tracee *t, int number, int *ret, struct crs_error *err)
@@ -53,7 +55,7 @@ int unix_make_pair(struct kobj_restore *ctx, const Crs__UnixSocket *a, const Crs
 {
     const Crs__UnixCredentials *by = a->peer_credentials;
     const Crs__UnixCredentials *also = b ? b->peer_credentials : by;
-    struct tracee *maker = by && also && by->pid == also->pid ? find_stub(ctx, by->pid) : NULL;
+    struct tracee *maker = by && also && by->pid == also->pid ? unix_find_stub(ctx, by->pid) : NULL;
     int ends[2];
 
     if (maker)

@@ -49,10 +49,9 @@ static void put_back(struct room *room)
 /* The process is called otherwise now, if --pids=new. */
 static pid_t pid_now(const struct kobj_restore *ctx, pid_t saved)
 {
-    for (size_t i = 0; ctx->stubs && i < ctx->tree->n_processes; i++)
-        if (ctx->stubs[i] && (pid_t)ctx->tree->processes[i]->pid == saved)
-            return ctx->stubs[i]->inner_pid;
-    return saved;
+    const struct tracee *stub = unix_find_stub(ctx, saved);
+
+    return stub ? stub->inner_pid : saved;
 }
 
 struct control {

@@ -97,6 +97,10 @@ int unix_set_check(const struct unix_set *set, const struct unix_made *item,
 
 /* Make all of them, with their names; those of streams and records with their connections. */
 int unix_restore_make(struct kobj_restore *ctx, struct unix_set *set, struct crs_error *err);
+/* What becomes of the process that has that PID in the snapshot; NULL: it isn't in it, or has
+ * ended. */
+struct tracee *unix_find_stub(const struct kobj_restore *ctx, uint32_t pid);
+
 /* A pair made by the process that SO_PEERCRED of `a`, and of `b` unless that is NULL, tells of; by
  * us where it isn't there. */
 int unix_make_pair(struct kobj_restore *ctx, const Crs__UnixSocket *a, const Crs__UnixSocket *b,
