@@ -125,6 +125,16 @@ int tcp_connect_from(struct kobj_restore *ctx, const struct tcp_side *side,
 /* Wait until a connect(2) that was begun is done. */
 int tcp_connect_wait(int fd, struct crs_error *err);
 
+/* ---- urgent data (tcp_urgent.c) ---- */
+
+/* Is there perhaps some in its queue, or has there been, or does a look at it (MSG_PEEK) not begin
+ * at its start? */
+bool tcp_has_mark(int fd);
+/* Into the record; *ret_memory is the data without it, as of tcp_read_stream(). */
+int tcp_urgent_dump(const struct open_file *file, Crs__TcpSocket *m, int *ret_memory,
+                    struct crs_error *err);
+int tcp_urgent_restore(const Crs__TcpUrgent *m, int sender, int receiver, struct crs_error *err);
+
 /* ---- connections to the outside that go on (tcp_repair.c, tcp_silence.c) ---- */
 
 /* What a program that will be ended may not take any more. */

@@ -1,7 +1,9 @@
 /* tcp_dump.c - the state of a TCP socket, and what it has to read */
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -65,18 +67,34 @@ static bool was_established(const struct open_file *file)
 }
 
 /* sender: -1, or our duplicate of the other end. */
-static int save_queue(struct kobj_dump *ctx, struct open_file *file, int sender, Crs__Content **ret,
+static int read_queue(struct open_file *file, int sender, Crs__TcpSocket *m, int *ret_memory,
+                      struct crs_error *err)
+{
+    if (!tcp_has_mark(file->dup_fd)) {
+        int r = tcp_read_stream(sender, file->dup_fd, ret_memory, err);
+        return r < 0 ? crs_fail_at(err, r, "fd %d (%s)", file->fd, file->link) : 0;
+    }
+    if (sender >= 0 && tcp_count(sender, SIOCOUTQ) > 0)
+        return file_refuse(
+            file, err,
+            "there is urgent data (MSG_OOB) in it, or it has SO_PEEK_OFF, and more is on "
+            "the way than it takes",
+            "try again when the program has read it");
+    return tcp_urgent_dump(file, m, ret_memory, err);
+}
+
+static int save_queue(struct kobj_dump *ctx, struct open_file *file, int sender, Crs__TcpSocket *m,
                       struct crs_error *err)
 {
     _cleanup_close_ int memory = -1;
     struct stat st;
-    int r = tcp_read_stream(sender, file->dup_fd, &memory, err);
+    int r = read_queue(file, sender, m, &memory, err);
 
     if (r < 0)
-        return crs_fail_at(err, r, "fd %d (%s)", file->fd, file->link);
+        return r;
     if (fstat(memory, &st) < 0 || st.st_size == 0)
         return 0;
-    return store_put_content(ctx->writer, memory, st.st_size, ret, err);
+    return store_put_content(ctx->writer, memory, st.st_size, &m->unread, err);
 }
 
 /* New, or at its end. */
@@ -93,7 +111,7 @@ static int dump_closed(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSo
     if (!was_established(file))
         return 0;
     m->state = CRS__TCP_STATE__TCP_ENDED;
-    return save_queue(ctx, file, -1, &m->unread, err);
+    return save_queue(ctx, file, -1, m, err);
 }
 
 static int dump_connecting(struct open_file *file, Crs__TcpSocket *m, struct inet_address *ret_peer,
@@ -194,6 +212,19 @@ static int dump_other(struct kobj_dump *ctx, struct open_file *file, const struc
     return dump_outside(ctx, file, m, err);
 }
 
+/* Encryption by the kernel, and the like. */
+static int check_upper_layer(const struct open_file *file, struct crs_error *err)
+{
+    char name[16] = "", reason[100];
+    socklen_t size = sizeof(name);
+
+    if (getsockopt(file->dup_fd, IPPROTO_TCP, TCP_ULP, name, &size) < 0 || size == 0 || !name[0])
+        return 0;
+    snprintf(reason, sizeof(reason), "the state of its upper layer protocol (%.*s) can't be read",
+             (int)sizeof(name), name);
+    return file_refuse(file, err, reason, "close it before the checkpoint");
+}
+
 static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int state,
                           Crs__TcpSocket *m, struct crs_error *err)
 {
@@ -211,11 +242,13 @@ static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int sta
                            "there are more data on their way to it than its queue can be made to "
                            "take",
                            "raise the last number of /proc/sys/net/ipv4/tcp_rmem");
-    int r = dump_other(ctx, file, end, m, err);
+    int r = check_upper_layer(file, err);
+    if (r == 0)
+        r = dump_other(ctx, file, end, m, err);
     int sender = end->where == TCP_INSIDE ? ctx->files.items[end->other].dup_fd : -1;
     if (m->other_is == CRS__TCP_OTHER__TCP_OTHER_KEPT)
         return r;
-    return r == 0 ? save_queue(ctx, file, sender, &m->unread, err) : r;
+    return r == 0 ? save_queue(ctx, file, sender, m, err) : r;
 }
 
 /* ---- all ---- */

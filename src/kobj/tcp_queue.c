@@ -100,8 +100,9 @@ static void look(int fd)
 {
     char byte;
 
-    /* An empty queue would give, and so take away, an error that waits for the program. */
-    if (tcp_count(fd, SIOCINQ) > 0)
+    /* An empty queue would give, and so take away, an error that waits for the program. And the
+     * program's own looks may begin where the last ended. */
+    if (tcp_count(fd, SIOCINQ) > 0 && tcp_get_flag(fd, SOL_SOCKET, SO_PEEK_OFF) < 0)
         recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
 }
 

@@ -80,25 +80,60 @@ static int connect_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct 
                                                           : 0;
 }
 
-int tcp_fill_content(struct kobj_restore *ctx, const Crs__Content *content, int sender,
-                     int receiver, struct crs_error *err)
+/* Saved content, mapped. */
+struct mapped {
+    void *data;
+    size_t size;
+};
+
+static void mapped_clear(struct mapped *m)
+{
+    if (m->data)
+        munmap(m->data, m->size);
+}
+
+static int map(struct kobj_restore *ctx, const Crs__Content *content, struct mapped *ret,
+               struct crs_error *err)
 {
     _cleanup_close_ int memory = memfd_create("crs-queue", MFD_CLOEXEC);
-    size_t size = content->size;
 
-    if (size == 0)
+    if (!content || content->size == 0)
         return 0;
     if (memory < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't make a file in memory");
     int r = store_get_content(ctx->reader, content, memory, err);
     if (r < 0)
         return r;
-    void *data = mmap(NULL, size, PROT_READ, MAP_SHARED, memory, 0);
+    void *data = mmap(NULL, content->size, PROT_READ, MAP_SHARED, memory, 0);
     if (data == MAP_FAILED)
         return crs_fail_errno(err, CRS_FAILED, "can't map the data of a connection");
-    r = tcp_fill(sender, receiver, data, size, err);
-    munmap(data, size);
-    return r;
+    *ret = (struct mapped){data, content->size};
+    return 0;
+}
+
+int tcp_fill_content(struct kobj_restore *ctx, const Crs__Content *content, int sender,
+                     int receiver, struct crs_error *err)
+{
+    __attribute__((cleanup(mapped_clear))) struct mapped m = {0};
+    int r = map(ctx, content, &m, err);
+
+    return r == 0 ? tcp_fill(sender, receiver, m.data, m.size, err) : r;
+}
+
+static int fill_around(struct kobj_restore *ctx, const Crs__TcpSocket *socket, int sender,
+                       int receiver, struct crs_error *err)
+{
+    __attribute__((cleanup(mapped_clear))) struct mapped m = {0};
+    size_t mark = socket->urgent->position;
+    int r = map(ctx, socket->unread, &m, err);
+
+    if (r == 0 && mark > m.size)
+        r = crs_fail(err, CRS_DAMAGED, ERANGE, "urgent data is behind the end");
+    if (r == 0)
+        r = tcp_fill(sender, receiver, m.data, mark, err);
+    if (r == 0)
+        r = tcp_urgent_restore(socket->urgent, sender, receiver, err);
+    return r == 0 ? tcp_fill(sender, receiver, (char *)m.data + mark, m.size - mark, err) : r;
 }
 
 static int fill_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp_made *one,
@@ -107,9 +142,11 @@ static int fill_step(struct kobj_restore *ctx, struct tcp_sockets *s, struct tcp
     struct tcp_made *other = tcp_find_made(s, one->m->other);
     int sender = one->other >= 0 ? one->other : other ? other->fd : -1;
 
-    if (!one->m->unread || one->fd < 0 || one->m->repair)
+    if (one->fd < 0 || one->m->repair)
         return 0;
-    return tcp_fill_content(ctx, one->m->unread, sender, one->fd, err);
+    if (one->m->urgent)
+        return fill_around(ctx, one->m, sender, one->fd, err);
+    return one->m->unread ? tcp_fill_content(ctx, one->m->unread, sender, one->fd, err) : 0;
 }
 
 static void close_with_reset(int *fd)

@@ -12,6 +12,8 @@ static bool match(const struct open_file *file)
 
 /* ---- restart ---- */
 
+#define QUEUE_MAX (1ull << 30) /* no queue of the kernel is as long */
+
 static int check_record(const Crs__TcpSocket *m, struct crs_error *err)
 {
     struct inet_address local;
@@ -19,6 +21,8 @@ static int check_record(const Crs__TcpSocket *m, struct crs_error *err)
 
     if (r == 0 && m->socket->protocol != IPPROTO_TCP)
         r = crs_fail(err, CRS_DAMAGED, EINVAL, "a TCP socket of protocol %u", m->socket->protocol);
+    if (r == 0 && m->unread && m->unread->size > QUEUE_MAX)
+        r = crs_fail(err, CRS_DAMAGED, ERANGE, "a TCP socket with too much data");
     if (r == 0 && m->other_is == CRS__TCP_OTHER__TCP_OTHER_KEPT)
         return tcp_keep_check(m, err);
     if (r < 0 || !m->socket->local)
