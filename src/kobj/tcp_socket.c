@@ -70,7 +70,9 @@ const struct kobj_file_kind kobj_tcp_socket = {
     .name = "tcp-socket",
     .title = "TCP socket",
     .saved = "with conditions",
-    .conditions = "both ends are inside the program",
+    .conditions = "a connection to another program only with --tcp=close or --tcp=keep; one that "
+                  "waits to be accepted only while nothing was sent on it",
+    .privilege = "CAP_NET_ADMIN for --tcp=keep",
     .match = match,
     .dump = tcp_dump,
     .check = check,

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "proc/children.h"
+#include "proc/igmp.h"
 #include "proc/net_unix.h"
 #include "proc/stat.h"
 #include "proc/timers.h"
@@ -213,6 +214,51 @@ static void test_no_unix_sockets(void **state)
     net_unix_free(s, n);
 }
 
+/* ---- multicast groups ---- */
+
+static void test_igmp(void **state)
+{
+    _cleanup_free_ struct multicast_group *groups = NULL;
+    size_t n = 0;
+
+    assert_int_equal(
+        proc_igmp_parse("Idx\tDevice    : Count Querier\tGroup    Users Timer\tReporter\n"
+                        "1\tlo        :     1      V3\n"
+                        "\t\t\t\t010000E0     1 0:00000000\t\t0\n"
+                        "4\teth0      :     2      V3\n"
+                        "\t\t\t\tFB0000E0     1 0:00000000\t\t0\n"
+                        "\t\t\t\t010000E0     1 0:00000000\t\t0\n",
+                        &groups, &n),
+        0);
+    assert_int_equal(
+        proc_igmp6_parse("2    ifb0            ff020000000000000000000000000001     1 0000000C 0\n",
+                         &groups, &n),
+        0);
+    assert_int_equal(n, 4);
+    assert_int_equal(groups[0].interface, 1);
+    assert_memory_equal(groups[0].address, ((uint8_t[]){224, 0, 0, 1}), 4);
+    assert_int_equal(groups[1].interface, 4);
+    assert_memory_equal(groups[1].address, ((uint8_t[]){224, 0, 0, 251}), 4);
+    assert_int_equal(groups[3].interface, 2);
+    assert_int_equal(groups[3].size, 16);
+    assert_int_equal(groups[3].address[0], 0xff);
+    assert_int_equal(groups[3].address[15], 1);
+}
+
+static void test_igmp_of_another_form(void **state)
+{
+    static const char *const texts[] = {"Idx\nx\teth0\n", "Idx\n\t\t\t\t010000E0 1\n",
+                                        "Idx\n1\tlo\n\t\t\t\tzzz\n"};
+    static const char *const texts6[] = {"eth0\n", "1 lo ff02 1\n", "1 lo\n"};
+
+    for (size_t i = 0; i < ELEMENTS(texts); i++) {
+        _cleanup_free_ struct multicast_group *groups = NULL;
+        size_t n = 0;
+        assert_int_equal(proc_igmp_parse(texts[i], &groups, &n), -EINVAL);
+        assert_int_equal(proc_igmp6_parse(texts6[i], &groups, &n), -EINVAL);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -227,6 +273,8 @@ int main(void)
         cmocka_unit_test(test_no_children),
         cmocka_unit_test(test_unix_sockets),
         cmocka_unit_test(test_no_unix_sockets),
+        cmocka_unit_test(test_igmp),
+        cmocka_unit_test(test_igmp_of_another_form),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
