@@ -136,14 +136,13 @@ int unix_name_check(struct unix_set *set, const struct unix_made *item, struct c
 
 /* ---- bind ---- */
 
-/* What the child is to do, and how it went. It shares our memory, but not our directories. */
+/* What the child is to do. */
 struct binding {
     const char *directory;
     bool as_root; /* with the directory as its root, and not only where it works */
     int fd;
     struct sockaddr_un address;
     socklen_t size;
-    int error;
 };
 
 /* Directories on the way are made: they are in a place of our own. */
@@ -163,13 +162,14 @@ static int enter_as_root(struct sockaddr_un *address)
     return 0;
 }
 
+/* Its exit status is an errno value. */
 static int bind_in_child(void *arg)
 {
     struct binding *b = arg;
 
     if (chdir(b->directory) < 0 || (b->as_root && enter_as_root(&b->address) < 0) ||
         bind(b->fd, (struct sockaddr *)&b->address, b->size) < 0)
-        b->error = errno;
+        return errno;
     return 0;
 }
 
@@ -178,17 +178,23 @@ static int bind_in(const char *directory, bool as_root, int fd, const ProtobufCB
 {
     struct binding b = {.directory = directory, .as_root = as_root, .fd = fd};
     _cleanup_free_ uint8_t *stack = malloc(STACK_SIZE);
+    int status = 0;
 
     if (!stack)
         return -ENOMEM;
     b.size = unix_address(name, &b.address);
-    /* Without a signal at its end it is no child that the caller of the library would see. */
+    /* Without a signal at its end it is no child that the caller of the library would see. It may
+     * share our memory, which is quicker; not where it is to be in another time namespace, before
+     * Linux 6.3. */
     pid_t pid = clone(bind_in_child, stack + STACK_SIZE, CLONE_VM | CLONE_VFORK, &b);
+    if (pid < 0 && errno == EINVAL)
+        pid = clone(bind_in_child, stack + STACK_SIZE, CLONE_VFORK, &b);
     if (pid < 0)
         return -errno;
-    while (waitpid(pid, NULL, __WCLONE) < 0 && errno == EINTR)
-        ;
-    return -b.error;
+    while (waitpid(pid, &status, __WCLONE) < 0)
+        if (errno != EINTR)
+            return -errno;
+    return WIFEXITED(status) ? -WEXITSTATUS(status) : -ECANCELED;
 }
 
 static int bind_abstract(struct kobj_restore *ctx, struct unix_made *item, struct crs_error *err)

@@ -51,6 +51,34 @@ static bool urgent(int fd)
     return goes(fd, "ab", 2) && send(fd, "X", 1, MSG_OOB | MSG_DONTWAIT) == 1 && goes(fd, "cd", 2);
 }
 
+/* What one reads where urgent() was sent. Kernels differ in what follows the urgent byte. */
+static void read_urgent(int fd, char text[32])
+{
+    memset(text, 0, 32);
+    ssize_t n = recv(fd, text, 1, MSG_OOB | MSG_DONTWAIT);
+    text[1] = n == 1 ? '!' : '-';
+    for (int i = 0; i < 4; i++) {
+        n = recv(fd, text + 4 * i + 4, 3, MSG_DONTWAIT);
+        text[4 * i + 7] = n < 0 ? '-' : (char)('0' + n);
+    }
+}
+
+static void check_urgent(int sender, int receiver)
+{
+    int own[2];
+    char expected[32], text[32];
+
+    MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, own) == 0 && urgent(own[0]));
+    read_urgent(own[1], expected);
+    read_urgent(receiver, text);
+    CHECK(memcmp(text, expected, sizeof(text)) == 0 && text[0] == 'X');
+    while (recv(receiver, text, sizeof(text), MSG_DONTWAIT) > 0)
+        ;
+    CHECK(urgent(sender));
+    close(own[0]);
+    close(own[1]);
+}
+
 int main(int argc, char **argv)
 {
     int plain[2], peeking[2], records[2], signed_by[2], packets[2], late[2];
@@ -111,12 +139,8 @@ int main(int argc, char **argv)
         CHECK(goes(signed_by[0], "I", 1) && goes(packets[0], "me", 2) &&
               goes(packets[0], "too", 3));
 
-        if (!has_urgent)
-            continue;
-        CHECK(recv(late[1], buffer, 1, MSG_OOB | MSG_DONTWAIT) == 1 && buffer[0] == 'X');
-        CHECK(recv(late[1], buffer, 2, MSG_DONTWAIT) == 2 && memcmp(buffer, "ab", 2) == 0);
-        CHECK(comes(late[1], "cd", 2) && is_empty(late[1]));
-        CHECK(urgent(late[0]));
+        if (has_urgent)
+            check_urgent(late[0], late[1]);
     }
     return 0;
 }
