@@ -22,8 +22,12 @@
 
 static bool is_autobound(const ProtobufCBinaryData *name)
 {
-    return name->len == AUTOBIND_SIZE && name->data[0] == 0 &&
-           strspn((const char *)name->data + 1, "0123456789abcdef") >= AUTOBIND_SIZE - 1;
+    if (name->len != AUTOBIND_SIZE || name->data[0] != 0)
+        return false;
+    for (size_t i = 1; i < name->len; i++)
+        if (!name->data[i] || !strchr("0123456789abcdef", name->data[i]))
+            return false;
+    return true;
 }
 
 static char *full_path(const Crs__UnixSocket *m)
