@@ -31,6 +31,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_tcp_socket,
     &kobj_udp_socket,
     &unsupported_inet.kind,
+    &kobj_netlink_socket,
     &unsupported_netlink.kind,
     &unsupported_packet.kind,
     &unsupported_vsock.kind,

@@ -6,6 +6,7 @@
 
 #include "kobj/inet.h"
 #include "kobj/inet_diag.h"
+#include "kobj/watcher.h"
 #include "tcp_socket.pb-c.h"
 
 /* As the kernel numbers the states of a connection. */
@@ -100,7 +101,8 @@ int tcp_fill_content(struct kobj_restore *ctx, const Crs__Content *content, int 
  * What `receiver` has to read, and what `sender` has written to it, into a memory file whose size
  * is the data's. Afterwards it is where it was. sender -1: only what has arrived.
  */
-int tcp_read_stream(int sender, int receiver, int *ret_memory, struct crs_error *err);
+int tcp_read_stream(struct kobj_dump *ctx, int sender, int receiver, int *ret_memory,
+                    struct crs_error *err);
 
 /* ---- making connections (tcp_connect.c) ---- */
 
@@ -139,8 +141,8 @@ int tcp_urgent_restore(const Crs__TcpUrgent *m, int sender, int receiver, struct
 
 /* What a program that will be ended may not take any more. */
 struct tcp_silence {
-    int fd, watch_fd;
-    pid_t watcher;
+    int fd;
+    struct watcher watcher;
 };
 
 int tcp_silence_begin(const struct open_file *file, struct tcp_silence *ret, struct crs_error *err);

@@ -67,11 +67,11 @@ static bool was_established(const struct open_file *file)
 }
 
 /* sender: -1, or our duplicate of the other end. */
-static int read_queue(struct open_file *file, int sender, Crs__TcpSocket *m, int *ret_memory,
-                      struct crs_error *err)
+static int read_queue(struct kobj_dump *ctx, struct open_file *file, int sender, Crs__TcpSocket *m,
+                      int *ret_memory, struct crs_error *err)
 {
     if (!tcp_has_mark(file->dup_fd)) {
-        int r = tcp_read_stream(sender, file->dup_fd, ret_memory, err);
+        int r = tcp_read_stream(ctx, sender, file->dup_fd, ret_memory, err);
         return r < 0 ? crs_fail_at(err, r, "fd %d (%s)", file->fd, file->link) : 0;
     }
     if (sender >= 0 && tcp_count(sender, SIOCOUTQ) > 0)
@@ -88,7 +88,7 @@ static int save_queue(struct kobj_dump *ctx, struct open_file *file, int sender,
 {
     _cleanup_close_ int memory = -1;
     struct stat st;
-    int r = read_queue(file, sender, m, &memory, err);
+    int r = read_queue(ctx, file, sender, m, &memory, err);
 
     if (r < 0)
         return r;

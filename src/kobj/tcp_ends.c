@@ -258,7 +258,7 @@ int tcp_survey_silence(struct kobj_dump *ctx, const struct open_file *file, stru
 
     if (!silence)
         return out_of_memory(err);
-    *silence = (struct tcp_silence){-1, -1, -1};
+    *silence = (struct tcp_silence){-1, WATCHER_NONE};
     return tcp_silence_begin(file, silence, err);
 }
 

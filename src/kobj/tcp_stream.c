@@ -7,6 +7,7 @@
  * would find more, and the one after it too much. So everything is read and then written again,
  * with the same buffers, in a shelter: a stream has no memory of what it was divided into.
  */
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -16,6 +17,7 @@
 
 #include "base/io.h"
 #include "kobj/shelter.h"
+#include "kobj/standstill.h"
 #include "kobj/tcp.h"
 
 #ifndef SO_BUF_LOCK
@@ -143,45 +145,83 @@ static void pass_step(void *arg)
     inet_set_flag(p->receiver, SOL_SOCKET, SO_BUF_LOCK, p->receive_lock);
 }
 
-static int pass(int sender, int receiver, struct memory *m, size_t *ret_size, struct crs_error *err)
+/*
+ * When the kernel is short of memory for TCP, what was read might not be taken again. Below the
+ * lowest of its three limits it isn't.
+ */
+static int check_memory(struct crs_error *err)
 {
-    struct pass p = {.sender = sender,
-                     .receiver = receiver,
-                     .send_lock = tcp_get_flag(sender, SOL_SOCKET, SO_BUF_LOCK),
-                     .receive_lock = tcp_get_flag(receiver, SOL_SOCKET, SO_BUF_LOCK),
-                     .memory = m};
-    int r =
-        memory_make(m, tcp_count(receiver, SIOCINQ) + tcp_count(sender, SIOCOUTQ) + ROOM_MARGIN);
+    _cleanup_bytes_ struct bytes used = {0}, limits = {0};
+    unsigned long long pages = 0, low = 0;
 
+    if (read_file(AT_FDCWD, "/proc/net/sockstat", 1 << 16, &used) < 0 ||
+        read_file(AT_FDCWD, "/proc/sys/net/ipv4/tcp_mem", 1 << 12, &limits) < 0)
+        return 0;
+    const char *tcp = strstr((const char *)used.data, "TCP:");
+    const char *memory = tcp ? strstr(tcp, " mem ") : NULL;
+    if (!memory || sscanf(memory, " mem %llu", &pages) != 1 ||
+        sscanf((const char *)limits.data, "%llu", &low) != 1 || pages < low)
+        return 0;
+    return crs_fail(
+        err, CRS_CANT_CHECKPOINT, ENOBUFS,
+        "more data is on its way to it than its queue takes, and can't be read while the "
+        "kernel is short of memory for TCP (%llu pages); try again, or raise "
+        "/proc/sys/net/ipv4/tcp_mem",
+        pages);
+}
+
+static int prepare(struct pass *p, struct crs_error *err)
+{
+    int r = check_memory(err);
+
+    if (r < 0)
+        return r;
+    p->send_lock = tcp_get_flag(p->sender, SOL_SOCKET, SO_BUF_LOCK);
+    p->receive_lock = tcp_get_flag(p->receiver, SOL_SOCKET, SO_BUF_LOCK);
+    r = memory_make(p->memory,
+                    tcp_count(p->receiver, SIOCINQ) + tcp_count(p->sender, SIOCOUTQ) + ROOM_MARGIN);
     if (r == 0)
-        r = p.send_lock < 0 ? p.send_lock : p.receive_lock < 0 ? p.receive_lock : 0;
-    if (r == 0)
-        r = shelter(pass_step, &p);
+        r = p->send_lock < 0 ? p->send_lock : p->receive_lock < 0 ? p->receive_lock : 0;
     if (r < 0)
         return crs_fail(err, CRS_CANT_CHECKPOINT, -r, "can't read what is on its way to it: %s",
                         strerror(-r));
-    if (p.broken)
-        return crs_fail(err, CRS_CANT_CHECKPOINT, EIO, "the connection broke while it was read");
-    *ret_size = p.read;
     return 0;
+}
+
+/* If the tool is killed meanwhile, the program may not write before it is done. */
+static int pass(struct kobj_dump *ctx, struct pass *p, struct crs_error *err)
+{
+    struct standstill standstill;
+    int r = prepare(p, err);
+
+    if (r == 0)
+        r = standstill_begin(ctx, &standstill, err);
+    if (r < 0)
+        return r;
+    r = shelter(pass_step, p);
+    if (r < 0)
+        crs_fail(err, CRS_FAILED, -r, "can't start a process: %s", strerror(-r));
+    int ended = standstill_end(&standstill, r == 0 ? err : NULL);
+    if (r == 0)
+        r = ended;
+    if (r == 0 && p->broken)
+        r = crs_fail(err, CRS_CANT_CHECKPOINT, EIO, "the connection broke while it was read");
+    return r;
 }
 
 /* ---- both ---- */
 
-int tcp_read_stream(int sender, int receiver, int *ret_memory, struct crs_error *err)
+int tcp_read_stream(struct kobj_dump *ctx, int sender, int receiver, int *ret_memory,
+                    struct crs_error *err)
 {
     __attribute__((cleanup(memory_clear))) struct memory m = {.fd = -1};
-    size_t size = 0;
-    int r;
+    struct pass p = {.sender = sender, .receiver = receiver, .memory = &m};
+    bool arrived = sender < 0 || tcp_count(sender, SIOCOUTQ) <= 0;
+    int r = arrived ? peek(receiver, &m, err) : pass(ctx, &p, err);
 
-    if (sender < 0 || tcp_count(sender, SIOCOUTQ) <= 0) {
-        r = peek(receiver, &m, err);
-        size = m.size;
-    } else
-        r = pass(sender, receiver, &m, &size, err);
     if (r < 0)
         return r;
-    if (ftruncate(m.fd, size) < 0)
+    if (ftruncate(m.fd, arrived ? m.size : p.read) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't keep the queue of a socket");
     *ret_memory = TAKE_FD(m.fd);
     return 0;

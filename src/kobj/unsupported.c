@@ -62,8 +62,8 @@ static bool match_netlink(const struct open_file *file)
 {
     return is_family(file, AF_NETLINK);
 }
-ROW(netlink, "netlink-socket", "netlink socket", match_netlink,
-    "the kernel's answers on their way to it can't be saved", CLOSE_IT);
+ROW(netlink, "other-netlink-socket", "netlink socket of another protocol", match_netlink,
+    "the state behind it can't be read", CLOSE_IT);
 
 static bool match_packet(const struct open_file *file)
 {

@@ -14,6 +14,7 @@
 struct direction {
     int from, to;
     uint64_t sent, received;
+    uint64_t limit; /* more than that isn't sent */
 };
 
 static struct direction directions[6];
@@ -37,7 +38,7 @@ static void fill(struct direction *d)
 {
     static uint8_t piece[PIECE];
 
-    for (int idle = 0; idle < 20;) {
+    for (int idle = 0; idle < 20 && d->sent - d->received < d->limit;) {
         for (size_t i = 0; i < PIECE; i++)
             piece[i] = byte_at(d->sent + i);
         ssize_t n = send(d->from, piece, PIECE, MSG_NOSIGNAL);
@@ -99,8 +100,9 @@ int main(int argc, char **argv)
                  setsockopt(client, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
         if (i == 4)
             MUST(setsockopt(client, IPPROTO_TCP, TCP_CORK, &one, sizeof(one)) == 0);
-        directions[i] = (struct direction){client, server, 0, 0};
-        directions[i + 1] = (struct direction){server, client, 0, 0};
+        uint64_t limit = i == 4 ? 300000 : UINT64_MAX;
+        directions[i] = (struct direction){client, server, 0, 0, limit};
+        directions[i + 1] = (struct direction){server, client, 0, 0, limit};
     }
     for (int i = 0; i < 6; i++)
         fill(&directions[i]);
