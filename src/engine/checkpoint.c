@@ -8,7 +8,6 @@
  * failure in the middle of the freeze leaves no thread of the program behind.
  */
 #include <fcntl.h>
-#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -16,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/thread.h"
 #include "engine/collect.h"
 #include "engine/manifest_info.h"
 #include "store/store.h"
@@ -379,7 +379,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     if (!c.tree)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     crs__tree__init(c.tree);
-    r = pthread_create(&thread, NULL, run_in_thread, &c);
+    r = thread_start(&thread, false, run_in_thread, &c);
     if (r > 0) {
         clear(&c);
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));

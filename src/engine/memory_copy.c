@@ -6,6 +6,7 @@
 #include <sys/mman.h>
 
 #include "base/io.h"
+#include "base/thread.h"
 #include "memory_image.h"
 
 #define MAX_THREADS 4
@@ -97,7 +98,7 @@ static unsigned start_threads(struct copy_job *job, pthread_t *threads, unsigned
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_mutex_lock(&job->lock);
-    while (started < n && pthread_create(&threads[started], NULL, worker, job) == 0)
+    while (started < n && thread_start(&threads[started], false, worker, job) == 0)
         started++;
     job->n_running = started;
     pthread_mutex_unlock(&job->lock);

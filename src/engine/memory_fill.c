@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
+#include "base/thread.h"
 #include "memory_restore.h"
 
 #define MAX_THREADS 4
@@ -120,7 +121,7 @@ static unsigned start_threads(struct fill_job *job, pthread_t *threads)
     n = count_threads(job);
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (started < n && pthread_create(&threads[started], NULL, worker, job) == 0)
+    while (started < n && thread_start(&threads[started], false, worker, job) == 0)
         started++;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     return started;

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/thread.h"
 #include "job.h"
 #include "request.h"
 #include "supervisor.h"
@@ -150,22 +151,17 @@ static void *serve(void *arg)
 static int start_serving(struct supervisor *s, int fd)
 {
     struct connection *connection = malloc(sizeof(*connection));
-    pthread_attr_t detached;
-    pthread_t thread;
 
     if (!connection)
         return -ENOMEM;
     *connection = (struct connection){s, fd};
-    pthread_attr_init(&detached);
-    pthread_attr_setdetachstate(&detached, PTHREAD_CREATE_DETACHED);
     pthread_mutex_lock(&s->lock);
     int r = s->n_serving >= MAX_SERVING ? EAGAIN : 0;
     if (r == 0)
-        r = pthread_create(&thread, &detached, serve, connection);
+        r = thread_start(NULL, true, serve, connection);
     if (r == 0)
         s->n_serving++;
     pthread_mutex_unlock(&s->lock);
-    pthread_attr_destroy(&detached);
     if (r != 0)
         free(connection);
     return -r;

@@ -1,0 +1,16 @@
+/*
+ * thread.h - threads whose stack does not depend on the caller's limit
+ *
+ * A thread gets the stack size of RLIMIT_STACK where nothing else is said, which may be too little
+ * to work in (ulimit -s 64).
+ */
+#ifndef BASE_THREAD_H
+#define BASE_THREAD_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+/* As pthread_create(3). detached: nobody joins it, and ret may be NULL. 0 or a positive errno. */
+int thread_start(pthread_t *ret, bool detached, void *(*run)(void *arg), void *arg);
+
+#endif
