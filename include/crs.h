@@ -16,6 +16,9 @@
  * from that thread. Calls on different programs may run in different threads. No function may be
  * called from a signal handler. SIGCHLD must not be ignored by the caller during crs_restart().
  *
+ * Options: begin with ..._OPTIONS_INIT, then set fields. The structs grow at their end; the library
+ * takes those of older and newer crs.h, unless a newer option is set that it doesn't have.
+ *
  * Nothing here prints, exits, or changes signal dispositions.
  */
 #ifndef CRS_H

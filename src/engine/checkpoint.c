@@ -18,6 +18,7 @@
 #include "base/thread.h"
 #include "engine/collect.h"
 #include "engine/manifest_info.h"
+#include "engine/options.h"
 #include "store/store.h"
 
 #define END_TIME_US (5 * 1000000)
@@ -324,11 +325,6 @@ static void *run_in_thread(void *arg)
 
 static int check_options(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
 {
-    if (o->struct_size != sizeof(*o))
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "the options' struct_size is %zu, not %zu: use "
-                        "CRS_CHECKPOINT_OPTIONS_INIT",
-                        o->struct_size, sizeof(*o));
     if (pid <= 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
     if (pid == getpid() || pid == o->tool)
@@ -364,11 +360,13 @@ static void clear(struct checkpoint *c)
 int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
                    struct crs_checkpoint_result *ret, struct crs_error *err)
 {
-    const struct crs_checkpoint_options defaults = CRS_CHECKPOINT_OPTIONS_INIT;
-    struct checkpoint c = {.pid = pid, .options = options ? options : &defaults};
+    struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
+    struct checkpoint c = {.pid = pid, .options = &own};
     pthread_t thread;
 
-    int r = check_options(pid, c.options, err);
+    int r = options_take(&own, sizeof(own), options, CHECKPOINT_OPTIONS_FIRST_SIZE, err);
+    if (r == 0)
+        r = check_options(pid, &own, err);
     if (r < 0)
         return r;
     c.members = (struct tree){.root = pid, .scope = c.options->scope, .tool = c.options->tool};

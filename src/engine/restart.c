@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "engine/clocks.h"
 #include "engine/manifest_info.h"
+#include "engine/options.h"
 #include "engine/rebuild.h"
 #include "engine/supervisor.h"
 
@@ -112,10 +113,6 @@ static bool in_foreground(void)
 
 static int check_options(const struct crs_restart_options *o, struct crs_error *err)
 {
-    if (o->struct_size != sizeof(*o))
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "the options' struct_size is %zu, not %zu: use CRS_RESTART_OPTIONS_INIT",
-                        o->struct_size, sizeof(*o));
     if ((int)o->pids < CRS_PIDS_DEFAULT || o->pids > CRS_PIDS_NEW)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for PIDs: %d", o->pids);
     return 0;
@@ -130,13 +127,14 @@ static uint64_t saved_bytes(const struct loaded *loaded)
 int crs_restart(const char *path, const struct crs_restart_options *options,
                 struct crs_restarted *ret, struct crs_error *err)
 {
-    const struct crs_restart_options defaults = CRS_RESTART_OPTIONS_INIT;
-    const struct crs_restart_options *o = options ? options : &defaults;
+    struct crs_restart_options own = CRS_RESTART_OPTIONS_INIT, *o = &own;
     uint64_t started_us = now_us();
     struct crs_restarted restarted;
     struct loaded loaded;
 
-    int r = check_options(o, err);
+    int r = options_take(&own, sizeof(own), options, RESTART_OPTIONS_FIRST_SIZE, err);
+    if (r == 0)
+        r = check_options(o, err);
     if (r == 0)
         r = loaded_open(path, &loaded, err);
     if (r < 0)
