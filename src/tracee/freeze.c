@@ -88,15 +88,46 @@ static struct tracee_thread *find_thread(struct tracee *t, pid_t tid)
 
 static struct tracee_thread *add_thread(struct tracee *t, pid_t tid)
 {
-    struct tracee_thread *more =
-        reallocarray(t->threads, t->n_threads + 1, sizeof(struct tracee_thread));
-
-    if (!more)
+    if (array_grow((void **)&t->threads, &t->n_threads, &t->threads_room, sizeof(*t->threads)) < 0)
         return NULL;
-    t->threads = more;
-    struct tracee_thread *th = &more[t->n_threads++];
+    struct tracee_thread *th = &t->threads[t->n_threads - 1];
     *th = (struct tracee_thread){.tid = tid, .owner = t};
     return th;
+}
+
+/* The threads that are held already, in order: a pass asks for each thread that there is. */
+struct known_threads {
+    pid_t *tids;
+    size_t n;
+};
+
+static void known_clear(struct known_threads *known)
+{
+    free(known->tids);
+}
+
+static int compare_tids(const void *a, const void *b)
+{
+    pid_t x = *(const pid_t *)a, y = *(const pid_t *)b;
+
+    return (x > y) - (x < y);
+}
+
+static int list_known(const struct tracee *t, struct known_threads *ret, struct crs_error *err)
+{
+    ret->tids = calloc(t->n_threads + 1, sizeof(*ret->tids));
+    if (!ret->tids)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    ret->n = t->n_threads;
+    for (size_t i = 0; i < t->n_threads; i++)
+        ret->tids[i] = t->threads[i].tid;
+    qsort(ret->tids, ret->n, sizeof(*ret->tids), compare_tids);
+    return 0;
+}
+
+static bool is_known(const struct known_threads *known, pid_t tid)
+{
+    return bsearch(&tid, known->tids, known->n, sizeof(tid), compare_tids) != NULL;
 }
 
 /* A thread that is held but has not been told to stop. */
@@ -230,11 +261,16 @@ static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t dea
 static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *s,
                              struct crs_error *err)
 {
+    _cleanup_(known_clear) struct known_threads known = {0};
+    int r = list_known(t, &known, err);
+
+    if (r < 0)
+        return r;
     for (struct dirent *e; (e = readdir(dir));) {
         pid_t tid = atoi(e->d_name);
-        if (tid <= 0 || find_thread(t, tid))
+        if (tid <= 0 || is_known(&known, tid))
             continue;
-        int r = seize_thread(t, tid, err);
+        r = seize_thread(t, tid, err);
         if (r < 0)
             return r;
         if (r > 0)

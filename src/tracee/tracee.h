@@ -53,7 +53,7 @@ struct tracee {
     bool frozen;
     bool group_stopped;            /* it was stopped by a signal (state T) when it was frozen */
     struct tracee_thread *threads; /* [0] is the thread-group leader */
-    size_t n_threads;
+    size_t n_threads, threads_room;
     uint64_t frozen_at_us; /* now_us() at the first interrupt */
 
     /* Memory in the process for arguments of remote calls, writable; contents are undone at the

@@ -232,12 +232,70 @@ static void blocks_and_memory(void **state)
     end_target(pid);
 }
 
+#define MANY 300
+
+static void *wait_for_ever(void *arg)
+{
+    for (;;)
+        pause();
+    return arg;
+}
+
+static pid_t start_many(void)
+{
+    int made[2];
+    char byte;
+
+    assert_int_equal(pipe(made), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_attr_t small;
+        pthread_t thread;
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pthread_attr_init(&small);
+        pthread_attr_setstacksize(&small, 65536);
+        for (int i = 1; i < MANY; i++)
+            if (pthread_create(&thread, &small, wait_for_ever, NULL) != 0)
+                _exit(1);
+        if (write(made[1], "m", 1) == 1)
+            wait_for_ever(NULL);
+        _exit(1);
+    }
+    close(made[1]);
+    assert_int_equal(read(made[0], &byte, 1), 1);
+    close(made[0]);
+    return pid;
+}
+
+/* Each thread once, the first of the process first, all with their registers. */
+static void many_threads(void **state)
+{
+    pid_t pid = start_many();
+    struct crs_error err = {0};
+    struct tracee *t = NULL;
+
+    assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+    assert_int_equal(t->n_threads, MANY);
+    assert_int_equal(t->threads[0].tid, pid);
+    for (size_t i = 0; i < t->n_threads; i++) {
+        assert_ptr_equal(t->threads[i].owner, t);
+        assert_int_equal(t->threads[i].inner_tid, t->threads[i].tid);
+        assert_true(arch_program_counter(&t->threads[i].regs) != 0);
+        for (size_t j = 0; j < i; j++)
+            assert_int_not_equal(t->threads[i].tid, t->threads[j].tid);
+    }
+    tracee_free(t);
+    kill(pid, SIGKILL);
+    waitpid(pid, NULL, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_leave_no_trace),
         cmocka_unit_test(death_in_a_call_is_harmless),
         cmocka_unit_test(blocks_and_memory),
+        cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
