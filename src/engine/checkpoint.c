@@ -98,14 +98,15 @@ static int choose_path(struct checkpoint *c, struct crs_error *err)
     return c->result.name ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 }
 
-/* Two checkpoints of one name at a time may choose the same number: the later takes the next. */
+/* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
+ * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
 {
     for (int tries = 0;; tries++) {
         int r = choose_path(c, err);
         if (r == 0)
             r = store_writer_open(c->result.path, c->options->compress, &c->writer, err);
-        if (r != -EEXIST || c->options->output || tries == 20)
+        if ((r != -EEXIST && r != -ENOENT) || c->options->output || tries == 20)
             return r;
         crs_checkpoint_result_clear(&c->result);
     }
@@ -351,6 +352,8 @@ static void clear(struct checkpoint *c)
     kobj_dump_clear(&c->ctx);
     memory_set_free(c->address_spaces);
     store_writer_free(c->writer);
+    if (c->result.name) /* not handed over: it failed */
+        store_drop_path(c->result.path);
     crs__tree__free_unpacked(c->tree, NULL);
     crs__files__free_unpacked(c->files, NULL);
     crs__memory__free_unpacked(c->memory, NULL);

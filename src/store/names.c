@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
@@ -131,4 +132,18 @@ int store_next_path(const char *store, const char *name, char **ret_path, unsign
     *ret_path = path;
     *ret_seq = highest + 1;
     return 0;
+}
+
+void store_drop_path(const char *path)
+{
+    _cleanup_free_ char *job = strdup(path);
+    char *slash = job ? strrchr(job, '/') : NULL;
+
+    if (!slash)
+        return;
+    *slash = 0;
+    _cleanup_close_ int fd = open(job, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    /* Whoever starts a job holds the lock until the directory has the job's file. */
+    if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        rmdir(job);
 }

@@ -39,7 +39,7 @@ static void append(char *text, size_t size, const char *word, size_t i)
         snprintf(text + n, size - n, ", ...");
 }
 
-/* Jobs that have a snapshot; a failed checkpoint may have left the directory of one. */
+/* Jobs that have a snapshot; others have none yet, or none any more. */
 static void name_jobs(const char *root, char *text, size_t size)
 {
     struct job_names names = {0};

@@ -126,6 +126,9 @@ int store_make_directories(const char *path, struct crs_error *err);
 /* STORE/NAME/SEQ with the next free SEQ; makes STORE and STORE/NAME (0700). */
 int store_next_path(const char *store, const char *name, char **ret_path, unsigned *ret_seq,
                     struct crs_error *err);
+/* After a failure: the directory of the job that `path` (of store_next_path) is in goes, where
+ * nothing is in it and no job is about to begin there. */
+void store_drop_path(const char *path);
 int store_resolve(const char *store, const char *spec, char **ret_path, struct crs_error *err);
 int store_list(const char *store, const char *name, json_t **ret, struct crs_error *err);
 int store_remove(const char *path, struct crs_error *err);

@@ -1,7 +1,9 @@
 /* test_store_names.c - where the store is; names, lists, removal */
 #include "store_fixture.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,6 +166,38 @@ static void next_numbers(void **state)
     fixture_remove(store);
 }
 
+static bool is_there(const char *path)
+{
+    return access(path, F_OK) == 0;
+}
+
+/* What a failed checkpoint leaves: nothing, but what is somebody's stays. */
+static void dropping(void **state)
+{
+    char *store = fixture_directory(), *job = fixture_path(store, "job"), *path;
+    struct crs_error err;
+    unsigned seq;
+
+    fixture_ok(store_next_path(store, "job", &path, &seq, &err), &err, "next");
+    assert_true(is_there(job));
+    int fd = open(job, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    assert_int_equal(flock(fd, LOCK_EX), 0);
+    store_drop_path(path); /* a job begins there */
+    assert_true(is_there(job));
+    close(fd);
+    store_drop_path(path);
+    assert_false(is_there(job));
+    store_drop_path(path);
+    free(path);
+    free(take(store, "job", 1));
+    fixture_ok(store_next_path(store, "job", &path, &seq, &err), &err, "next");
+    store_drop_path(path); /* it has a snapshot */
+    assert_true(is_there(job));
+    free(path);
+    free(job);
+    fixture_remove(store);
+}
+
 static void listing(void **state)
 {
     char *store = fixture_directory(), *one = take(store, "b", 1), *two = take(store, "b", 2);
@@ -298,13 +332,10 @@ static void not_to_be_removed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(root),
-        cmocka_unit_test(job_names_that_can_be),
-        cmocka_unit_test(resolving),
-        cmocka_unit_test(next_numbers),
-        cmocka_unit_test(listing),
-        cmocka_unit_test(removing),
-        cmocka_unit_test(not_to_be_removed),
+        cmocka_unit_test(root),      cmocka_unit_test(job_names_that_can_be),
+        cmocka_unit_test(resolving), cmocka_unit_test(next_numbers),
+        cmocka_unit_test(dropping),  cmocka_unit_test(listing),
+        cmocka_unit_test(removing),  cmocka_unit_test(not_to_be_removed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
