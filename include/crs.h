@@ -123,10 +123,20 @@ struct crs_checkpoint_options {
     enum crs_tcp tcp;
     enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
 };
+#ifdef __cplusplus
+static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
+{
+    struct crs_checkpoint_options options = {};
+    options.struct_size = sizeof(options);
+    return options;
+}
+#define CRS_CHECKPOINT_OPTIONS_INIT crs_checkpoint_options_init()
+#else
 #define CRS_CHECKPOINT_OPTIONS_INIT                                                                \
     {                                                                                              \
         .struct_size = sizeof(struct crs_checkpoint_options)                                       \
     }
+#endif
 
 struct crs_checkpoint_result {
     char *path;            /* the snapshot's directory */
@@ -165,10 +175,20 @@ struct crs_restart_options {
     crs_progress_fn progress;
     void *progress_arg;
 };
+#ifdef __cplusplus
+static inline struct crs_restart_options crs_restart_options_init(void)
+{
+    struct crs_restart_options options = {};
+    options.struct_size = sizeof(options);
+    return options;
+}
+#define CRS_RESTART_OPTIONS_INIT crs_restart_options_init()
+#else
 #define CRS_RESTART_OPTIONS_INIT                                                                   \
     {                                                                                              \
         .struct_size = sizeof(struct crs_restart_options)                                          \
     }
+#endif
 
 /* A restarted program. */
 struct crs_restarted {
