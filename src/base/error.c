@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "descriptors.h"
 #include "error.h"
 
 int crs_fail(struct crs_error *err, enum crs_kind kind, int errnum, const char *format, ...)
@@ -27,6 +28,9 @@ int crs_fail_errno(struct crs_error *err, enum crs_kind kind, const char *format
     if (err) {
         if (errnum == ENOSPC || errnum == EDQUOT || errnum == EIO)
             kind = CRS_STORAGE;
+        if (is_want_of_descriptors(errnum) &&
+            (kind == CRS_NOT_FOUND || kind == CRS_NOT_PERMITTED || kind == CRS_DAMAGED))
+            kind = CRS_FAILED;
         err->kind = kind;
         err->errnum = errnum;
         va_start(ap, format);

@@ -21,7 +21,9 @@ int crs_fail(struct crs_error *err, enum crs_kind kind, int errnum, const char *
     __attribute__((format(printf, 4, 5)));
 
 /* The same with errno, whose words are appended: "can't create /x: No space left on device".
- * ENOSPC, EDQUOT and EIO make the kind CRS_STORAGE whatever was given. */
+ * ENOSPC, EDQUOT and EIO make the kind CRS_STORAGE whatever was given; EMFILE and ENFILE, which
+ * say nothing of what should have been opened, make CRS_NOT_FOUND, CRS_NOT_PERMITTED and
+ * CRS_DAMAGED into CRS_FAILED. */
 int crs_fail_errno(struct crs_error *err, enum crs_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

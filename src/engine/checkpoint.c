@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "base/thread.h"
 #include "engine/collect.h"
@@ -365,11 +366,14 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
     struct checkpoint c = {.pid = pid, .options = &own};
+    uint64_t own_limit = 0;
     pthread_t thread;
 
     int r = options_take(&own, sizeof(own), options, CHECKPOINT_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
         r = check_options(pid, &own, err);
+    if (r == 0)
+        r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
     c.members = (struct tree){.root = pid, .scope = c.options->scope, .tool = c.options->tool};
@@ -377,12 +381,15 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     if (c.options->timeout_ms > 0)
         c.deadline_us = c.started_us + c.options->timeout_ms * 1000ull;
     c.tree = malloc(sizeof(*c.tree));
-    if (!c.tree)
+    if (!c.tree) {
+        descriptors_give_back(own_limit);
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
     crs__tree__init(c.tree);
     r = thread_start(&thread, false, run_in_thread, &c);
     if (r > 0) {
         clear(&c);
+        descriptors_give_back(own_limit);
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     }
     pthread_join(thread, NULL);
@@ -397,6 +404,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
         c.result = (struct crs_checkpoint_result){0};
     }
     clear(&c);
+    descriptors_give_back(own_limit);
     return c.ret;
 }
 

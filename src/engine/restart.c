@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "engine/clocks.h"
 #include "engine/manifest_info.h"
@@ -128,7 +129,7 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
                 struct crs_restarted *ret, struct crs_error *err)
 {
     struct crs_restart_options own = CRS_RESTART_OPTIONS_INIT, *o = &own;
-    uint64_t started_us = now_us();
+    uint64_t started_us = now_us(), own_limit = 0;
     struct crs_restarted restarted;
     struct loaded loaded;
 
@@ -136,9 +137,14 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
     if (r == 0)
         r = check_options(o, err);
     if (r == 0)
-        r = loaded_open(path, &loaded, err);
+        r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
+    r = loaded_open(path, &loaded, err);
+    if (r < 0) {
+        descriptors_give_back(own_limit);
+        return r;
+    }
     struct rebuild b = {.loaded = &loaded,
                         .pids = o->pids,
                         .detach = o->detach,
@@ -158,6 +164,7 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
         *ret = restarted;
     }
     loaded_clear(&loaded);
+    descriptors_give_back(own_limit);
     return r;
 }
 

@@ -1,6 +1,7 @@
 /* list.c - the snapshots of a store */
 #include <string.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "store/job.h"
 #include "store/reader.h"
@@ -41,10 +42,15 @@ static int describe(const char *root, const char *name, unsigned seq, json_t *li
 
     if (!path)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    int r = store_reader_open(path, &reader, &why);
+    if (is_want_of_descriptors(-r)) {
+        if (err)
+            *err = why;
+        return r;
+    }
     json_t *item = json_pack("{s:s, s:i, s:s}", "name", name, "seq", (int)seq, "path", path);
     if (!item) /* no memory, or a path that isn't UTF-8 */
         item = json_pack("{s:s, s:i, s:n}", "name", name, "seq", (int)seq, "path");
-    int r = store_reader_open(path, &reader, &why);
     if (r == 0) {
         describe_complete(item, reader);
     } else if (item) {

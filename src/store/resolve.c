@@ -2,6 +2,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "store/job.h"
 #include "store/layout.h"
@@ -91,7 +92,13 @@ static int find_latest(const char *root, const char *name, const struct seqs *se
         _cleanup_free_ char *path = format_string("%s/%s/%u", root, name, seqs->items[i]);
         if (!path)
             return no_memory(err);
-        if (store_reader_open(path, &reader, &why) < 0)
+        int r = store_reader_open(path, &reader, &why);
+        if (is_want_of_descriptors(-r)) {
+            if (err)
+                *err = why;
+            return r;
+        }
+        if (r < 0)
             continue;
         *ret_path = TAKE_PTR(path);
         return 0;

@@ -293,7 +293,7 @@ static int stop_new_threads(struct tracee *t, uint64_t deadline_us, size_t *ret_
     _cleanup_(seized_clear) struct seized_threads seized = {0};
 
     if (!dir)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
+        return task_not_there(t->pid, errno, true, err);
     int r = seize_new_threads(t, dir, &seized, err);
     if (r == 0)
         r = stop_threads(t, &seized, deadline_us, err);
@@ -327,8 +327,9 @@ static int open_process(struct tracee *t, struct crs_error *err)
 
     snprintf(path, sizeof(path), "/proc/%d", t->pid);
     t->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (t->proc_fd < 0 || read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", t->pid);
+    int r = t->proc_fd < 0 ? -errno : read_file(t->proc_fd, "status", 1 << 20, &status);
+    if (r < 0)
+        return task_not_there(t->pid, -r, false, err);
     long leader = task_status_number((char *)status.data, "\nTgid:", false);
     if (leader != t->pid)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "%d is a thread of process %ld: name that",
@@ -338,9 +339,8 @@ static int open_process(struct tracee *t, struct crs_error *err)
         t->inner_pid = t->pid;
     t->pidfd = syscall(SYS_pidfd_open, t->pid, 0);
     if (t->pidfd < 0)
-        return errno == ESRCH
-                   ? crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", t->pid)
-                   : crs_fail_errno(err, CRS_FAILED, "can't open process %d", t->pid);
+        return errno == ESRCH ? task_not_there(t->pid, ESRCH, false, err)
+                              : crs_fail_errno(err, CRS_FAILED, "can't open process %d", t->pid);
     return 0;
 }
 

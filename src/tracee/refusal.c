@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "tracee/task.h"
 
@@ -54,14 +55,24 @@ int tracee_explain_stub(pid_t pid, int errnum, struct crs_error *err)
                     strerror(errnum));
 }
 
+int task_not_there(pid_t pid, int errnum, bool has_ended, struct crs_error *err)
+{
+    if (errnum == ENOMEM || is_want_of_descriptors(errnum))
+        return crs_fail(err, CRS_FAILED, errnum, "can't look at process %d: %s", pid,
+                        strerror(errnum));
+    return crs_fail(err, CRS_NOT_FOUND, ESRCH,
+                    has_ended ? "process %d has ended" : "there is no process %d", pid);
+}
+
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
     long scope = yama_scope();
     struct stat st;
 
-    if (read_file(t->proc_fd, "status", 1 << 20, &status) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", t->pid);
+    int r = read_file(t->proc_fd, "status", 1 << 20, &status);
+    if (r < 0 || is_want_of_descriptors(errnum))
+        return task_not_there(t->pid, r < 0 ? -r : errnum, true, err);
     long tracer = task_status_number((char *)status.data, "\nTracerPid:", false);
     long uid = task_status_number((char *)status.data, "\nUid:", false);
     if (tracer > 0)

@@ -32,6 +32,10 @@ uint64_t task_confirm_waiting(int proc_fd, pid_t tid, struct arch_waiting *waiti
 void task_check_waiting(int proc_fd, pid_t tid, uint64_t confirmed_us, uint64_t interrupted_us,
                         struct arch_waiting *waiting);
 
+/* What errnum of opening something in /proc/PID means: that there is no such process (any more: it
+ * `has_ended`), or nothing about it, where we may not open any more. */
+int task_not_there(pid_t pid, int errnum, bool has_ended, struct crs_error *err);
+
 /* Why PTRACE_SEIZE (or another access) gave errnum, in words. */
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err);
 
