@@ -11,12 +11,12 @@ import tempfile
 import time
 import traceback
 
-from . import build, examples, kill, kill_tree, machine, programs, scripts, victims
+from . import build, examples, kill, kill_tree, machine, programs, scale, scripts, victims
 from .cases import Failure, Skip
 from .env import Env, Setup
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-PARTS = ("unit", "lint", "cli", "victims", "programs", "kill", "examples")
+PARTS = ("unit", "lint", "cli", "victims", "programs", "kill", "scale", "examples")
 
 
 def parse():
@@ -47,7 +47,8 @@ def find(setup, parts):
     makers = {
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
         "victims": victims.cases, "programs": programs.cases,
-        "kill": lambda s: kill.cases(s) + kill_tree.cases(s), "examples": examples.cases,
+        "kill": lambda s: kill.cases(s) + kill_tree.cases(s),
+        "scale": scale.cases, "examples": examples.cases,
     }
     found = []
     for part in PARTS:

@@ -11,6 +11,8 @@ from .cases import Case, Failure, Skip, expect
 POLICIES = {"root": ("same", "namespace", "new"), "user": ("namespace", "new")}
 READY_S = 30
 RESULT_S = 20
+TOOL_S = 60
+GONE_S = 10
 
 
 class Victim:
@@ -36,6 +38,9 @@ class Victim:
 class Play:
     """A victim started for one case, and what is done to it."""
 
+    # How long is waited for each.
+    ready_s, result_s, tool_s, gone_s = READY_S, RESULT_S, TOOL_S, GONE_S
+
     def __init__(self, env, victim):
         self.env, self.victim = env, victim
         self.work = env.mkdir("work")
@@ -55,7 +60,7 @@ class Play:
         self.process = self.env.start(binary, self.work, *self.victim.args)
         ready = os.path.join(self.work, "ready")
         machine.wait_for(lambda: os.path.exists(ready) or self.process.poll() is not None,
-                         READY_S * self.env.patience)
+                         self.ready_s * self.env.patience)
         code = self.process.poll()
         if code == 77:
             raise Skip((self.env.tail("stderr") or "not possible here").splitlines()[-1])
@@ -74,7 +79,7 @@ class Play:
         os.chmod(question + ".tmp", 0o644)
         os.rename(question + ".tmp", question)
         machine.wait_for(lambda: os.path.exists(result) or not machine.alive(self.pid),
-                         RESULT_S * self.env.patience)
+                         self.result_s * self.env.patience)
         text = machine.read(result)
         if text is None:
             raise Failure(self.silence(how))
@@ -96,12 +101,12 @@ class Play:
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = ["--terminate"] if terminate else []
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        self.env.crs("checkpoint", *extra, "--output", path, self.pid)
+        self.env.crs("checkpoint", *extra, "--output", path, self.pid, timeout=self.tool_s)
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
             return path
-        code = self.env.wait_gone(self.pid)
+        code = self.env.wait_gone(self.pid, self.gone_s)
         expect(code in (None, -signal.SIGKILL),
                f"after --terminate the victim ended with {code}, expected SIGKILL")
         self.end_foreground(killed=True)
@@ -124,13 +129,14 @@ class Play:
                                              stdout=f"stdout.{self.restarts}",
                                              stderr=f"stderr.{self.restarts}")
             machine.wait_for(lambda: self.ended() or machine.read(pid_file),
-                             30 * self.env.patience)
+                             self.tool_s * self.env.patience)
         else:
             done = self.env.start(self.env.setup.crs, *command, "--detach", path,
                                   stdout=f"stdout.{self.restarts}",
                                   stderr=f"stderr.{self.restarts}")
-            if not machine.wait_for(lambda: done.poll() is not None, 30 * self.env.patience):
-                raise Failure("crs restart --detach did not end in 30 s:\n"
+            if not machine.wait_for(lambda: done.poll() is not None,
+                                    self.tool_s * self.env.patience):
+                raise Failure(f"crs restart --detach did not end in {self.tool_s} s:\n"
                               + machine.describe(done.pid))
             expect(done.returncode == 0, f"crs restart: exit code {done.returncode}: "
                    + self.env.tail(f"stderr.{self.restarts}"))
@@ -159,7 +165,7 @@ class Play:
         """The victim ends by itself, with 0."""
         with open(os.path.join(self.work, "stop"), "w", encoding="ascii"):
             pass
-        code = self.env.wait_gone(self.pid)
+        code = self.env.wait_gone(self.pid, self.gone_s)
         expect(code in (None, 0), f"at its end the victim ended with {code}")
         self.end_foreground(killed=False)
 
