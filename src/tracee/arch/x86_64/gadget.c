@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#include "base/array.h"
 #include "base/io.h"
 #include "tracee/arch/x86_64/internal.h"
 
@@ -74,9 +75,103 @@ static bool complete(const struct tracee *t, const struct gadgets *g)
     return g->call && g->call_pops == 0 && g->sigreturn;
 }
 
-static void search_mapping(struct tracee *t, uint64_t start, uint64_t end, uint8_t *buffer,
-                           struct gadgets *g)
+/* ---- one mapping ---- */
+
+/* A mapping of code that files hold, as the line of it in the maps tells. */
+struct text {
+    uint64_t start, size, offset, inode;
+    unsigned major, minor;
+};
+
+/*
+ * What was found in the mappings of the last few processes, relative to their beginning: processes
+ * of a tree mostly have the same libraries, and a search takes a millisecond. It ends with the
+ * thread, as each checkpoint does. What it says is compared with the bytes that are there.
+ */
+#define N_KNOWN 8
+static _Thread_local struct known {
+    struct text text;
+    struct gadgets found;
+    uint8_t bytes[4][OVERLAP]; /* at each of them */
+} known_texts[N_KNOWN];
+static _Thread_local unsigned next_known;
+
+static bool same_text(const struct text *a, const struct text *b)
 {
+    return a->inode == b->inode && a->major == b->major && a->minor == b->minor &&
+           a->offset == b->offset && a->size == b->size;
+}
+
+/* The places of the gadgets; 0: not there. */
+static void list_places(const struct gadgets *g, uint64_t places[4])
+{
+    places[0] = g->any;
+    places[1] = g->call;
+    places[2] = g->sigreturn;
+    places[3] = g->pop_rax;
+}
+
+/* As much as decides that it is one. */
+static bool read_place(struct tracee *t, const struct text *text, uint64_t place,
+                       uint8_t bytes[OVERLAP])
+{
+    uint64_t rest = text->start + text->size - place;
+
+    memset(bytes, 0, OVERLAP);
+    return tracee_read(t, place, bytes, rest < OVERLAP ? rest : OVERLAP, NULL) == 0;
+}
+
+static void move(struct gadgets *g, uint64_t by)
+{
+    uint64_t *places[] = {&g->any, &g->call, &g->sigreturn, &g->pop_rax};
+
+    for (size_t i = 0; i < ELEMENTS(places); i++)
+        if (*places[i])
+            *places[i] += by;
+}
+
+static bool recall(struct tracee *t, const struct text *text, struct gadgets *ret)
+{
+    uint8_t bytes[OVERLAP];
+    uint64_t places[4];
+
+    for (struct known *k = known_texts; k < known_texts + N_KNOWN; k++) {
+        if (text->inode == 0 || !same_text(&k->text, text))
+            continue;
+        struct gadgets g = k->found;
+        bool same = true;
+        move(&g, text->start);
+        list_places(&g, places);
+        for (size_t i = 0; same && i < ELEMENTS(places); i++)
+            if (places[i])
+                same = read_place(t, text, places[i], bytes) &&
+                       memcmp(bytes, k->bytes[i], OVERLAP) == 0;
+        if (!same)
+            continue;
+        *ret = g;
+        return true;
+    }
+    return false;
+}
+
+static void remember(struct tracee *t, const struct text *text, const struct gadgets *found)
+{
+    struct known *k = &known_texts[next_known++ % N_KNOWN];
+    uint64_t places[4];
+
+    *k = (struct known){.text = *text, .found = *found};
+    list_places(found, places);
+    for (size_t i = 0; i < ELEMENTS(places); i++)
+        if (places[i] && !read_place(t, text, places[i], k->bytes[i]))
+            k->text.inode = 0; /* nothing is known */
+    move(&k->found, -text->start);
+}
+
+static void search_text(struct tracee *t, const struct text *text, uint8_t *buffer,
+                        struct gadgets *g)
+{
+    uint64_t start = text->start, end = text->start + text->size;
+
     while (start < end && !complete(t, g)) {
         size_t size = end - start < SEARCH_CHUNK ? end - start : SEARCH_CHUNK;
         if (tracee_read(t, start, buffer, size, NULL) < 0)
@@ -88,21 +183,58 @@ static void search_mapping(struct tracee *t, uint64_t start, uint64_t end, uint8
     }
 }
 
+/* Those of one more mapping; what was found before stays unless the other is better. */
+static void add(struct gadgets *g, const struct gadgets *more)
+{
+    if (!g->any)
+        g->any = more->any;
+    if (more->call && (!g->call || more->call_pops < g->call_pops)) {
+        g->call = more->call;
+        g->call_pops = more->call_pops;
+    }
+    if (!g->sigreturn)
+        g->sigreturn = more->sigreturn;
+    if (!g->pop_rax)
+        g->pop_rax = more->pop_rax;
+}
+
+static void search_mapping(struct tracee *t, const struct text *text, uint8_t *buffer,
+                           struct gadgets *g)
+{
+    struct gadgets found = {0};
+
+    if (!recall(t, text, &found)) {
+        search_text(t, text, buffer, &found);
+        if (text->inode && !t->stub)
+            remember(t, text, &found);
+    }
+    add(g, &found);
+}
+
+/* ---- all mappings ---- */
+
 /* wanted: 'v' the vDSO only, 'f' files' mappings. */
 static void search_maps(struct tracee *t, char *maps, char wanted, uint8_t *buffer,
                         struct gadgets *g)
 {
     for (char *line = maps; line && *line && !complete(t, g);) {
         char *next = strchr(line, '\n');
-        unsigned long start, end;
+        unsigned long start, end, offset, inode;
+        struct text text = {0};
         char r, w, x, p;
 
         if (next)
             *next = 0;
-        if (sscanf(line, "%lx-%lx %c%c%c%c", &start, &end, &r, &w, &x, &p) == 6 && r == 'r' &&
-            x == 'x' && w == '-' &&
-            (wanted == 'v' ? strstr(line, "[vdso]") != NULL : strchr(line, '/') != NULL))
-            search_mapping(t, start, end, buffer, g);
+        if (sscanf(line, "%lx-%lx %c%c%c%c %lx %x:%x %lu", &start, &end, &r, &w, &x, &p, &offset,
+                   &text.major, &text.minor, &inode) == 10 &&
+            r == 'r' && x == 'x' && w == '-' &&
+            (wanted == 'v' ? strstr(line, "[vdso]") != NULL : strchr(line, '/') != NULL)) {
+            text.start = start;
+            text.size = end - start;
+            text.offset = offset;
+            text.inode = inode;
+            search_mapping(t, &text, buffer, g);
+        }
         if (next)
             *next++ = '\n';
         line = next;
