@@ -89,14 +89,25 @@ int kobj_read_proc(struct tracee *t, struct bytes *ret, struct crs_error *err, c
     return 0;
 }
 
+int kobj_read_status_now(struct tracee_thread *thread, struct proc_status *ret,
+                         struct crs_error *err)
+{
+    bytes_clear(&thread->status);
+    return kobj_read_status(thread, ret, err);
+}
+
 int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
-    int r = kobj_read_proc(thread->owner, &text, err, "task/%d/status", thread->tid);
+    struct bytes *text = &thread->status;
+    int r = 0;
 
+    if (thread->owner->stub)
+        bytes_clear(text); /* what it is changes all the time */
+    if (!text->data)
+        r = kobj_read_proc(thread->owner, text, err, "task/%d/status", thread->tid);
     if (r < 0)
         return r;
-    r = proc_status_parse((const char *)text.data, ret);
+    r = proc_status_parse((const char *)text->data, ret);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't make sense of /proc/%d/task/%d/status",
                         thread->owner->pid, thread->tid);

@@ -144,7 +144,7 @@ static int dump_queue(struct kobj_dump *ctx, struct tracee_thread *thread, bool 
     int r = signal_queue_peek(thread, shared, &queue, err);
 
     if (r == 0)
-        r = kobj_read_status(thread, &status, err);
+        r = kobj_read_status_now(thread, &status, err);
     if (r == 0)
         r = add_unqueued(&queue, shared ? status.shared_pending : status.signals_pending, err);
     for (size_t i = 0; r == 0 && i < queue.n; i++)

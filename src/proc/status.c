@@ -6,7 +6,20 @@
 
 #include "status.h"
 
-enum form { TEXT, LETTER, OCTAL, PID, LAST_PID, FOUR_IDS, GROUPS, COUNT, HEX, FLAG, FEATURES };
+enum form {
+    TEXT,
+    LETTER,
+    OCTAL,
+    PID,
+    LAST_PID,
+    FOUR_IDS,
+    GROUPS,
+    COUNT,
+    HEX,
+    FLAG,
+    FEATURES,
+    STANDARD
+};
 
 static const struct field {
     const char *name;
@@ -40,6 +53,8 @@ static const struct field {
     {"CapAmb", HEX, offsetof(struct proc_status, cap_ambient)},
     {"NoNewPrivs", FLAG, offsetof(struct proc_status, no_new_privs)},
     {"Seccomp", COUNT, offsetof(struct proc_status, seccomp)},
+    {"Speculation_Store_Bypass", STANDARD, offsetof(struct proc_status, store_bypass_standard)},
+    {"SpeculationIndirectBranch", STANDARD, offsetof(struct proc_status, indirect_branch_standard)},
     {"x86_Thread_features", FEATURES, offsetof(struct proc_status, shadow_stack)},
 };
 
@@ -119,21 +134,31 @@ static int parse_field(const struct field *field, const char *value, struct proc
     case FEATURES:
         *(bool *)place = strstr(value, "shstk") != NULL;
         return 0;
+    case STANDARD:
+        *(bool *)place = strcmp(value, "thread vulnerable") == 0 || /* of a store bypass */
+                         strcmp(value, "conditional enabled") == 0; /* of an indirect branch */
+        return 0;
     }
     return 0;
 }
 
-static int parse_line(char *line, struct proc_status *status)
+/* Most fields come in the order of the table: *next is where the next one is looked for first. */
+static int parse_line(char *line, size_t *next, struct proc_status *status)
 {
+    const size_t n = sizeof(fields) / sizeof(fields[0]);
     char *value = strchr(line, ':');
 
     if (!value)
         return -EINVAL;
     *value++ = 0;
     value += strspn(value, " \t");
-    for (size_t i = 0; i < sizeof(fields) / sizeof(fields[0]); i++)
-        if (strcmp(line, fields[i].name) == 0)
-            return parse_field(&fields[i], value, status);
+    for (size_t i = 0; i < n; i++) {
+        size_t place = (*next + i) % n;
+        if (strcmp(line, fields[place].name) != 0)
+            continue;
+        *next = place + 1;
+        return parse_field(&fields[place], value, status);
+    }
     return 0;
 }
 
@@ -142,10 +167,11 @@ int proc_status_parse(const char *text, struct proc_status *ret)
     struct proc_status status = {0};
     char *copy = strdup(text), *next = copy, *line;
     int r = copy ? 0 : -ENOMEM;
+    size_t place = 0;
 
     while (r == 0 && (line = strsep(&next, "\n")))
         if (*line)
-            r = parse_line(line, &status);
+            r = parse_line(line, &place, &status);
     free(copy);
     if (r == 0 && (status.pid <= 0 || status.tgid <= 0))
         r = -EINVAL;

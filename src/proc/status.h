@@ -25,6 +25,8 @@ struct proc_status {
     bool no_new_privs;
     unsigned seccomp; /* SECCOMP_MODE_* */
     bool shadow_stack;
+    /* The thread has not changed how the processor speculates for it, though it may. */
+    bool store_bypass_standard, indirect_branch_standard;
 };
 
 /* 0; -EINVAL when the text isn't of that file; -ENOMEM. */

@@ -64,6 +64,7 @@ void tracee_free(struct tracee *t)
     tracee_thaw(t, false, NULL);
     for (size_t i = 0; i < t->n_threads; i++) {
         bytes_clear(&t->threads[i].xstate);
+        bytes_clear(&t->threads[i].status);
     }
     free(t->threads);
     arch_calls_free(t->calls);

@@ -41,6 +41,7 @@ struct tracee_thread {
     uint64_t sigmask;       /* the blocked signals, as the program set them */
     bool exited;            /* a thread-group leader that has exited while others live */
     struct bytes xstate;    /* NT_X86_XSTATE, read when it is first needed */
+    struct bytes status;    /* the text of its status in /proc, likewise; not of a stub */
 };
 
 struct tracee {

@@ -57,6 +57,8 @@ static void test_thread_in_a_namespace(void **state)
     assert_int_equal(s.cap_ambient, 1);
     assert_true(s.no_new_privs);
     assert_int_equal(s.seccomp, 2);
+    assert_true(s.store_bypass_standard);
+    assert_false(s.indirect_branch_standard);
     assert_true(s.shadow_stack);
 }
 
