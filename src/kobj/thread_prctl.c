@@ -47,15 +47,20 @@ static int ask(struct tracee_thread *thread, uint32_t values[N_QUESTIONS], struc
     return r;
 }
 
-/* Most processors leave threads no choice for most features: then there is nothing to ask. */
-static int ask_speculation(struct tracee_thread *thread, uint32_t values[N_SPECULATION],
-                           struct crs_error *err)
+/* Most processors leave threads no choice for most features, and most threads don't choose: then
+ * there is nothing to ask. */
+static int ask_speculation(struct tracee_thread *thread, const struct proc_status *status,
+                           uint32_t values[N_SPECULATION], struct crs_error *err)
 {
+    const bool standard[N_SPECULATION] = {status->store_bypass_standard,
+                                          status->indirect_branch_standard};
     int r = 0;
 
     for (int i = 0; r == 0 && i < N_SPECULATION; i++) {
         int64_t result = prctl(PR_GET_SPECULATION_CTRL, i, 0, 0, 0);
-        if (result > 0 && (result & PR_SPEC_PRCTL))
+        if (result > 0 && (result & PR_SPEC_PRCTL) && standard[i])
+            result = PR_SPEC_PRCTL | PR_SPEC_ENABLE;
+        else if (result > 0 && (result & PR_SPEC_PRCTL))
             r = REMOTE(thread, &result, err, SYS_prctl, PR_GET_SPECULATION_CTRL, i);
         values[i] = result < 0 ? 0 : result;
     }
@@ -74,7 +79,7 @@ static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread
     if (r == 0)
         r = ask(thread, values, err);
     if (r == 0)
-        r = ask_speculation(thread, controls, err);
+        r = ask_speculation(thread, &status, controls, err);
     if (r < 0)
         return r;
     message.parent_death_signal = values[DEATH_SIGNAL];
