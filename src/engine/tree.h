@@ -25,6 +25,11 @@ struct tree_member {
     unsigned depth; /* 0: its parent is no member */
 };
 
+struct tree_place {
+    pid_t pid;
+    size_t member;
+};
+
 struct tree {
     /* set by the caller */
     pid_t root; /* the process that was named */
@@ -35,6 +40,8 @@ struct tree {
      * a tree its topmost ancestor among the members */
     ARRAY_OF(struct tree_member) members;
     uint64_t frozen_at_us; /* at the first interrupt */
+
+    ARRAY_OF(struct tree_place) places; /* of the members, sorted by PID: tree_index.c's own */
 };
 
 /* Freeze all. deadline_us: now_us() value at which to give up at the latest; 0: none but those that
@@ -50,6 +57,13 @@ void tree_clear(struct tree *tree);
 
 /* The member; NULL: there is none. */
 struct tree_member *tree_find_member(const struct tree *tree, pid_t pid);
+
+/* ---- inside: tree_index.c ---- */
+
+/* One more, of which only the PID is set, and which is none yet; NULL: no memory. */
+struct tree_member *tree_add_member(struct tree *tree, pid_t pid);
+/* Free the list of members, not what they own. */
+void tree_forget_members(struct tree *tree);
 
 /* ---- inside: tree_find.c ---- */
 
@@ -73,8 +87,9 @@ enum tree_how {
 /* The way that the kernel and the scope allow. */
 enum tree_how tree_how(const struct tree *tree);
 
-/* The processes that belong to the tree and are no members yet, parents first. */
-int tree_find_new(const struct tree *tree, enum tree_how how, struct tree_founds *ret,
+/* The processes that belong to the tree and are no members yet, parents first. By their lists of
+ * children, only those of members[from] and later ones are found. */
+int tree_find_new(const struct tree *tree, enum tree_how how, size_t from, struct tree_founds *ret,
                   struct crs_error *err);
 
 /* The same of a tree that runs, all of it, as far as it stands still: for what is done before. */

@@ -84,13 +84,14 @@ static int add_children(const struct tree *tree, pid_t pid, struct tree_founds *
     return r;
 }
 
-static int find_children(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
+static int find_children(const struct tree *tree, size_t from, struct tree_founds *ret,
+                         struct crs_error *err)
 {
     int r = 0;
 
     if (tree->members.n == 0)
         return add(ret, tree->root, 0, 0, err);
-    for (size_t i = 0; r == 0 && tree->scope != CRS_ONLY && i < tree->members.n; i++)
+    for (size_t i = from; r == 0 && tree->scope != CRS_ONLY && i < tree->members.n; i++)
         if (!tree->members.items[i].tool)
             r = add_children(tree, tree->members.items[i].pid, ret, err);
     return r;
@@ -200,11 +201,12 @@ void tree_founds_sort(struct tree_founds *founds)
     qsort(items, n, sizeof(*items), compare_depths);
 }
 
-int tree_find_new(const struct tree *tree, enum tree_how how, struct tree_founds *ret,
+int tree_find_new(const struct tree *tree, enum tree_how how, size_t from, struct tree_founds *ret,
                   struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
-    int r = how == TREE_BY_SCAN ? scan(tree, &founds, err) : find_children(tree, &founds, err);
+    int r =
+        how == TREE_BY_SCAN ? scan(tree, &founds, err) : find_children(tree, from, &founds, err);
 
     if (r < 0)
         return r;
@@ -222,12 +224,13 @@ static int take_in(struct tree *copy, const struct tree_founds *founds, struct c
 {
     for (size_t i = 0; i < founds->array.n; i++) {
         const struct tree_found *found = &founds->array.items[i];
-        struct tree_member *member = ARRAY_ADD(&copy->members);
+        if (tree_find_member(copy, found->pid))
+            continue; /* its parent has ended meanwhile: it is another one's now */
+        struct tree_member *member = tree_add_member(copy, found->pid);
         if (!member)
             return out_of_memory(err);
-        *member = (struct tree_member){.pid = found->pid,
-                                       .parent = found->parent,
-                                       .tool = found->pid == copy->tool || found->pid == getpid()};
+        member->parent = found->parent;
+        member->tool = found->pid == copy->tool || found->pid == getpid();
     }
     return 0;
 }
@@ -237,20 +240,22 @@ int tree_list(const struct tree *tree, struct tree_founds *ret, struct crs_error
     struct tree copy = {.root = tree->root, .scope = tree->scope, .tool = tree->tool};
     _cleanup_tree_founds_ struct tree_founds all = {0};
     enum tree_how how = tree_how(tree);
+    size_t from = 0;
     int r = 0;
 
     for (int pass = 0; r == 0 && pass < LIST_PASSES; pass++) {
         _cleanup_tree_founds_ struct tree_founds founds = {0};
-        r = tree_find_new(&copy, how, &founds, err);
+        r = tree_find_new(&copy, how, from, &founds, err);
         if (r == 0 && founds.array.n == 0)
             break;
+        from = copy.members.n;
         if (r == 0)
             r = take_in(&copy, &founds, err);
     }
     for (size_t i = 0; r == 0 && i < copy.members.n; i++)
         if (!copy.members.items[i].tool)
             r = add(&all, copy.members.items[i].pid, copy.members.items[i].parent, 0, err);
-    free(copy.members.items);
+    tree_forget_members(&copy);
     if (r < 0)
         return r;
     *ret = all;

@@ -14,14 +14,6 @@
 #define FREEZE_TIME_US (10 * 1000000) /* for one process to stand still, and once for all */
 #define MORE_TIME_US   50000          /* for each process that was held */
 
-struct tree_member *tree_find_member(const struct tree *tree, pid_t pid)
-{
-    for (size_t i = 0; i < tree->members.n; i++)
-        if (tree->members.items[i].pid == pid)
-            return &tree->members.items[i];
-    return NULL;
-}
-
 static uint64_t earlier(uint64_t time_us, uint64_t deadline_us)
 {
     return deadline_us && deadline_us < time_us ? deadline_us : time_us;
@@ -110,14 +102,15 @@ static int explain_refusal(const struct tree *tree, pid_t pid, int r, struct crs
 static int add_member(struct tree *tree, const struct tree_found *found, struct tracee *t,
                       struct crs_error *err)
 {
-    struct tree_member *member = ARRAY_ADD(&tree->members);
+    struct tree_member *member = tree_add_member(tree, found->pid);
 
     if (!member) {
         tracee_free(t);
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of processes");
     }
-    *member = (struct tree_member){
-        .pid = found->pid, .parent = found->parent, .parent_thread = found->parent_thread, .t = t};
+    member->parent = found->parent;
+    member->parent_thread = found->parent_thread;
+    member->t = t;
     if (t && (!tree->frozen_at_us || t->frozen_at_us < tree->frozen_at_us))
         tree->frozen_at_us = t->frozen_at_us;
     return 0;
@@ -152,11 +145,11 @@ static int take_in(struct tree *tree, const struct tree_found *found, uint64_t d
 }
 
 /* One pass; *ret_n: how many were new, even if they are gone by now. */
-static int take_in_new(struct tree *tree, enum tree_how how, uint64_t deadline_us, size_t *ret_n,
-                       struct crs_error *err)
+static int take_in_new(struct tree *tree, enum tree_how how, size_t from, uint64_t deadline_us,
+                       size_t *ret_n, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
-    int r = tree_find_new(tree, how, &founds, err);
+    int r = tree_find_new(tree, how, from, &founds, err);
 
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         if (!tree_find_member(tree, founds.array.items[i].pid))
@@ -220,18 +213,17 @@ static int put_in_order(struct tree *tree, const struct tree_founds *order, stru
         struct tree_member *from = tree_find_member(tree, pid);
         if (!from->t && !held_parent(tree, from))
             continue;
-        struct tree_member *to = ARRAY_ADD(&sorted.members);
+        struct tree_member *to = tree_add_member(&sorted, pid);
         if (!to) {
-            free(sorted.members.items);
+            tree_forget_members(&sorted);
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of processes");
         }
         *to = *from;
         to->depth = i == 0 ? 0 : order->array.items[i - 1].depth;
     }
-    free(tree->members.items);
-    tree->members.items = sorted.members.items;
-    tree->members.n = sorted.members.n;
-    tree->members.room = sorted.members.room;
+    tree_forget_members(tree);
+    tree->members = sorted.members;
+    tree->places = sorted.places;
     return 0;
 }
 
@@ -256,13 +248,16 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
     /* The list of a process that stands still has all its children. A scan is not of one moment. */
     int clean = 0, wanted = how == TREE_BY_SCAN ? 2 : 1;
     uint64_t started_us = now_us();
-    size_t n_new;
+    size_t n_new, from = 0;
 
     while (clean < wanted) {
-        int r = take_in_new(tree, how, deadline_us, &n_new, err);
+        size_t n_before = tree->members.n;
+        int r = take_in_new(tree, how, from, deadline_us, &n_new, err);
         if (r < 0)
             return r;
-        clean = n_new == 0 ? clean + 1 : 0;
+        clean = n_new == 0 && from == 0 ? clean + 1 : 0;
+        /* First the children of the new ones, generation by generation, then all once more. */
+        from = n_new > 0 && how == TREE_BY_CHILDREN ? n_before : 0;
         uint64_t until = started_us + FREEZE_TIME_US + tree->members.n * MORE_TIME_US;
         if (clean < wanted && now_us() > earlier(until, deadline_us))
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
@@ -290,6 +285,5 @@ void tree_clear(struct tree *tree)
 {
     for (size_t i = 0; i < tree->members.n; i++)
         tracee_free(tree->members.items[i].t);
-    free(tree->members.items);
-    memset(&tree->members, 0, sizeof(tree->members));
+    tree_forget_members(tree);
 }

@@ -104,16 +104,17 @@ static int tear_down(void **state)
 static void find_all(struct tree *tree, enum tree_how how)
 {
     struct crs_error err;
+    size_t from = 0;
 
     for (;;) {
         _cleanup_tree_founds_ struct tree_founds founds = {0};
-        assert_int_equal(tree_find_new(tree, how, &founds, &err), 0);
-        if (founds.array.n == 0)
+        assert_int_equal(tree_find_new(tree, how, from, &founds, &err), 0);
+        if (founds.array.n == 0 && from == 0)
             break;
+        from = founds.array.n > 0 ? tree->members.n : 0;
         for (size_t i = 0; i < founds.array.n; i++) {
-            struct tree_member *member = ARRAY_ADD(&tree->members);
+            struct tree_member *member = tree_add_member(tree, founds.array.items[i].pid);
             assert_non_null(member);
-            member->pid = founds.array.items[i].pid;
             member->parent = founds.array.items[i].parent;
         }
     }
@@ -121,10 +122,9 @@ static void find_all(struct tree *tree, enum tree_how how)
 
 static size_t place_of(const struct tree *tree, pid_t pid)
 {
-    for (size_t i = 0; i < tree->members.n; i++)
-        if (tree->members.items[i].pid == pid)
-            return i;
-    return SIZE_MAX;
+    const struct tree_member *member = tree_find_member(tree, pid);
+
+    return member ? (size_t)(member - tree->members.items) : SIZE_MAX;
 }
 
 /* `wanted` by number, in no order, up to -1; parents are found before their children. */
@@ -142,7 +142,7 @@ static void check(const struct family *family, int root, enum crs_scope scope, e
         size_t parent = place_of(&tree, tree.members.items[i].parent);
         assert_true(parent == SIZE_MAX || parent < i);
     }
-    free(tree.members.items);
+    tree_forget_members(&tree);
 }
 
 static void trees(void **state)
@@ -177,7 +177,7 @@ static void nobody(void **state)
     struct tree tree = {.root = 0x7ffffffe};
     struct crs_error err;
 
-    assert_int_equal(tree_find_new(&tree, TREE_BY_SCAN, &founds, &err), -ESRCH);
+    assert_int_equal(tree_find_new(&tree, TREE_BY_SCAN, 0, &founds, &err), -ESRCH);
     assert_int_equal(err.kind, CRS_NOT_FOUND);
     assert_int_equal(tree_freeze(&tree, 0, &err), -ESRCH);
 }
