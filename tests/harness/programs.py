@@ -1,18 +1,23 @@
 """Real programs: checkpointed, killed, restarted, and their answer compared with the known one.
 
 A file of tests/programs is one program. Its first lines say, as `key: value`:
-    needs: TOOL ...     skipped where one of these is missing
+    needs: TOOL ...     skipped where one of these is missing (in PATH, or a pattern of /PATHS)
     optional: yes       skipped even where everything is to be there (tests/run --require-all)
-    build: COMMAND      {src} is the file, {bin} the program to make
+    build: COMMAND      {src} is the file, {bin} the program to make, {top} the source tree
     run: COMMAND        default {bin}; {work} is an empty directory, the working directory
     stdin: FILE         default /dev/null
     watch: FILE         where it writes a line for each step of progress; default: its stdout
     progress: N         lines to wait for before the first checkpoint (1)
     answer: TEXT        the last line of its stdout when all went well
+    until: FILE         it goes on until this is in {work}, so that no checkpoint comes too late
+    cycles: N           how often it is ended and restarted (1)
+    users: NAME ...     only as root, or only as user
     situations: -new    as for victims
     refused: WORDS      it can't be checkpointed yet: exit code 5, these words, and it ends well
-Each writes one line of progress every now and then, and runs a few seconds in all.
+Each writes one line of progress every now and then, and runs a few seconds in all (with `until`,
+as long as it is wanted).
 """
+import glob
 import os
 import shlex
 import shutil
@@ -31,17 +36,21 @@ class Program:
         self.name = os.path.splitext(os.path.basename(source))[0]
         self.header = build.header(source)
         self.progress = int(self.header.get("progress", "1"))
+        self.cycles = int(self.header.get("cycles", "1"))
+        self.users = self.header.get("users", "root user").split()
         self.without = {word[1:] for word in self.header.get("situations", "").split()}
         self.setup = setup
         self.staged_source = os.path.join(setup.stage, "programs", os.path.basename(source))
         self.binary = os.path.join(setup.stage, "programs", self.name + ".bin")
 
     def missing(self):
-        return [tool for tool in self.header.get("needs", "").split() if not shutil.which(tool)]
+        return [tool for tool in self.header.get("needs", "").split()
+                if not (glob.glob(tool) if tool.startswith("/") else shutil.which(tool))]
 
     def command(self, key, env):
         text = self.header.get(key, "{bin}" if key == "run" else "")
-        return [word.format(src=self.staged_source, bin=self.binary, work=env.path("work"))
+        return [word.format(src=self.staged_source, bin=self.binary, work=env.path("work"),
+                            top=self.setup.top)
                 for word in shlex.split(text)]
 
     def prepare(self, env):
@@ -108,8 +117,25 @@ class Show:
     def state(self):
         return "\n" + self.env.tail("stdout", 1000) + self.env.tail("stderr")
 
+    def restarted(self, policy, before, cycle):
+        """Checkpoint and end it, and bring it back; the process that stands for it."""
+        env = self.env
+        snapshot, pid_file = env.path(f"second.{cycle}"), env.path(f"pid.{cycle}")
+        env.crs("checkpoint", "--terminate", "--output", snapshot, self.pid)
+        code = env.wait_gone(before.pid if before else self.pid)
+        expect(code == -signal.SIGKILL, f"after --terminate it ended with {code}")
+        env.expect_alone(set(), "after --terminate")
+        restart = env.start(env.setup.crs, "restart", f"--pids={policy}", "--pid-file", pid_file,
+                            snapshot, stdout="stdout.restart", stderr="stderr.restart")
+        machine.wait_for(lambda: machine.read(pid_file) or restart.poll() is not None,
+                         30 * env.patience)
+        self.pid = int(machine.read(pid_file) or 0) or restart.pid
+        return restart
+
     def end(self, process, what):
         """Wait for the end of the process that stands for it, and judge the answer."""
+        if "until" in self.program.header:
+            open(os.path.join(self.work, self.program.header["until"]), "xb").close()
         if not machine.wait_for(lambda: process.poll() is not None, 90 * self.env.patience):
             raise Failure(f"{what}: it did not end:\n{machine.describe(self.pid)}" + self.state())
         expect(process.returncode == 0, f"{what}: ended with {process.returncode}" + self.state())
@@ -130,17 +156,12 @@ def survived(program, policy):
         show.wait_progress(program.progress)
         env.crs("checkpoint", "--output", env.path("first"), show.pid)
         env.expect_running(show.pid, "after the checkpoint")
-        show.wait_progress(show.lines() + 1)
-        snapshot = env.path("second")
-        env.crs("checkpoint", "--terminate", "--output", snapshot, show.pid)
-        code = env.wait_gone(show.pid)
-        expect(code == -signal.SIGKILL, f"after --terminate it ended with {code}")
-        pid_file = env.path("pid")
-        restart = env.start(env.setup.crs, "restart", f"--pids={policy}", "--pid-file", pid_file,
-                            snapshot, stdout="stdout.restart", stderr="stderr.restart")
-        machine.wait_for(lambda: machine.read(pid_file) or restart.poll() is not None,
-                         30 * env.patience)
-        show.pid = int(machine.read(pid_file) or 0) or restart.pid
+        restart = None
+        for cycle in range(program.cycles):
+            show.wait_progress(show.lines() + 1)
+            restart = show.restarted(policy, restart, cycle)
+            if "until" in program.header:
+                show.wait_progress(show.lines() + 1)
         show.end(restart, f"restarted with --pids={policy}")
     return run
 
@@ -177,7 +198,7 @@ def cases(setup):
         program = Program(setup, os.path.join(directory, name))
         if "answer" not in program.header:
             continue
-        for user in ("root", "user"):
+        for user in program.users:
             base = f"programs/{program.name}/{user}"
             if "refused" in program.header:
                 found.append(Case(f"{base}/refused", refused(program), user))
