@@ -116,9 +116,11 @@ static void print_option(const struct cli_option *o)
 {
     char left[64];
 
-    snprintf(left, sizeof(left), "%c%c%s--%s%s%s", o->letter ? '-' : ' ',
-             o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, o->metavar ? " " : "",
-             o->metavar ? o->metavar : "");
+    const char *before = !o->metavar ? "" : o->type == CLI_SET ? "[=" : " ";
+
+    snprintf(left, sizeof(left), "%c%c%s--%s%s%s%s", o->letter ? '-' : ' ',
+             o->letter ? o->letter : ' ', o->letter ? ", " : "  ", o->name, before,
+             o->metavar ? o->metavar : "", o->type == CLI_SET ? "]" : "");
     printf("  %-26s %s\n", left, o->help);
 }
 
@@ -162,6 +164,28 @@ static int find_word(const char *words, const char *word)
     return 0;
 }
 
+/* Words between commas, as bits. */
+static int set_words(const struct cli_command *command, const struct cli_option *o, int *place,
+                     const char *text)
+{
+    int bits = 0;
+
+    for (size_t n; *text; text += n + (text[n] == ',')) {
+        char word[32];
+        n = strcspn(text, ",");
+        snprintf(word, sizeof(word), "%.*s", (int)n, text);
+        int found = n < sizeof(word) ? find_word(o->words, word) : 0;
+        if (found == 0)
+            return cli_usage(command, "--%s: '%.*s' is none of: %s", o->name, (int)n, text,
+                             o->words);
+        bits |= 1 << (found - 1);
+    }
+    if (!bits)
+        return cli_usage(command, "--%s: %s is empty", o->name, o->metavar);
+    *place = bits;
+    return CLI_GO_ON;
+}
+
 static int set_option(const struct cli_command *command, const struct cli_option *o,
                       void *arguments, const char *text)
 {
@@ -193,6 +217,11 @@ static int set_option(const struct cli_command *command, const struct cli_option
             return cli_usage(command, "--%s: '%s' is none of: %s", o->name, text, o->words);
         *(int *)place = r;
         return CLI_GO_ON;
+    case CLI_SET:
+        if (text)
+            return set_words(command, o, place, text);
+        *(int *)place = o->value;
+        return CLI_GO_ON;
     }
     return cli_usage(command, "--%s is not understood", o->name);
 }
@@ -213,8 +242,8 @@ static void make_tables(const struct cli_command *command, struct getopt_tables 
     for (size_t i = 0; i < count_options(command->options) && i < MAX_OPTIONS; i++) {
         const struct cli_option *o = &command->options[i];
         bool takes = o->type != CLI_FLAG;
-        t->longs[i] =
-            (struct option){o->name, takes ? required_argument : no_argument, NULL, 256 + (int)i};
+        int how = o->type == CLI_SET ? optional_argument : takes ? required_argument : no_argument;
+        t->longs[i] = (struct option){o->name, how, NULL, 256 + (int)i};
         if (o->letter) {
             *s++ = o->letter;
             if (takes)

@@ -25,6 +25,8 @@ enum cli_type {
     CLI_TEXT,     /* const char * */
     CLI_DURATION, /* int: milliseconds */
     CLI_CHOICE,   /* int: 1 for the first of `words`, 2 for the second, ... */
+    CLI_SET,      /* int: bit 0 for the first of `words`, ...; written --name=A,B or, for `value`,
+                     --name */
 };
 
 struct cli_option {
@@ -34,7 +36,7 @@ struct cli_option {
     size_t offset; /* in the arguments */
     int value;
     const char *metavar;
-    /* For completion (and CLI_CHOICE): words between spaces, or @file, @dir, @job. */
+    /* For completion (and CLI_CHOICE, CLI_SET): words between spaces, or @file, @dir, @job. */
     const char *words;
     const char *help;
 };

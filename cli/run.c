@@ -5,10 +5,11 @@
 #include "cli/commands.h"
 #include "cli/foreground.h"
 #include "cli/output.h"
+#include "engine/isolation.h"
 #include "service/child.h"
 
 struct arguments {
-    int json;
+    int json, namespaces;
     const char *name, *store;
 };
 
@@ -17,6 +18,9 @@ static const struct cli_option options[] = {
      .help = "the job's name (default: the command's, and the PID)"},
     {"dir", 'd', CLI_TEXT, offsetof(struct arguments, store), .metavar = "DIR", .words = "@dir",
      .help = "keep the job's snapshots in the store DIR"},
+    {"isolate", 0, CLI_SET, offsetof(struct arguments, namespaces), .value = ISOLATION_USUAL,
+     .metavar = "LIST", .words = NAMESPACES,
+     .help = "in namespaces of its own: pid, mount, ipc, net, time"},
     CLI_JSON(arguments),
     CLI_HELP,
     CLI_END,
@@ -66,11 +70,12 @@ static int open_job(struct foreground *f, const struct arguments *a, struct chil
 static int run_job(const struct arguments *a, char **command)
 {
     struct foreground f = {.command = "run", .json = a->json, .listen_fd = -1};
-    struct crs_restarted program = {.status_fd = -1};
     struct crs_error error = {0};
     struct child child;
-    int r = child_start(command, &child, &error);
+    int r = child_start(command, a->namespaces, &child, &error);
 
+    if (r < 0 && error.kind == CRS_NOT_PERMITTED)
+        return output_error("run", a->json, &error);
     if (r < 0)
         return foreground_exit_code(output_error("run", a->json, &error));
     r = open_job(&f, a, &child, command, &error);
@@ -79,7 +84,6 @@ static int run_job(const struct arguments *a, char **command)
         foreground_close(&f);
         return foreground_exit_code(output_error("run", a->json, &error));
     }
-    program.pid = program.wait_pid = child.pid;
     r = child_go(&child, command[0], &error);
     if (r < 0) {
         foreground_close(&f);
@@ -90,7 +94,7 @@ static int run_job(const struct arguments *a, char **command)
     say_started(&f, a, child.pid);
     if (child_leave_stdio(&error) < 0)
         output_warning("run", a->json, "%s", error.text);
-    return foreground_stay(&f, &program);
+    return foreground_stay(&f, &child.to_wait);
 }
 
 static int run(int argc, char **argv)
@@ -112,15 +116,15 @@ static int run(int argc, char **argv)
 const struct cli_command command_run = {
     .name = "run",
     .summary = "Run a command so that it can be checkpointed at any time",
-    .synopsis = "[--name NAME] [--dir DIR] [--json] -- COMMAND [ARGUMENT...]",
+    .synopsis = "[--name NAME] [--dir DIR] [--isolate[=LIST]] [--json] -- COMMAND [ARGUMENT...]",
     .operands = "@command",
     .options = options,
     .examples = {{"crs run --name sim -- ./simulate input.dat",
                   "run it as job 'sim'; elsewhere: crs checkpoint sim"},
                  {"crs run -- python3 train.py --epochs 90",
                   "run it under a name made of the command and its PID"},
-                 {"crs run --name sim --dir /scratch/me -- ./simulate",
-                  "keep its snapshots under /scratch/me/sim"}},
+                 {"crs run --isolate=net --name sim -- mpirun -np 4 ./simulate",
+                  "with PIDs and a network of its own, which it finds again"}},
     .options_end_at_operand = true,
     .run = run,
 };

@@ -19,6 +19,7 @@
 #include "base/thread.h"
 #include "engine/collect.h"
 #include "engine/manifest_info.h"
+#include "engine/namespaces.h"
 #include "engine/options.h"
 #include "store/store.h"
 
@@ -151,7 +152,11 @@ static int begin_dump(struct checkpoint *c, struct crs_error *err)
     for (size_t i = 0; i < n; i++)
         c->result.n_threads += held[i]->n_threads;
     c->result.n_processes = c->members.members.n;
-    return kobj_dump_begin(&c->ctx, held, n, err);
+    unsigned apart = namespaces_apart(held[0]->proc_fd);
+    c->ctx.own_ipc = apart & NAMESPACE_IPC;
+    c->ctx.own_net = apart & NAMESPACE_NET;
+    int r = namespaces_record(apart, c->tree, err);
+    return r == 0 ? kobj_dump_begin(&c->ctx, held, n, err) : r;
 }
 
 static int collect(struct checkpoint *c, struct crs_error *err)

@@ -8,7 +8,8 @@
 #include "process.pb-c.h"
 
 /*
- * Make a time namespace for the caller's future children in which the clocks stand as in `tree`.
+ * Make a time namespace for the caller's future children in which the clocks stand as in `tree`
+ * (NULL: as they stand here).
  * *ret_fd is what clocks_leave() needs; NULL: the caller never leaves. -EPERM and others when it
  * can't be made, or not be left again: nothing has changed then.
  */

@@ -19,6 +19,7 @@
 #include "engine/memory.h"
 #include "engine/rebuild.h"
 #include "engine/stub_tree.h"
+#include "kobj/pty.h"
 
 /* Without a time namespace the monotonic clock has gone on, or is another machine's: deadlines on
  * it are moved so that what was left of them is left. */
@@ -40,6 +41,7 @@ static void begin(const struct rebuild *b, struct kobj_restore *ctx)
         .files = b->loaded->files,
         .memory = b->loaded->memory,
         .pids = b->pids,
+        .own_ipc = b->namespaces & NAMESPACE_IPC,
         .detach = b->detach,
         .monotonic_shift_ns = clock_shift(b),
         .progress = b->progress,
@@ -308,6 +310,8 @@ static int build(struct building *building, int remote_end, struct crs_error *er
     tell(b, "fill");
     r = for_each_member(building, rebuild_memory, err);
     tell(b, "files");
+    if (b->namespaces & NAMESPACE_MOUNT)
+        pty_choose_devpts(&building->ctx);
     if (r == 0)
         r = kobj_restore_files(&building->ctx, err);
     if (r == 0)

@@ -4,11 +4,13 @@
 #ifndef ENGINE_REBUILD_H
 #define ENGINE_REBUILD_H
 
+#include "engine/namespaces.h"
 #include "engine/snapshot.h"
 
 struct rebuild {
     const struct loaded *loaded;
     enum crs_pids pids; /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
+    unsigned namespaces; /* its own ones, when it was saved */
     bool
         clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
     bool in_foreground; /* the restarter is in the foreground of its terminal */

@@ -72,12 +72,59 @@ static int restart_as_child(struct rebuild *b, struct crs_restarted *ret, struct
     return 0;
 }
 
+static int make_inside(const struct supervisor_work *work, int report_fd, pid_t *ret_pid,
+                       struct crs_error *err)
+{
+    struct rebuild b = *(const struct rebuild *)work->arg;
+
+    supervisor_forget_signals();
+    b.progress = supervisor_report;
+    b.progress_arg = &report_fd;
+    b.clocks_go_on = clocks_enter(b.loaded->tree, NULL) == 0;
+    if (!b.clocks_go_on && b.namespaces & NAMESPACE_TIME)
+        return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
+                        "the program had a time namespace of its own (--isolate=time), which can't "
+                        "be made here");
+    if (b.detach)
+        setsid();
+    return rebuild_process(&b, ret_pid, err);
+}
+
+/* As the child of a supervisor, in namespaces of its own. */
+static int restart_inside(const struct rebuild *b, struct crs_restarted *ret, struct crs_error *err)
+{
+    const struct supervisor_work work = {
+        .namespaces = b->namespaces,
+        .make = make_inside,
+        .arg = b,
+        .progress = b->progress,
+        .progress_arg = b->progress_arg,
+    };
+
+    return supervisor_start(&work, ret, err);
+}
+
 static int restart_with(struct rebuild *b, enum crs_pids pids, struct crs_restarted *ret,
                         struct crs_error *err)
 {
     b->pids = pids;
-    return pids == CRS_PIDS_NAMESPACE ? supervisor_start(b, ret, err)
+    return pids == CRS_PIDS_NAMESPACE ? restart_inside(b, ret, err)
                                       : restart_as_child(b, ret, err);
+}
+
+/* Objects of its own IPC namespace and its connections exist only in one like it. */
+static bool must_be_inside(const struct rebuild *b)
+{
+    return b->namespaces & (NAMESPACE_IPC | NAMESPACE_NET);
+}
+
+static int check_policy(const struct rebuild *b, struct crs_error *err)
+{
+    if (!must_be_inside(b) || b->pids == CRS_PIDS_DEFAULT || b->pids == CRS_PIDS_NAMESPACE)
+        return 0;
+    return crs_fail(err, CRS_CANT_RESTART, EINVAL,
+                    "the program had an IPC or network namespace of its own (crs run --isolate), "
+                    "and comes back in one only: restart it with --pids=namespace");
 }
 
 /* The first that works: only a refusal of the policy itself leads to the next one. */
@@ -85,7 +132,9 @@ static int restart_by_default(struct rebuild *b, struct crs_restarted *ret, stru
 {
     struct crs_error refusal = {0};
 
-    if (same_pids_look_possible(b->loaded->tree)) {
+    if (must_be_inside(b))
+        return restart_with(b, CRS_PIDS_NAMESPACE, ret, err);
+    if (!(b->namespaces & NAMESPACE_PID) && same_pids_look_possible(b->loaded->tree)) {
         int r = restart_with(b, CRS_PIDS_SAME, ret, &refusal);
         if (r != -EEXIST && r != -EPERM) {
             if (r < 0 && err)
@@ -152,7 +201,11 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
                         .in_foreground = in_foreground(),
                         .progress = o->progress,
                         .progress_arg = o->progress_arg};
-    r = manifest_check_machine(store_reader_manifest(loaded.reader), err);
+    r = namespaces_recorded(loaded.tree, &b.namespaces, err);
+    if (r == 0)
+        r = check_policy(&b, err);
+    if (r == 0)
+        r = manifest_check_machine(store_reader_manifest(loaded.reader), err);
     if (r == 0)
         r = rebuild_check(&b, err);
     if (r == 0)

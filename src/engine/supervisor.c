@@ -1,19 +1,19 @@
-/* supervisor.c - PID 1 of a restarted program's own namespace */
+/* supervisor.c - PID 1 of a program's own namespaces */
 #include <fcntl.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
-#include "engine/clocks.h"
 #include "engine/supervisor.h"
 
 /* What supervisor and caller say to each other: one message, one datagram. */
@@ -85,7 +85,7 @@ static int receive_message(int fd, struct message *m, int flags, int *ret_fd)
 
 /* ---- in the namespace ---- */
 
-static void pass_progress(const struct crs_progress *progress, void *arg)
+void supervisor_report(const struct crs_progress *progress, void *report_fd)
 {
     struct message m = {.type = MESSAGE_PROGRESS,
                         .done_bytes = progress->done_bytes,
@@ -93,30 +93,14 @@ static void pass_progress(const struct crs_progress *progress, void *arg)
 
     snprintf(m.phase, sizeof(m.phase), "%s", progress->phase ? progress->phase : "");
     snprintf(m.warning, sizeof(m.warning), "%s", progress->warning ? progress->warning : "");
-    send_message(*(int *)arg, &m, -1);
+    send_message(*(int *)report_fd, &m, -1);
 }
 
-static int set_up_namespace(struct crs_error *err)
+void supervisor_forget_signals(void)
 {
-    if (mount("none", "/", NULL, MS_SLAVE | MS_REC, NULL) < 0)
-        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't have mounts of its own");
-    if (mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) < 0)
-        return crs_fail_errno(err, CRS_NOT_PERMITTED,
-                              "can't mount a /proc for the new PID namespace");
-    return 0;
-}
-
-static int rebuild_inside(const struct rebuild *outer, int fd, pid_t *ret_pid,
-                          struct crs_error *err)
-{
-    struct rebuild b = *outer;
-
-    b.progress = pass_progress;
-    b.progress_arg = &fd;
-    b.clocks_go_on = clocks_enter(b.loaded->tree, NULL) == 0;
-    if (b.detach)
-        setsid();
-    return rebuild_process(&b, ret_pid, err);
+    for (int s = 1; s <= 64; s++)
+        if (s != SIGKILL && s != SIGSTOP)
+            signal(s, SIG_DFL);
 }
 
 /*
@@ -156,7 +140,7 @@ static void forget_descriptors(int keep)
     syscall(SYS_close_range, keep + 1, ~0U, 0);
 }
 
-__attribute__((noreturn)) static void run_supervisor(const struct rebuild *b, int fd,
+__attribute__((noreturn)) static void run_supervisor(const struct supervisor_work *work, int fd,
                                                      uint64_t started_us)
 {
     struct message m = {0};
@@ -165,22 +149,20 @@ __attribute__((noreturn)) static void run_supervisor(const struct rebuild *b, in
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    for (int s = 1; s <= 64; s++)
-        if (s != SIGKILL && s != SIGSTOP)
-            signal(s, SIG_DFL);
     prctl(PR_SET_NAME, "crs-supervisor");
     if (receive_message(fd, &m, 0, NULL) < 0 || m.type != MESSAGE_GO)
         _exit(1);
     m.type = MESSAGE_UNAVAILABLE;
-    int r = set_up_namespace(&m.error);
+    int r = namespaces_set_up(work->namespaces, &m.error);
     if (r == 0) {
         m.type = MESSAGE_FAILED;
-        r = rebuild_inside(b, fd, &program, &m.error);
+        r = work->make(work, fd, &program, &m.error);
     }
     if (r < 0) {
         send_message(fd, &m, -1);
         _exit(1);
     }
+    supervisor_forget_signals();
     int pidfd = syscall(SYS_pidfd_open, program, 0);
     m.type = MESSAGE_RUNNING;
     m.done_bytes = now_us() - started_us;
@@ -230,7 +212,7 @@ static pid_t pid_of(int pidfd)
 }
 
 /* Messages until the program runs, or does not. */
-static int hear(const struct rebuild *b, int fd, struct crs_restarted *ret, struct crs_error *err)
+static int hear(const struct supervisor_work *work, int fd, struct crs_restarted *ret, struct crs_error *err)
 {
     struct message m;
 
@@ -242,10 +224,10 @@ static int hear(const struct rebuild *b, int fd, struct crs_restarted *ret, stru
                             "the supervisor of the new namespace ended unexpectedly");
         switch (m.type) {
         case MESSAGE_PROGRESS:
-            if (b->progress)
-                b->progress(&(struct crs_progress){m.phase, m.done_bytes, m.total_bytes,
-                                                   m.warning[0] ? m.warning : NULL},
-                            b->progress_arg);
+            if (work->progress)
+                work->progress(&(struct crs_progress){m.phase, m.done_bytes, m.total_bytes,
+                                                      m.warning[0] ? m.warning : NULL},
+                               work->progress_arg);
             continue;
         case MESSAGE_RUNNING:
             ret->pid = pid_of(pidfd);
@@ -270,10 +252,11 @@ static bool may_make_namespaces(void)
     return may;
 }
 
-static int launch(const struct rebuild *b, int ours, int theirs, struct crs_restarted *ret,
+static int launch(const struct supervisor_work *work, int ours, int theirs, struct crs_restarted *ret,
                   pid_t *ret_pid, struct crs_error *err)
 {
-    struct clone_args args = {.exit_signal = SIGCHLD, .flags = CLONE_NEWPID | CLONE_NEWNS};
+    unsigned namespaces = work->namespaces | NAMESPACE_PID | NAMESPACE_MOUNT;
+    struct clone_args args = {.exit_signal = SIGCHLD, .flags = namespaces_clone_flags(namespaces)};
     uint64_t started_us = now_us();
     struct message go = {.type = MESSAGE_GO};
 
@@ -283,11 +266,13 @@ static int launch(const struct rebuild *b, int ours, int theirs, struct crs_rest
     if (pid < 0) {
         int errnum = errno;
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                        "can't make a user and PID namespace here: %s", strerror(errnum));
+                        "can't make a user and PID namespace here: %s%s", strerror(errnum),
+                        errnum == ENOSPC ? " (none are allowed: /proc/sys/user/max_*_namespaces)"
+                                         : "");
     }
     if (pid == 0) {
         close(ours);
-        run_supervisor(b, theirs, started_us);
+        run_supervisor(work, theirs, started_us);
     }
     *ret_pid = pid;
     int r = args.flags & CLONE_NEWUSER ? map_ids(pid, err) : 0;
@@ -296,18 +281,34 @@ static int launch(const struct rebuild *b, int ours, int theirs, struct crs_rest
     return r;
 }
 
-int supervisor_start(const struct rebuild *b, struct crs_restarted *ret, struct crs_error *err)
+/* Out of the way of the standard descriptors, which may be closed here. */
+static int make_pair(int *ret_ours, int *ret_theirs)
 {
-    int pair[2], status;
-    pid_t pid = -1;
+    int pair[2];
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
-    _cleanup_close_ int ours = pair[0], theirs = pair[1];
-    int r = launch(b, ours, theirs, ret, &pid, err);
+        return -errno;
+    *ret_ours = fcntl(pair[0], F_DUPFD_CLOEXEC, 3);
+    *ret_theirs = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
+    int errnum = errno;
+    close(pair[0]);
+    close(pair[1]);
+    return *ret_ours < 0 || *ret_theirs < 0 ? -errnum : 0;
+}
+
+int supervisor_start(const struct supervisor_work *work, struct crs_restarted *ret,
+                     struct crs_error *err)
+{
+    _cleanup_close_ int ours = -1, theirs = -1;
+    int status, r = make_pair(&ours, &theirs);
+    pid_t pid = -1;
+
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, -r, "can't make a socket pair: %s", strerror(-r));
+    r = launch(work, ours, theirs, ret, &pid, err);
     close(TAKE_FD(theirs));
     if (r == 0)
-        r = hear(b, ours, ret, err);
+        r = hear(work, ours, ret, err);
     if (r < 0) {
         if (pid > 0) {
             kill(pid, SIGKILL);

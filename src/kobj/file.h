@@ -121,7 +121,8 @@ void unix_restore_end(struct kobj_restore *ctx);
 int object_open_named(struct kobj_restore *ctx, const Crs__MemoryObject *record, int *ret_fd,
                       bool *ret_fill, struct crs_error *err);
 /* Can the segment be made here? */
-int sysv_check(const Crs__MemoryObject *record, struct crs_error *err);
+int sysv_check(const struct kobj_restore *ctx, const Crs__MemoryObject *record,
+               struct crs_error *err);
 /* Detach the segments from the caller; without ctx->built, remove those that were made. */
 void sysv_restore_end(struct kobj_restore *ctx);
 /* Set the seals that had to wait until memory was mapped. */

@@ -7,6 +7,7 @@
 
 #include "base/io.h"
 #include "kobj/file.h"
+#include "kobj/inet_diag.h"
 #include "kobj/inotify_paths.h"
 
 static int out_of_memory(struct crs_error *err)
@@ -157,7 +158,7 @@ int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size
     for (size_t i = 0; i < n; i++)
         ctx->members.items[i].t = processes[i];
     ctx->nofile_before = raise_own_limit();
-    return 0;
+    return ctx->own_net ? inet_diag_ask_inside(ctx, err) : 0;
 }
 
 void kobj_prepare(struct kobj_dump *ctx, pid_t pid)
@@ -173,6 +174,8 @@ void kobj_dump_clear(struct kobj_dump *ctx)
 {
     inotify_forget(ctx);
     tcp_survey_end(ctx);
+    if (ctx->diag_fd > 0)
+        close(ctx->diag_fd);
     for (size_t i = 0; i < ctx->files.n; i++)
         open_file_clear(&ctx->files.items[i]);
     free(ctx->files.items);

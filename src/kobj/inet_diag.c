@@ -1,4 +1,5 @@
 /* inet_diag.c - questions to the kernel about one TCP socket, by its addresses */
+#include <fcntl.h>
 #include <linux/inet_diag.h>
 #include <linux/netlink.h>
 #include <linux/sock_diag.h>
@@ -7,7 +8,40 @@
 #include <unistd.h>
 
 #include "kobj/inet_diag.h"
+#include "kobj/inside.h"
 #include "kobj/tcp.h"
+
+static _Thread_local int inside_fd = -1; /* of kobj_dump.diag_fd */
+
+static int open_own(void *data, int *ret_fd, struct crs_error *err)
+{
+    *ret_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    if (*ret_fd < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't ask the kernel about sockets");
+    return 0;
+}
+
+int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err)
+{
+    char none = 0;
+    int r = kobj_inside(ctx->t, "net", open_own, &none, 0, &ctx->diag_fd, err);
+
+    if (r == 0)
+        inside_fd = ctx->diag_fd;
+    return r;
+}
+
+/* For one question. What is left of the answer to an earlier one is taken away. */
+static int open_diag(void)
+{
+    char rest[8192];
+
+    if (inside_fd < 0)
+        return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    while (recv(inside_fd, rest, sizeof(rest), MSG_DONTWAIT) > 0)
+        ;
+    return fcntl(inside_fd, F_DUPFD_CLOEXEC, 3);
+}
 
 struct question {
     struct nlmsghdr header;
@@ -71,7 +105,7 @@ int inet_diag_find(const struct inet_address *local, const struct inet_address *
 {
     /* IPv4 in IPv6 is found as IPv4, whatever the socket's own family is. */
     struct inet_address a = inet_unmapped(local), b = inet_unmapped(peer);
-    _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    _cleanup_close_ int fd = open_diag();
 
     if (fd < 0)
         return -errno;
@@ -137,7 +171,7 @@ int inet_diag_connecting(int family, uint32_t inode, struct inet_address *ret_pe
 
     /* A socket for IPv6 that connects by IPv4 may be listed with either. */
     for (size_t i = 0; r < 0 && i < ELEMENTS(families); i++) {
-        _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        _cleanup_close_ int fd = open_diag();
         struct inet_address peer;
         if (fd < 0 || ask_connecting(fd, families[i]) < 0)
             return -errno;

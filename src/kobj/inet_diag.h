@@ -13,6 +13,10 @@ struct inet_diag {
     uint32_t to_be_sent; /* or acknowledged */
 };
 
+/* The program has a network of its own: questions that this thread asks from now on are about that
+ * one. Once for a checkpoint. */
+int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err);
+
 /* The TCP socket with these addresses. -ENOENT: there is none. */
 int inet_diag_find(const struct inet_address *local, const struct inet_address *peer,
                    struct inet_diag *ret);

@@ -108,13 +108,13 @@ static int ask(int fd, const struct multicast_group *group, Crs__InetSocket *rec
     return add_membership(filter, record);
 }
 
-static int read_groups(const char *path,
+static int read_groups(const struct open_file *file, const char *path,
                        int (*parse)(const char *, struct multicast_group **, size_t *),
                        struct multicast_group **ret, size_t *ret_n)
 {
     _cleanup_bytes_ struct bytes text = {0};
 
-    if (read_file(AT_FDCWD, path, TABLE_LIMIT, &text) < 0)
+    if (read_file(file->holder->proc_fd, path, TABLE_LIMIT, &text) < 0)
         return 0; /* a kernel without multicast, or without IPv6 */
     return parse((const char *)text.data, ret, ret_n);
 }
@@ -123,10 +123,10 @@ int inet_groups_dump(const struct open_file *file, Crs__InetSocket *record, stru
 {
     _cleanup_free_ struct multicast_group *groups = NULL;
     size_t n = 0;
-    int r = read_groups("/proc/net/igmp", proc_igmp_parse, &groups, &n);
+    int r = read_groups(file, "net/igmp", proc_igmp_parse, &groups, &n);
 
     if (r == 0 && record->family == AF_INET6)
-        r = read_groups("/proc/net/igmp6", proc_igmp6_parse, &groups, &n);
+        r = read_groups(file, "net/igmp6", proc_igmp6_parse, &groups, &n);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = ask(file->dup_fd, &groups[i], record);
     if (r < 0)

@@ -55,6 +55,9 @@ struct kobj_dump {
     void *watched;          /* inotify_paths.c's own: paths found so far */
     enum crs_tcp tcp_policy;
     bool terminate;                /* the program will be ended */
+    bool own_ipc;                  /* it lives in an IPC namespace of its own, not in ours, */
+    bool own_net;                  /* and on such a network */
+    int diag_fd;                   /* inet_diag.c's own: for questions in own_net; 0: none */
     void *tcp;                     /* tcp_survey()'s own */
     enum crs_unix unix_policy;     /* what becomes of unix sockets connected to the outside */
     struct unix_table *unix_table; /* unix_dump_table()'s own */
@@ -74,6 +77,7 @@ struct kobj_restore {
     int *file_fds;           /* for each files->files: a descriptor of ours, or -1 */
     int (*inherited_fds)[3]; /* for each: what stands for it where its number is 0, 1 or 2 */
     enum crs_pids pids;
+    bool own_ipc; /* it gets an IPC namespace of its own */
     bool detach; /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
@@ -108,8 +112,6 @@ void kobj_restore_clear(struct kobj_restore *ctx);
 struct tracee_thread *kobj_find_member_thread(const struct kobj_dump *ctx, pid_t tid);
 /* As kobj_find_member(), by the PID as it sees itself. */
 struct tracee *kobj_find_member_inside(const struct kobj_dump *ctx, pid_t inner_pid);
-/* Has it the caller's own IPC namespace? System V IPC and message queues are found by name. */
-int kobj_check_ipc_namespace(struct tracee *t, struct crs_error *err);
 /* What a process of the snapshot with that Process.pid, or a thread with that Thread.tid, is now,
  * as we see it; 0: there is none. */
 pid_t kobj_member_now(const struct kobj_restore *ctx, uint32_t pid);

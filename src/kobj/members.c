@@ -1,7 +1,4 @@
 /* members.c - processes and threads of the snapshot, found by their IDs */
-#include <sys/stat.h>
-
-#include "base/error.h"
 #include "kobj/kobj.h"
 
 struct tracee *kobj_find_member_inside(const struct kobj_dump *ctx, pid_t inner_pid)
@@ -19,19 +16,6 @@ struct tracee_thread *kobj_find_member_thread(const struct kobj_dump *ctx, pid_t
             if (th->tid == tid)
                 return th;
     return NULL;
-}
-
-int kobj_check_ipc_namespace(struct tracee *t, struct crs_error *err)
-{
-    struct stat own, other;
-
-    if (stat("/proc/self/ns/ipc", &own) == 0 && fstatat(t->proc_fd, "ns/ipc", &other, 0) == 0 &&
-        own.st_ino == other.st_ino)
-        return 0;
-    return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                    "process %d uses shared memory or message queues of another IPC namespace: run "
-                    "the tool in that",
-                    t->pid);
 }
 
 pid_t kobj_member_now(const struct kobj_restore *ctx, uint32_t pid)

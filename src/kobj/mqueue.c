@@ -55,11 +55,8 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
 {
     Crs__Mqueue m = CRS__MQUEUE__INIT;
     struct mq_attr attributes;
-    int r = kobj_check_ipc_namespace(file->holder, err);
+    int r = get_attributes(file->dup_fd, &attributes);
 
-    if (r < 0)
-        return r;
-    r = get_attributes(file->dup_fd, &attributes);
     if (r < 0)
         return crs_fail(err, CRS_CANT_CHECKPOINT, -r, "fd %d (%s): can't read its attributes: %s",
                         file->fd, file->link, strerror(-r));
@@ -113,7 +110,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     if ((m->name[0] && (m->name[0] != '/' || strchr(m->name + 1, '/'))) ||
         m->messages_max > INT_MAX || m->message_size > INT_MAX) {
         r = crs_fail(err, CRS_DAMAGED, EINVAL, "a message queue has no name or no size");
-    } else {
+    } else if (!ctx->own_ipc) {
         _cleanup_close_ int fd = open_there(m->name);
         if (fd >= 0)
             r = check_there(m, fd, err);

@@ -72,7 +72,7 @@ int kobj_object_check(struct kobj_restore *ctx, const Crs__MemoryObject *record,
                       struct crs_error *err)
 {
     if (record->kind == CRS__OBJECT_KIND__OBJECT_SYSV_SHM)
-        return sysv_check(record, err);
+        return sysv_check(ctx, record, err);
     if (record->kind != CRS__OBJECT_KIND__OBJECT_POSIX_SHM &&
         record->kind != CRS__OBJECT_KIND__OBJECT_TEMPORARY_FILE)
         return 0;

@@ -35,6 +35,12 @@ int pty_put_output(int master, const uint8_t *data, size_t size, bool stopped);
 /* Where no output waits: has the user stopped it (^S)? It takes none then. */
 bool pty_is_stopped(int slave);
 
+/* In a mount namespace of ours: a /dev/pts of its own, where all numbers are free. -errno. */
+int pty_mount_own(void);
+/* In that of a program that had mounts of its own: the same, unless it has terminals of the outside.
+ * Before a pseudoterminal is made. */
+void pty_choose_devpts(struct kobj_restore *ctx);
+
 /* A new master, by preference of the pair with that number (pty_devpts.c). */
 int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *ret_fd,
                     struct crs_error *err);

@@ -5,6 +5,7 @@
  * for a moment. In a namespace of its own the program gets a /dev/pts of its own, where all numbers
  * are free; elsewhere a pair whose number somebody else has gets another one.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,17 +72,26 @@ static bool has_outside_terminal(const struct kobj_restore *ctx)
     return false;
 }
 
+int pty_mount_own(void)
+{
+    if (mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
+              "newinstance,ptmxmode=0666,mode=0600") < 0)
+        return -errno;
+    if (mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL) == 0)
+        return 0;
+    int errnum = errno;
+    umount2("/dev/pts", MNT_DETACH);
+    return -errnum;
+}
+
 /* Before the first is opened: masters of two instances don't go together. */
-static void choose_devpts(struct kobj_restore *ctx)
+void pty_choose_devpts(struct kobj_restore *ctx)
 {
     if (ctx->devpts_chosen || ctx->pids != CRS_PIDS_NAMESPACE)
         return;
     ctx->devpts_chosen = true;
-    if (has_outside_terminal(ctx) || mount("devpts", "/dev/pts", "devpts", MS_NOSUID | MS_NOEXEC,
-                                           "newinstance,ptmxmode=0666,mode=0600") < 0)
-        return;
-    if (mount("/dev/pts/ptmx", "/dev/ptmx", NULL, MS_BIND, NULL) < 0)
-        umount2("/dev/pts", MNT_DETACH);
+    if (!has_outside_terminal(ctx) && pty_mount_own() < 0)
+        errno = 0; /* then pairs get any number */
 }
 
 int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *ret_fd,
@@ -89,7 +99,7 @@ int pty_open_master(struct kobj_restore *ctx, uint32_t number, int flags, int *r
 {
     unsigned got;
 
-    choose_devpts(ctx);
+    pty_choose_devpts(ctx);
     int fd = open_number(number, flags);
     if (fd < 0) {
         fd = open_one(flags, &got);

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "kobj/attributes.h"
+#include "kobj/inside.h"
 
 #define TABLE_LIMIT (64u << 20)
 
@@ -73,8 +74,58 @@ static int check_semaphores(const struct tracee *t, struct crs_error *err)
     return 0;
 }
 
+/* ---- in an IPC namespace of its own ---- */
+
+/* All that is there is the program's, and ends with the namespace. */
+static int refuse_first(const char *path, const char *what, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    int id, r = read_table(path, &text, err);
+
+    if (r < 0 || !text.data || sscanf(next_line((char *)text.data), "%*d %d", &id) != 1)
+        return r;
+    return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP,
+                    "the program's IPC namespace has System V %s with the ID %d, which can't be "
+                    "saved; use POSIX ones, or remove it (ipcrm) before the checkpoint",
+                    what, id);
+}
+
+/* "key shmid perms size cpid lpid nattch ..." */
+static int refuse_unattached(struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    unsigned attached;
+    int id, r = read_table("/proc/sysvipc/shm", &text, err);
+
+    if (r < 0 || !text.data)
+        return r;
+    for (const char *line = next_line((char *)text.data); *line; line = next_line(line))
+        if (sscanf(line, "%*d %d %*o %*u %*d %*d %u", &id, &attached) == 2 && attached == 0)
+            return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP,
+                            "the program's IPC namespace has System V shared memory with the ID %d "
+                            "that no process has attached, which can't be saved; remove it (ipcrm) "
+                            "or attach it before the checkpoint",
+                            id);
+    return 0;
+}
+
+static int ask(void *data, int *ret_fd, struct crs_error *err)
+{
+    int r = refuse_first("/proc/sysvipc/sem", "semaphores", err);
+
+    if (r == 0)
+        r = refuse_first("/proc/sysvipc/msg", "message queue", err);
+    return r == 0 ? refuse_unattached(err) : r;
+}
+
 static int dump(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
 {
+    char none = 0;
+
+    if (ctx->own_ipc) /* once for all */
+        return ctx->t == ctx->members.items[0].t
+                   ? kobj_inside(ctx->t, "ipc", ask, &none, 0, NULL, err)
+                   : 0;
     int r = check_queues(ctx->t, err);
 
     return r < 0 ? r : check_semaphores(ctx->t, err);
@@ -85,6 +136,8 @@ const struct kobj_process_kind kobj_sysv_ipc = {
     .title = "System V semaphores and message queues",
     .saved = "refused",
     .conditions = "refused where the last operation on one was the program's; others that it uses "
-                  "are not seen, and must be there at the restart",
+                  "are not seen, and must be there at the restart. In an IPC namespace of its "
+                  "own (crs run --isolate) refused where there is one, or shared memory that is "
+                  "not attached",
     .dump = dump,
 };

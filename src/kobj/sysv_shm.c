@@ -15,35 +15,49 @@
 
 #include "base/io.h"
 #include "kobj/file.h"
+#include "kobj/inside.h"
 
 #define PERMISSIONS 0777
 
 /* ---- checkpoint ---- */
 
+struct question {
+    int shmid;
+    struct shmid_ds status;
+};
+
+static int ask(void *data, int *ret_fd, struct crs_error *err)
+{
+    struct question *q = data;
+
+    if (shmctl(q->shmid, IPC_STAT, &q->status) == 0)
+        return 0;
+    return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
+                          "can't look at the System V shared memory with the ID %d", q->shmid);
+}
+
 int kobj_sysv_save(struct kobj_dump *ctx, Crs__MemoryObject *record, int shmid,
                    struct crs_error *err)
 {
     Crs__SysvSegment *m = malloc(sizeof(*m));
-    struct shmid_ds status;
+    struct question q = {.shmid = shmid};
 
     if (!m)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     crs__sysv_segment__init(m);
     record->sysv = m;
     record->kind = CRS__OBJECT_KIND__OBJECT_SYSV_SHM;
-    int r = kobj_check_ipc_namespace(ctx->t, err);
+    int r = ctx->own_ipc ? kobj_inside(ctx->t, "ipc", ask, &q, sizeof(q), NULL, err)
+                         : ask(&q, NULL, err);
     if (r < 0)
         return r;
-    if (shmctl(shmid, IPC_STAT, &status) < 0)
-        return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
-                              "can't look at the System V shared memory with the ID %d", shmid);
-    record->size = status.shm_segsz;
-    record->mode = status.shm_perm.mode & PERMISSIONS;
+    record->size = q.status.shm_segsz;
+    record->mode = q.status.shm_perm.mode & PERMISSIONS;
     m->shmid = shmid;
-    m->key = status.shm_perm.__key;
-    m->removed = status.shm_perm.mode & SHM_DEST;
-    m->locked = status.shm_perm.mode & SHM_LOCKED;
-    m->changed = status.shm_ctime;
+    m->key = q.status.shm_perm.__key;
+    m->removed = q.status.shm_perm.mode & SHM_DEST;
+    m->locked = q.status.shm_perm.mode & SHM_LOCKED;
+    m->changed = q.status.shm_ctime;
     return 0;
 }
 
@@ -74,7 +88,8 @@ static int find(const Crs__MemoryObject *record, struct shmid_ds *ret_status)
     return m->key != 0 || ret_status->shm_ctime == m->changed ? shmid : -1;
 }
 
-int sysv_check(const Crs__MemoryObject *record, struct crs_error *err)
+int sysv_check(const struct kobj_restore *ctx, const Crs__MemoryObject *record,
+               struct crs_error *err)
 {
     const Crs__SysvSegment *m = record->sysv;
     struct shmid_ds status;
@@ -82,7 +97,7 @@ int sysv_check(const Crs__MemoryObject *record, struct crs_error *err)
     if (!m || record->size < 1 || record->size > INT64_MAX || m->shmid > INT32_MAX)
         return crs_fail(err, CRS_DAMAGED, EBADMSG,
                         "the snapshot has a segment of shared memory without a size or an ID");
-    if (m->key == 0 || find(record, &status) >= 0)
+    if (ctx->own_ipc || m->key == 0 || find(record, &status) >= 0)
         return 0;
     if (shmget(m->key, 0, 0) < 0 && errno == ENOENT)
         return 0;
@@ -192,7 +207,7 @@ int kobj_sysv_open(struct kobj_restore *ctx, uint32_t id, int *ret_shmid, struct
             *ret_shmid = s->shmid;
             return 0;
         }
-    int r = sysv_check(record, err);
+    int r = sysv_check(ctx, record, err);
     struct segment *segment = r < 0 ? NULL : calloc(1, sizeof(*segment));
     if (!segment)
         return r < 0 ? r : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");

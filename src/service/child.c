@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "child.h"
+#include "engine/isolation.h"
 
 /* ---- signals ---- */
 
@@ -89,10 +91,38 @@ static int make_pipe(int *ret_read, int *ret_write)
     return -errnum;
 }
 
-int child_start(char *const *argv, struct child *ret, struct crs_error *err)
+/* What the child needs, in whichever process it is forked. */
+struct start {
+    char *const *argv;
+    const struct child_signals *signals;
+    int go_read, go_write, report_write;
+};
+
+static _Noreturn void run_started(const void *arg)
+{
+    const struct start *start = arg;
+
+    close(start->go_write); /* so that it sees the end if we go away */
+    run_child(start->argv, start->signals, start->go_read, start->report_write);
+}
+
+static int start_plain(const struct start *start, struct crs_restarted *ret, struct crs_error *err)
+{
+    pid_t pid = fork();
+
+    if (pid == 0)
+        run_started(start);
+    if (pid < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't fork");
+    *ret = (struct crs_restarted){.pid = pid, .wait_pid = pid, .status_fd = -1};
+    return 0;
+}
+
+int child_start(char *const *argv, unsigned namespaces, struct child *ret, struct crs_error *err)
 {
     _cleanup_close_ int go_read = -1, go_write = -1, report_read = -1, report_write = -1;
     struct child_signals signals;
+    struct crs_restarted to_wait;
     int r = make_pipe(&go_read, &go_write);
 
     if (r >= 0)
@@ -102,23 +132,30 @@ int child_start(char *const *argv, struct child *ret, struct crs_error *err)
     r = child_signals_take(&signals, err);
     if (r < 0)
         return r;
-    pid_t pid = fork();
-    if (pid == 0) {
-        close(go_write); /* so that it sees the end if we go away */
-        run_child(argv, &signals, go_read, report_write);
-    }
-    if (pid < 0) {
-        r = crs_fail_errno(err, CRS_FAILED, "can't fork");
+    const struct start start = {argv, &signals, go_read, go_write, report_write};
+    r = namespaces ? isolation_start(namespaces, run_started, &start, &to_wait, err)
+                   : start_plain(&start, &to_wait, err);
+    if (r < 0) {
         child_signals_give_back(&signals);
         return r;
     }
-    *ret = (struct child){pid, TAKE_FD(go_write), TAKE_FD(report_read)};
+    *ret = (struct child){to_wait.pid, TAKE_FD(go_write), TAKE_FD(report_read), to_wait};
     return 0;
+}
+
+/* Of one that won't run the command. */
+static void wait_for_end(struct child *child)
+{
+    while (child->pid > 0 && waitpid(child->to_wait.wait_pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+    cleanup_close(&child->to_wait.status_fd);
+    child->to_wait.status_fd = -1;
+    child->pid = 0;
 }
 
 int child_go(struct child *child, const char *command, struct crs_error *err)
 {
-    int errnum = 0, status;
+    int errnum = 0;
 
     int r = write_full(child->go_fd, "", 1);
     cleanup_close(&child->go_fd);
@@ -129,8 +166,7 @@ int child_go(struct child *child, const char *command, struct crs_error *err)
     child->report_fd = -1;
     if (r == -ENODATA) /* closed by the exec, or by its early end, which the wait will show */
         return 0;
-    waitpid(child->pid, &status, 0);
-    child->pid = 0;
+    wait_for_end(child);
     if (r >= 0 && errnum == EACCES && !in_path(command))
         errnum = ENOENT;
     if (r < 0)
@@ -146,9 +182,7 @@ void child_drop(struct child *child)
         return;
     cleanup_close(&child->go_fd);
     child->go_fd = -1;
-    while (child->pid > 0 && waitpid(child->pid, NULL, 0) < 0 && errno == EINTR)
-        ;
-    child->pid = 0;
+    wait_for_end(child);
 }
 
 static int close_others(int first, int last)
@@ -167,19 +201,34 @@ int child_leave_stdio(struct crs_error *err)
     return 0;
 }
 
+/* Up to, and above, those of `keep`, which are few and in no order. */
+static int close_all_but(const int *keep, size_t n)
+{
+    int from = 3, r = 0;
+
+    while (r == 0) {
+        int next = INT32_MAX;
+        for (size_t i = 0; i < n; i++)
+            if (keep[i] >= from && keep[i] < next)
+                next = keep[i];
+        r = close_others(from, next == INT32_MAX ? next : next - 1);
+        if (next == INT32_MAX)
+            break;
+        from = next + 1;
+    }
+    return r;
+}
+
 int child_close_inherited(const struct child *keep, struct crs_error *err)
 {
-    int low = -1, high = -1, r;
+    int fds[3], r;
 
     if (keep) {
-        low = keep->go_fd < keep->report_fd ? keep->go_fd : keep->report_fd;
-        high = keep->go_fd < keep->report_fd ? keep->report_fd : keep->go_fd;
+        fds[0] = keep->go_fd;
+        fds[1] = keep->report_fd;
+        fds[2] = keep->to_wait.status_fd;
     }
-    r = low < 0 ? 0 : close_others(3, low - 1);
-    if (r >= 0 && low >= 0)
-        r = close_others(low + 1, high - 1);
-    if (r >= 0)
-        r = close_others(high < 0 ? 3 : high + 1, INT32_MAX);
+    r = close_all_but(fds, keep ? ELEMENTS(fds) : 0);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't close descriptors: %s", strerror(-r));
     return 0;

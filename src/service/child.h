@@ -5,6 +5,9 @@
  * (its PID is there) without descriptors of ours reaching it. child_go() lets it execute the
  * command, with the signal mask and the dispositions that we were started with.
  *
+ * A command that is isolated has namespaces of its own (`namespaces`: enum of engine/namespaces.h),
+ * and is a child of their supervisor, which is our child instead; to_wait is what waits for it.
+ *
  * child_start() blocks all signals in the caller (they are for whoever supervises the child).
  * child_close_inherited() and child_leave_stdio() give up what the child got from us, so that the
  * ends of pipes are the child's alone.
@@ -14,14 +17,17 @@
 
 #include <signal.h>
 #include "base/error.h"
+#include "crs.h"
 
 struct child {
     pid_t pid;
     int go_fd;     /* written: go; closed: don't */
     int report_fd; /* read: the errno of a failed exec, or the end */
+    struct crs_restarted to_wait;
 };
 
-int child_start(char *const *argv, struct child *ret, struct crs_error *err);
+/* namespaces 0: it isn't isolated. CRS_NOT_PERMITTED: it can't be. */
+int child_start(char *const *argv, unsigned namespaces, struct child *ret, struct crs_error *err);
 
 /* 0: the command runs. -errno of execvp(3) with words: it ended without having run. */
 int child_go(struct child *child, const char *command, struct crs_error *err);
