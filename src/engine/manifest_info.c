@@ -101,6 +101,15 @@ void manifest_xstate_layout(const json_t *manifest, struct arch_xstate_layout *r
     }
 }
 
+static json_t *namespaces_json(const Crs__Tree *tree)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < tree->n_namespaces; i++)
+        json_array_append_new(list, json_string(tree->namespaces[i]));
+    return list;
+}
+
 int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes boot = {0};
@@ -118,6 +127,8 @@ int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err)
                              "xstate", xstate_json(&layout), "processes", processes_json(tree));
     if (!info)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    if (tree->n_namespaces > 0)
+        json_object_set_new(info, "namespaces", namespaces_json(tree));
     mend_strings(info);
     *ret = info;
     return 0;

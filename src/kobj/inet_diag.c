@@ -31,13 +31,13 @@ int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err)
     return r;
 }
 
-/* For one question. What is left of the answer to an earlier one is taken away. */
-static int open_diag(void)
+int inet_diag_open(void)
 {
     char rest[8192];
 
     if (inside_fd < 0)
         return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+    /* What is left of the answer to an earlier question. */
     while (recv(inside_fd, rest, sizeof(rest), MSG_DONTWAIT) > 0)
         ;
     return fcntl(inside_fd, F_DUPFD_CLOEXEC, 3);
@@ -105,7 +105,7 @@ int inet_diag_find(const struct inet_address *local, const struct inet_address *
 {
     /* IPv4 in IPv6 is found as IPv4, whatever the socket's own family is. */
     struct inet_address a = inet_unmapped(local), b = inet_unmapped(peer);
-    _cleanup_close_ int fd = open_diag();
+    _cleanup_close_ int fd = inet_diag_open();
 
     if (fd < 0)
         return -errno;
@@ -171,7 +171,7 @@ int inet_diag_connecting(int family, uint32_t inode, struct inet_address *ret_pe
 
     /* A socket for IPv6 that connects by IPv4 may be listed with either. */
     for (size_t i = 0; r < 0 && i < ELEMENTS(families); i++) {
-        _cleanup_close_ int fd = open_diag();
+        _cleanup_close_ int fd = inet_diag_open();
         struct inet_address peer;
         if (fd < 0 || ask_connecting(fd, families[i]) < 0)
             return -errno;

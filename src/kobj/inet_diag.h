@@ -17,6 +17,9 @@ struct inet_diag {
  * one. Once for a checkpoint. */
 int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err);
 
+/* A socket in the network that questions are about, for one question. -1 and errno. */
+int inet_diag_open(void);
+
 /* The TCP socket with these addresses. -ENOENT: there is none. */
 int inet_diag_find(const struct inet_address *local, const struct inet_address *peer,
                    struct inet_diag *ret);

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "kobj/inet.h"
+#include "kobj/inet_diag.h"
 
 #ifndef SO_NETNS_COOKIE
 #define SO_NETNS_COOKIE 71
@@ -42,10 +43,10 @@ static int cookie(int fd, uint64_t *ret)
     return getsockopt(fd, SOL_SOCKET, SO_NETNS_COOKIE, ret, &size) < 0 ? -errno : 0;
 }
 
-/* A restart makes sockets in its own network namespace, and names are looked up there. */
+/* All in one, that of the root: names are looked up there, and a restart makes sockets in one. */
 int inet_check_namespace(const struct open_file *file, struct crs_error *err)
 {
-    _cleanup_close_ int own = socket(inet_question(file, SO_DOMAIN), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int own = inet_diag_open();
     uint64_t here = 0, there = 0;
 
     if (own < 0 || cookie(own, &here) < 0 || cookie(file->dup_fd, &there) < 0)
