@@ -140,8 +140,8 @@ void cli_list_options(const struct cli_command *command)
 {
     printf("crs\t%s\t\t%s\t%s\n", command->name, command->operands, command->summary);
     for (const struct cli_option *o = command->options; o->name; o++) {
-        printf("%s\t--%s\t%s\t%s\t%s\n", command->name, o->name, o->metavar ? o->metavar : "",
-               o->words ? o->words : "", o->help);
+        printf("%s\t--%s\t%s%s\t%s\t%s\n", command->name, o->name, o->type == CLI_SET ? "=" : "",
+               o->metavar ? o->metavar : "", o->words ? o->words : "", o->help);
         if (o->letter)
             printf("%s\t-%c\t%s\t%s\t%s\n", command->name, o->letter, o->metavar ? o->metavar : "",
                    o->words ? o->words : "", o->help);

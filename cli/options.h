@@ -96,7 +96,8 @@ int cli_check_operands(const struct cli_command *command, const struct cli_opera
 const char *cli_nearest(const char *word, const char *const *words, size_t n);
 
 /* Print a table for completion, with tabs between: COMMAND OPTION METAVAR WORDS HELP for each
- * option, before them crs COMMAND (nothing) OPERANDS SUMMARY. */
+ * option (METAVAR "=LIST": only behind an equals sign, several with commas between), before them
+ * crs COMMAND (nothing) OPERANDS SUMMARY. */
 void cli_list_options(const struct cli_command *command);
 
 #endif

@@ -27,6 +27,12 @@ _crs_complete_kind()
             mapfile -t COMPREPLY < <(compgen -W "$("$crs" --list-snapshots 2>/dev/null)" -- "$cur")
         fi
         ;;
+    =*)
+        # Several with commas between: complete the last one.
+        local before=""
+        [[ $cur == *,* ]] && before=${cur%,*},
+        mapfile -t COMPREPLY < <(compgen -P "$before" -W "${kind#=}" -- "${cur##*,}")
+        ;;
     ?*) mapfile -t COMPREPLY < <(compgen -W "$kind" -- "$cur") ;;
     esac
 }
@@ -35,13 +41,15 @@ _crs()
 {
     local crs=${COMP_WORDS[0]} cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]}
     local command=${COMP_WORDS[1]} table name option metavar words rest i
-    local operands="" options="" commands="" value=""
+    local operands="" options="" commands="" value="" joined=""
 
     # bash splits words at "=" and "@" as well; join what belongs together.
     if [[ $prev == "=" ]] && (( COMP_CWORD > 2 )); then
         prev=${COMP_WORDS[COMP_CWORD-2]}
+        joined="="
     elif [[ $cur == "=" ]]; then
         cur=""
+        joined="="
     fi
     COMPREPLY=()
     table=$(_crs_words "$crs") || return
@@ -53,7 +61,12 @@ _crs()
             [[ $option == "$command" ]] && operands=$words
         elif [[ $name == "$command" ]]; then
             options+="$option "
-            [[ $option == "$prev" && -n $metavar ]] && value=${words:-none}
+            [[ $option == "$prev" && -n $metavar ]] || continue
+            if [[ $metavar != "="* ]]; then
+                value=${words:-none}
+            elif [[ $joined ]]; then
+                value="=$words"
+            fi
         fi
     done <<< "$table"
 

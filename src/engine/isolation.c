@@ -24,7 +24,7 @@ static int make(const struct supervisor_work *work, int report_fd, pid_t *ret_pi
     const struct command *command = work->arg;
     int r = 0;
 
-    if (command->namespaces & NAMESPACE_MOUNT && !has_terminal())
+    if (!has_terminal())
         r = pty_mount_own();
     if (r < 0)
         return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't mount a /dev/pts of its own: %s",
@@ -49,8 +49,7 @@ int isolation_start(unsigned namespaces, void (*run)(const void *arg), const voi
                     struct crs_restarted *ret, struct crs_error *err)
 {
     const struct command command = {namespaces, run, arg};
-    const struct supervisor_work work = {
-        .namespaces = namespaces, .make = make, .arg = &command};
+    const struct supervisor_work work = {.namespaces = namespaces, .make = make, .arg = &command};
 
     return supervisor_start(&work, ret, err);
 }

@@ -22,9 +22,8 @@ static const struct {
     const char *file; /* below /proc/PID/ns */
     uint64_t flag;
 } table[] = {
-    {"pid", "pid", CLONE_NEWPID}, {"mount", "mnt", CLONE_NEWNS},
-    {"ipc", "ipc", CLONE_NEWIPC}, {"net", "net", CLONE_NEWNET},
-    {"time", "time", 0}, /* its flag is one for unshare(2) only */
+    {"pid", "pid", CLONE_NEWPID}, {"mount", "mnt", CLONE_NEWNS}, {"ipc", "ipc", CLONE_NEWIPC},
+    {"net", "net", CLONE_NEWNET}, {"time", "time", 0}, /* its flag is one for unshare(2) only */
 };
 
 uint64_t namespaces_clone_flags(unsigned namespaces)
@@ -89,7 +88,8 @@ static bool is_apart(int proc_fd, const char *file)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/self/ns/%s", file);
-    return stat(path, &own) == 0 && fstatat(proc_fd, path + strlen("/proc/self/"), &other, 0) == 0 &&
+    return stat(path, &own) == 0 &&
+           fstatat(proc_fd, path + strlen("/proc/self/"), &other, 0) == 0 &&
            own.st_ino != other.st_ino;
 }
 

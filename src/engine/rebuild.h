@@ -9,7 +9,7 @@
 
 struct rebuild {
     const struct loaded *loaded;
-    enum crs_pids pids; /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
+    enum crs_pids pids;  /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
     unsigned namespaces; /* its own ones, when it was saved */
     bool
         clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */

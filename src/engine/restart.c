@@ -108,8 +108,7 @@ static int restart_with(struct rebuild *b, enum crs_pids pids, struct crs_restar
                         struct crs_error *err)
 {
     b->pids = pids;
-    return pids == CRS_PIDS_NAMESPACE ? restart_inside(b, ret, err)
-                                      : restart_as_child(b, ret, err);
+    return pids == CRS_PIDS_NAMESPACE ? restart_inside(b, ret, err) : restart_as_child(b, ret, err);
 }
 
 /* Objects of its own IPC namespace and its connections exist only in one like it. */

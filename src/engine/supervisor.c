@@ -212,7 +212,8 @@ static pid_t pid_of(int pidfd)
 }
 
 /* Messages until the program runs, or does not. */
-static int hear(const struct supervisor_work *work, int fd, struct crs_restarted *ret, struct crs_error *err)
+static int hear(const struct supervisor_work *work, int fd, struct crs_restarted *ret,
+                struct crs_error *err)
 {
     struct message m;
 
@@ -252,8 +253,8 @@ static bool may_make_namespaces(void)
     return may;
 }
 
-static int launch(const struct supervisor_work *work, int ours, int theirs, struct crs_restarted *ret,
-                  pid_t *ret_pid, struct crs_error *err)
+static int launch(const struct supervisor_work *work, int ours, int theirs,
+                  struct crs_restarted *ret, pid_t *ret_pid, struct crs_error *err)
 {
     unsigned namespaces = work->namespaces | NAMESPACE_PID | NAMESPACE_MOUNT;
     struct clone_args args = {.exit_signal = SIGCHLD, .flags = namespaces_clone_flags(namespaces)};

@@ -1,10 +1,11 @@
 /*
  * supervisor.h - PID 1 of a program's own namespaces
  *
- * A program that keeps its PIDs, or is isolated, lives in a user, PID and mount namespace of its own
- * (no privilege needed where user namespaces are allowed), and in others where that is wanted. Their
- * first process, the supervisor, has all capabilities in there, which the program doesn't get; it
- * makes the program, reaps what is orphaned, passes signals on, and reports how the program ended.
+ * A program that keeps its PIDs, or is isolated, lives in a user, PID and mount namespace of its
+ * own (no privilege needed where user namespaces are allowed), and in others where that is wanted.
+ * Their first process, the supervisor, has all capabilities in there, which the program doesn't
+ * get; it makes the program, reaps what is orphaned, passes signals on, and reports how the program
+ * ended.
  */
 #ifndef ENGINE_SUPERVISOR_H
 #define ENGINE_SUPERVISOR_H

@@ -78,7 +78,7 @@ struct kobj_restore {
     int (*inherited_fds)[3]; /* for each: what stands for it where its number is 0, 1 or 2 */
     enum crs_pids pids;
     bool own_ipc; /* it gets an IPC namespace of its own */
-    bool detach; /* the program's parent will end before it: no parent-death signal */
+    bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
     void *pipes;                       /* pipe.c's own: the pipes made so far */

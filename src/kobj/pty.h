@@ -37,8 +37,8 @@ bool pty_is_stopped(int slave);
 
 /* In a mount namespace of ours: a /dev/pts of its own, where all numbers are free. -errno. */
 int pty_mount_own(void);
-/* In that of a program that had mounts of its own: the same, unless it has terminals of the outside.
- * Before a pseudoterminal is made. */
+/* In that of a program that had mounts of its own: the same, unless it has terminals of the
+ * outside. Before a pseudoterminal is made. */
 void pty_choose_devpts(struct kobj_restore *ctx);
 
 /* A new master, by preference of the pair with that number (pty_devpts.c). */
