@@ -31,6 +31,11 @@ int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err)
     return r;
 }
 
+bool inet_diag_is_inside(void)
+{
+    return inside_fd >= 0;
+}
+
 int inet_diag_open(void)
 {
     char rest[8192];

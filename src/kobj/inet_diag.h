@@ -1,5 +1,5 @@
 /*
- * inet_diag.h - what the kernel tells of any TCP socket of the network namespace (sock_diag)
+ * inet_diag.h - what the kernel tells of the sockets of a network namespace (sock_diag)
  */
 #ifndef KOBJ_INET_DIAG_H
 #define KOBJ_INET_DIAG_H
@@ -19,6 +19,8 @@ int inet_diag_ask_inside(struct kobj_dump *ctx, struct crs_error *err);
 
 /* A socket in the network that questions are about, for one question. -1 and errno. */
 int inet_diag_open(void);
+/* That is not the network of this process. */
+bool inet_diag_is_inside(void);
 
 /* The TCP socket with these addresses. -ENOENT: there is none. */
 int inet_diag_find(const struct inet_address *local, const struct inet_address *peer,

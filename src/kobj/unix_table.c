@@ -13,6 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "kobj/inet_diag.h"
 #include "kobj/unix_table.h"
 #include "proc/net_unix.h"
 
@@ -182,7 +183,7 @@ static int read_by_diag(struct unix_table *table)
     int r = -EAGAIN;
 
     for (int i = 0; r == -EAGAIN && i < TRIES; i++) {
-        _cleanup_close_ int fd = socket(AF_NETLINK, SOCK_DGRAM | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+        _cleanup_close_ int fd = inet_diag_open();
         clear_entries(table);
         r = fd < 0 ? -errno : read_answers(table, fd);
     }
@@ -241,12 +242,12 @@ uint64_t unix_network_of(int fd)
 int unix_table_read(struct unix_table **ret, struct crs_error *err)
 {
     _cleanup_(cleanup_unix_table) struct unix_table *table = calloc(1, sizeof(*table));
-    _cleanup_close_ int own = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int own = inet_diag_open();
 
     if (!table)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     int r = read_by_diag(table);
-    if (r < 0 && r != -ENOMEM)
+    if (r < 0 && r != -ENOMEM && !inet_diag_is_inside())
         r = read_by_proc(table);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't list the unix sockets: %s", strerror(-r));
