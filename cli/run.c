@@ -116,7 +116,7 @@ static int run(int argc, char **argv)
 const struct cli_command command_run = {
     .name = "run",
     .summary = "Run a command so that it can be checkpointed at any time",
-    .synopsis = "[--name NAME] [--dir DIR] [--isolate[=LIST]] [--json] -- COMMAND [ARGUMENT...]",
+    .synopsis = "[OPTION...] -- COMMAND [ARGUMENT...]",
     .operands = "@command",
     .options = options,
     .examples = {{"crs run --name sim -- ./simulate input.dat",
