@@ -131,8 +131,7 @@ static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_
                  int service_fd, struct crs_error *err)
 {
     const Crs__Process *root = b->loaded->tree->processes[0];
-    const struct stub_tree_options options = {
-        .lineage.root_leads_session = b->detach,
+    struct stub_tree_options options = {
         .lineage.root_leads_group = root->group == root->pid && (!has_terminal() || has_jobs(b)),
         .choose_pids = b->pids != CRS_PIDS_NEW,
         .service_fd = service_fd,
@@ -141,7 +140,11 @@ static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_
     int r = memory_open_files(ctx, err);
 
     if (r == 0)
+        r = kobj_open_terminals(ctx, MEMORY_FD_BASE, err);
+    options.lineage.root_leads_session = b->detach || kobj_terminal_number(ctx, root->pid) >= 0;
+    if (r == 0)
         r = stub_tree_make(stubs, ctx, &options, err);
+    kobj_close_terminals(ctx);
     ctx->stubs = stubs->stubs;
     return r;
 }

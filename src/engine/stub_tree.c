@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "engine/memory.h"
+#include "engine/stub_terminal.h"
 #include "engine/stub_tree.h"
 
 #define FORK_TRIES    8
@@ -214,6 +215,8 @@ static int take_step(struct making *making, const struct lineage_step *step, str
         break;
     case LINEAGE_SESSION:
         r = REMOTE_CHECKED(tracee_main(t), NULL, err, CRS_FAILED, "start a session", SYS_setsid);
+        if (r == 0)
+            r = stub_terminal_take(making->tree, making->ctx, step->member, err);
         break;
     case LINEAGE_GROUP:
         r = REMOTE_CHECKED(tracee_main(t), NULL, err, CRS_FAILED, "make a process group",
@@ -296,6 +299,8 @@ int stub_tree_make(struct stub_tree *tree, struct kobj_restore *ctx,
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a tree of processes");
     for (size_t i = 0; r == 0 && i < tree->lineage.steps.n; i++)
         r = take_step(&making, &tree->lineage.steps.items[i], err);
+    if (r == 0)
+        r = stub_terminals_give(tree, ctx, err);
     return r < 0 ? r : end_members(tree, err);
 }
 

@@ -51,6 +51,8 @@ int file_reopen(int fd, int flags, int *ret_fd);
 /* Make the file of a checked record, unless that is done already: ctx->file_fds has it. For a kind
  * that needs another file first. */
 int file_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err);
+/* Before the first of them: room for the descriptors. */
+int file_restore_begin(struct kobj_restore *ctx, struct crs_error *err);
 /* Take over `fd` as the restored descriptor: flags are set, it is closed on failure. */
 int file_finish(int fd, const Crs__OpenFile *record, int *ret_fd, struct crs_error *err);
 /* The same for files that have a position. */

@@ -243,7 +243,7 @@ int file_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     return r < 0 ? crs_fail_at(err, r, "%s", record->name) : 0;
 }
 
-int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
+int file_restore_begin(struct kobj_restore *ctx, struct crs_error *err)
 {
     int r = allocate_fds(&ctx->file_fds, ctx->files->n_files, err);
 
@@ -253,6 +253,13 @@ int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
         r = allocate_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files, err);
     if (ctx->nofile_before == 0)
         ctx->nofile_before = raise_own_limit();
+    return r;
+}
+
+int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
+{
+    int r = file_restore_begin(ctx, err);
+
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
         r = file_restore(ctx, ctx->files->files[i], err);
     if (r == 0)
@@ -273,6 +280,7 @@ static void close_fds(int **fds, size_t n)
 
 void kobj_restore_clear(struct kobj_restore *ctx)
 {
+    kobj_close_terminals(ctx);
     pipe_restore_end(ctx);
     sysv_restore_end(ctx);
     tcp_restore_end(ctx);

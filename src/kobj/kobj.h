@@ -81,9 +81,10 @@ struct kobj_restore {
     bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
-    void *pipes;                       /* pipe.c's own: the pipes made so far */
-    void *segments;                    /* sysv_shm.c's own: the segments made so far */
-    bool devpts_chosen;                /* pty_devpts.c's own */
+    void *pipes;                         /* pipe.c's own: the pipes made so far */
+    void *segments;                      /* sysv_shm.c's own: the segments made so far */
+    bool devpts_chosen;                  /* pty_devpts.c's own */
+    struct session_terminals *terminals; /* kobj_open_terminals()'s own */
     bool built;                        /* the program has been let go: what was made for it stays */
     void *tcp, *udp;                   /* tcp_restore()'s and udp_restore()'s own */
     struct unix_set *unix_sockets;     /* unix_set_get()'s own */
@@ -217,6 +218,19 @@ int kobj_install_files(struct kobj_restore *ctx, const Crs__Process *process, in
                        int remote_service_fd, struct crs_error *err);
 /* When all processes have theirs: what needs them in place, once for each file. Changes ctx->t. */
 int kobj_connect_files(struct kobj_restore *ctx, struct crs_error *err);
+
+/* ---- controlling terminals (pty_session.c) ---- */
+
+/*
+ * Before the stubs are made: a pseudoterminal of the program's own that is the controlling terminal
+ * of one of its sessions, whose leader must take it before the session's other processes are made.
+ * They inherit the slaves, under numbers from lowest_fd on.
+ */
+int kobj_open_terminals(struct kobj_restore *ctx, int lowest_fd, struct crs_error *err);
+/* The number of that of the session which the process with that Process.pid leads; -1: none. */
+int kobj_terminal_number(const struct kobj_restore *ctx, uint32_t session);
+/* When all that are to have them have them. */
+void kobj_close_terminals(struct kobj_restore *ctx);
 
 /* ---- shared memory and nameless files (objects.c, named_objects.c) ---- */
 

@@ -14,18 +14,31 @@
 /* Multiplexers, as opened: their device is not that of the pair. */
 bool pty_is_master(const struct stat *st);
 bool pty_is_slave(const struct stat *st);
+/* A terminal opened as /dev/tty: the description doesn't name it. */
+bool pty_is_controlling(const struct stat *st);
 
 /* What stat(2) says of the slave behind a master. -errno. */
 int pty_stat_slave(int master_fd, struct stat *ret);
 
-/* The master of that slave among the files of the snapshot; NULL: it isn't there. */
-const struct open_file *pty_find_master(const struct kobj_dump *ctx, const struct stat *slave);
-/* The first slave of that pair in the snapshot; NULL: none. */
-const struct open_file *pty_find_slave(const struct kobj_dump *ctx, const struct stat *slave);
+/* The master of a slave (or /dev/tty) among the files of the snapshot; NULL: it isn't there. */
+const struct open_file *pty_find_master(const struct kobj_dump *ctx, const struct open_file *slave);
+/* The first of the snapshot's files that is the slave of that master; NULL: none. */
+const struct open_file *pty_find_slave(const struct kobj_dump *ctx, const struct open_file *master,
+                                       const struct stat *slave);
 
 /* A slave that was dumped with pty_master or hung_up, opened again. */
 int pty_restore_slave(struct kobj_restore *ctx, const Crs__OpenFile *record,
                       const Crs__Terminal *terminal, int *ret_fd, struct crs_error *err);
+
+/* Whose controlling terminal it is, into the record: a session of the snapshot, or it is refused
+ * (pty_session.c). */
+int pty_dump_session(struct kobj_dump *ctx, const struct open_file *file, Crs__PtyMaster *m,
+                     struct crs_error *err);
+int pty_check_session(const struct kobj_restore *ctx, const Crs__PtyMaster *m,
+                      struct crs_error *err);
+/* /dev/tty, opened by the leader of the session. -errno: it can't be. */
+int pty_open_controlling(struct kobj_restore *ctx, const Crs__OpenFile *record,
+                         const Crs__OpenFile *master, int *ret_fd);
 
 /* What the master would read, which stays there (pty_output.c); a slave was open some time. -errno:
  * nothing was touched, except with -EIO and -ETIMEDOUT. */

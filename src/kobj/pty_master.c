@@ -61,7 +61,8 @@ static int refuse_outside(const struct kobj_dump *ctx, const struct open_file *f
 
     for (struct dirent *e; proc && (e = readdir(proc));) {
         pid_t pid = atoi(e->d_name);
-        if (pid <= 0 || pid == getpid() || kobj_find_member(ctx, pid) || !holds(e->d_name, slave))
+        if (pid <= 0 || pid == getpid() || pid == ctx->tool || kobj_find_member(ctx, pid) ||
+            !holds(e->d_name, slave))
             continue;
         snprintf(reason, sizeof(reason),
                  "its slave is open in process %d, which isn't part of the checkpoint", (int)pid);
@@ -131,7 +132,7 @@ static int waiting_at(int fd, short *ret_events)
 static int check_input(struct kobj_dump *ctx, const struct open_file *file,
                        const struct stat *slave_status, Crs__PtyMaster *m, struct crs_error *err)
 {
-    const struct open_file *slave = pty_find_slave(ctx, slave_status);
+    const struct open_file *slave = pty_find_slave(ctx, file, slave_status);
     short at_master, at_slave;
     int n = waiting_at(file->dup_fd, &at_master);
 
@@ -145,20 +146,6 @@ static int check_input(struct kobj_dump *ctx, const struct open_file *file,
         return file_refuse(slave, err, "there is input in it that was not read yet",
                            "read it before the checkpoint, or try again");
     return 0;
-}
-
-/* The session whose controlling terminal it is would need it before its processes are made. */
-static int check_session(const struct open_file *file, struct crs_error *err)
-{
-    pid_t session;
-    char reason[160];
-
-    if (ioctl(file->dup_fd, TIOCGSID, &session) < 0)
-        return 0;
-    snprintf(reason, sizeof(reason),
-             "its slave is the controlling terminal of session %d, which can't be saved yet",
-             (int)session);
-    return file_refuse(file, err, reason, "give it up (TIOCNOTTY) before the checkpoint");
 }
 
 static int dump_output(const struct open_file *file, const struct open_file *slave,
@@ -199,7 +186,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
         return crs_fail(err, CRS_CANT_CHECKPOINT, -r, "fd %d (%s): can't look at its slave: %s",
                         file->fd, file->link, strerror(-r));
     m.slave_mode = slave.st_mode & 07777;
-    r = check_session(file, err);
+    r = pty_dump_session(ctx, file, &m, err);
     if (r == 0)
         r = refuse_outside(ctx, file, &slave, err);
     if (r == 0)
@@ -209,7 +196,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     if (r == 0)
         r = check_input(ctx, file, &slave, &m, err);
     if (r == 0)
-        r = dump_output(file, pty_find_slave(ctx, &slave), &m, &output, err);
+        r = dump_output(file, pty_find_slave(ctx, file, &slave), &m, &output, err);
     return r < 0 ? r : kobj_pack(&m.base, ret_payload, err);
 }
 
@@ -299,6 +286,18 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
     return r < 0 ? r : file_finish(TAKE_FD(fd), record, ret_fd, err);
 }
 
+static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err)
+{
+    Crs__PtyMaster *m;
+    int r = unpack(record, &m, err);
+
+    if (r < 0)
+        return r;
+    r = pty_check_session(ctx, m, err);
+    crs__pty_master__free_unpacked(m, NULL);
+    return r;
+}
+
 /* What would have kept the slaves from being opened. */
 static int connect(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
                    struct crs_error *err)
@@ -333,12 +332,13 @@ const struct kobj_file_kind kobj_pty_master = {
     .title = "pseudoterminal's master",
     .saved = "with conditions",
     .conditions =
-        "its slave is open inside the program only, and isn't the controlling terminal of "
-        "a session; refused while input waits in it; a line that is being typed "
+        "its slave is open inside the program only, and the controlling terminal of none but "
+        "the program's sessions; refused while input waits in it; a line that is being typed "
         "(canonical mode) is lost; the slave gets another number where that is in use, "
         "except in a namespace of its own",
     .match = match,
     .dump = dump,
+    .check = check,
     .restore = restore,
     .connect = connect,
     .describe = describe,

@@ -23,14 +23,14 @@ static bool match(const struct open_file *file)
     struct termios settings;
 
     return S_ISCHR(file->st.st_mode) &&
-           (tcgetattr(file->dup_fd, &settings) == 0 || (errno == EIO && pty_is_slave(&file->st)));
+           (tcgetattr(file->dup_fd, &settings) == 0 ||
+            (errno == EIO && (pty_is_slave(&file->st) || pty_is_controlling(&file->st))));
 }
 
 /* The number of its master among the files; 0: it is somebody else's. */
 static uint32_t find_master(const struct kobj_dump *ctx, const struct open_file *file)
 {
-    const struct open_file *master =
-        pty_is_slave(&file->st) ? pty_find_master(ctx, &file->st) : NULL;
+    const struct open_file *master = pty_find_master(ctx, file);
 
     return master ? master->id : 0;
 }
@@ -47,6 +47,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     if (m.hung_up)
         return kobj_pack(&m.base, ret_payload, err);
     m.pty_master = find_master(ctx, file);
+    m.controlling = pty_is_controlling(&file->st);
     ioctl(file->dup_fd, TIOCGWINSZ, &window); /* not every terminal has a size */
     m.input_flags = settings.c_iflag;
     m.output_flags = settings.c_oflag;
