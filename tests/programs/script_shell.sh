@@ -1,0 +1,16 @@
+# A shell with jobs in a terminal of its own: each sleep is a process group that gets the foreground.
+# needs: script bash
+# run: script -qec "bash {src} inside" typescript
+# progress: 3
+# situations: -new
+# answer: 30 jobs, the shell in front: yes, yes
+set -m
+stty rows 31 columns 97
+for n in $(seq 30); do
+    sleep 0.1
+    echo "$n"
+done
+front=$(ps -o stat= -p $$)
+[ "$(stty size </dev/tty)" = "31 97" ] && size=yes
+[[ $front == *+* ]] && front=yes
+echo "$n jobs, the shell in front: $front, $size"
