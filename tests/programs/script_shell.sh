@@ -10,7 +10,7 @@ for n in $(seq 30); do
     sleep 0.1
     echo "$n"
 done
-front=$(ps -o stat= -p $$)
+read -r _ _ _ _ group _ _ foreground _ <"/proc/$$/stat"
 [ "$(stty size </dev/tty)" = "31 97" ] && size=yes
-[[ $front == *+* ]] && front=yes
+[ "$group" = "$foreground" ] && front=yes
 echo "$n jobs, the shell in front: $front, $size"
