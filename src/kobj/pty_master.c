@@ -133,7 +133,7 @@ static int check_input(struct kobj_dump *ctx, const struct open_file *file,
                        const struct stat *slave_status, Crs__PtyMaster *m, struct crs_error *err)
 {
     const struct open_file *slave = pty_find_slave(ctx, file, slave_status);
-    short at_master, at_slave;
+    short at_master, at_slave = 0;
     int n = waiting_at(file->dup_fd, &at_master);
 
     if (n < 0)
@@ -145,6 +145,8 @@ static int check_input(struct kobj_dump *ctx, const struct open_file *file,
     if (n > 0)
         return file_refuse(slave, err, "there is input in it that was not read yet",
                            "read it before the checkpoint, or try again");
+    /* A read gets nothing now, once: that is not counted. */
+    m->end_of_input = (at_slave & POLLIN) && !(at_slave & POLLHUP) && (m->local_flags & ICANON);
     return 0;
 }
 
@@ -239,11 +241,21 @@ static int close_slave(int fd)
     return slave < 0 ? -errno : 0;
 }
 
+/* As it was typed: it isn't echoed. */
+static int end_input(int fd, const Crs__PtyMaster *m)
+{
+    uint8_t key = m->control_characters.data[VEOF];
+
+    return write(fd, &key, 1) == 1 ? 0 : -errno;
+}
+
 /* In this order: packet mode begins without the signs of what was done before. */
 static int set_up(int fd, const Crs__PtyMaster *m)
 {
     int packets = m->packet_mode, r = set_settings(fd, m);
 
+    if (r == 0 && m->end_of_input)
+        r = end_input(fd, m);
     if (r == 0 && m->slave_closed)
         r = close_slave(fd);
     if (r == 0 && (m->output.len > 0 || m->output_stopped))
