@@ -3,7 +3,7 @@
 # run: python3 -u {src}
 # progress: 3
 # situations: -new
-# answer: 30 lines; its terminal, in front: True True; ended with 3
+# answer: 80 lines; its terminal, in front: True True; ended with 3
 import os
 import pty
 import sys
@@ -11,7 +11,7 @@ import time
 
 
 def inside():
-    for n in range(30):
+    for n in range(80):
         print(n)
         time.sleep(0.1)
     with open("/dev/tty", "rb", buffering=0) as tty:

@@ -3,10 +3,10 @@
 # run: script -qec "bash {src} inside" typescript
 # progress: 3
 # situations: -new
-# answer: 30 jobs, the shell in front: yes, yes
+# answer: 80 jobs, the shell in front: yes, yes
 set -m
 stty rows 31 columns 97
-for n in $(seq 30); do
+for n in $(seq 80); do
     sleep 0.1
     echo "$n"
 done

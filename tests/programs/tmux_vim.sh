@@ -4,12 +4,15 @@
 # watch: progress
 # progress: 3
 # situations: -new
-# answer: 20 jobs in 30 by 90; kept, appended
+# answer: 80 jobs in 30 by 90; kept, appended
 export TMUX_TMPDIR=$PWD HOME=$PWD SHELL=/bin/sh
 
 inside() {
+    until [ -e go ]; do
+        sleep 0.1
+    done
     set -m # each job is in the foreground while it runs
-    for n in $(seq 20); do
+    for n in $(seq 80); do
         sleep 0.1
         echo "$n" >>progress
     done
@@ -29,10 +32,12 @@ until tmux new-session -d -x 90 -y 30 -n editor 'vim -u NONE -i NONE -n text' 2>
     sleep 0.1
 done
 tmux set-option -g status off
-until tmux capture-pane -p -t editor | grep -q kept; do
+tmux new-window -d -n jobs "bash $0 inside"
+tmux send-keys -t editor ':write copy' Enter
+until [ -s copy ]; do # then it has read all that its terminal had to say
     sleep 0.1
 done
-tmux new-window -d -n jobs "bash $0 inside"
+touch go
 until [ -e answer ]; do
     sleep 0.1
 done
