@@ -137,6 +137,7 @@ struct memory_set {
     ARRAY_OF(struct memory_file) files;
     ARRAY_OF(struct memory_object) objects;
     uint32_t n_spaces;
+    size_t last; /* where memory_image_get() looks first */
 };
 
 /* ---- parts ---- */

@@ -22,11 +22,17 @@ int memory_set_new(struct memory_set **ret, struct crs_error *err)
 int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **ret,
                      struct crs_error *err)
 {
-    for (size_t i = 0; i < set->images.n; i++)
-        if (set->images.items[i]->pid == pid) {
-            *ret = set->images.items[i];
+    size_t n = set->images.n;
+
+    /* All are gone through in the same order: the next one is that after the last one, mostly. */
+    for (size_t i = 0; i < n; i++) {
+        size_t place = (set->last + i) % n;
+        if (set->images.items[place]->pid == pid) {
+            set->last = place + 1;
+            *ret = set->images.items[place];
             return 0;
         }
+    }
     struct memory_image *image = calloc(1, sizeof(*image));
     struct memory_image **place = image ? ARRAY_ADD(&set->images) : NULL;
     if (!place) {

@@ -180,6 +180,31 @@ static size_t find_place(const struct kobj_dump *ctx, const struct open_file *fi
     return low;
 }
 
+size_t file_first_place(const struct kobj_dump *ctx, const struct stat *st)
+{
+    size_t low = 0, high = ctx->file_index.n;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct stat *other = &ctx->files.items[ctx->file_index.items[middle]].st;
+        if (other->st_dev < st->st_dev ||
+            (other->st_dev == st->st_dev && other->st_ino < st->st_ino))
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+const struct open_file *file_at_place(const struct kobj_dump *ctx, size_t place,
+                                      const struct stat *st)
+{
+    if (place >= ctx->file_index.n)
+        return NULL;
+    const struct open_file *file = &ctx->files.items[ctx->file_index.items[place]];
+    return file->st.st_dev == st->st_dev && file->st.st_ino == st->st_ino ? file : NULL;
+}
+
 static int insert(struct kobj_dump *ctx, size_t place, uint32_t position, struct crs_error *err)
 {
     uint32_t *last = ARRAY_ADD(&ctx->file_index);
@@ -330,19 +355,3 @@ int kobj_add_in_flight(struct kobj_dump *ctx, int fd, const struct open_file *ca
 }
 
 /* ---- members ---- */
-
-struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid)
-{
-    for (size_t i = 0; i < ctx->members.n; i++)
-        if (ctx->members.items[i].t->pid == pid)
-            return ctx->members.items[i].t;
-    return NULL;
-}
-
-const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t)
-{
-    for (size_t i = 0; i < ctx->members.n; i++)
-        if (ctx->members.items[i].t == t)
-            return ctx->members.items[i].record;
-    return NULL;
-}

@@ -20,6 +20,12 @@ int file_refuse_errno(const struct open_file *file, struct crs_error *err, const
 /* ---- of a collected descriptor ---- */
 
 void open_file_clear(struct open_file *file);
+/* All open file descriptions of an inode, by their places in an index:
+ *     for (size_t i = file_first_place(ctx, st); (f = file_at_place(ctx, i, st)); i++) */
+size_t file_first_place(const struct kobj_dump *ctx, const struct stat *st);
+const struct open_file *file_at_place(const struct kobj_dump *ctx, size_t place,
+                                      const struct stat *st);
+
 /* The lowest number under which a process of the snapshot has it. */
 int file_lowest_number(const struct kobj_dump *ctx, const struct open_file *file);
 

@@ -158,7 +158,8 @@ int kobj_dump_begin(struct kobj_dump *ctx, struct tracee *const *processes, size
     for (size_t i = 0; i < n; i++)
         ctx->members.items[i].t = processes[i];
     ctx->nofile_before = raise_own_limit();
-    return ctx->own_net ? inet_diag_ask_inside(ctx, err) : 0;
+    int r = kobj_members_index(ctx, err);
+    return r == 0 && ctx->own_net ? inet_diag_ask_inside(ctx, err) : r;
 }
 
 void kobj_prepare(struct kobj_dump *ctx, pid_t pid)
@@ -185,6 +186,7 @@ void kobj_dump_clear(struct kobj_dump *ctx)
             crs__memory_object__free_unpacked(ctx->objects.items[i].record, NULL);
     free(ctx->objects.items);
     free(ctx->members.items);
+    free(ctx->member_places);
     in_flight_end(ctx);
     unix_dump_end(ctx);
     restore_own_limit(ctx->nofile_before);

@@ -39,10 +39,16 @@ struct kobj_member {
     const Crs__Process *record; /* with its descriptors, once they are collected */
 };
 
+struct kobj_member_place {
+    pid_t pid;
+    size_t member;
+};
+
 /* One checkpoint being taken. */
 struct kobj_dump {
-    struct tracee *t;                     /* the process being dumped */
-    ARRAY_OF(struct kobj_member) members; /* all; [0] is the root */
+    struct tracee *t;                        /* the process being dumped */
+    ARRAY_OF(struct kobj_member) members;    /* all; [0] is the root */
+    struct kobj_member_place *member_places; /* of each, sorted by PID: members.c's own */
     pid_t tool; /* a process that belongs to the tool and to the tree: as good as ended; 0: none */
     struct store_writer *writer;
     ARRAY_OF(struct kobj_object) objects;
@@ -109,6 +115,8 @@ void kobj_dump_ended(struct kobj_dump *ctx);
 /* Close file_fds and object_fds, and free both arrays. */
 void kobj_restore_clear(struct kobj_restore *ctx);
 
+/* When ctx->members are known: lets them be found by their PIDs. */
+int kobj_members_index(struct kobj_dump *ctx, struct crs_error *err);
 /* The thread of one that has that ID, as we see it; NULL: none. */
 struct tracee_thread *kobj_find_member_thread(const struct kobj_dump *ctx, pid_t tid);
 /* As kobj_find_member(), by the PID as it sees itself. */

@@ -1,5 +1,51 @@
 /* members.c - processes and threads of the snapshot, found by their IDs */
+#include <stdlib.h>
+
 #include "kobj/kobj.h"
+
+static int compare_pids(const void *a, const void *b)
+{
+    const struct kobj_member_place *x = a, *y = b;
+
+    return (x->pid > y->pid) - (x->pid < y->pid);
+}
+
+int kobj_members_index(struct kobj_dump *ctx, struct crs_error *err)
+{
+    size_t n = ctx->members.n;
+
+    ctx->member_places = calloc(n, sizeof(*ctx->member_places));
+    if (!ctx->member_places)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    for (size_t i = 0; i < n; i++)
+        ctx->member_places[i] = (struct kobj_member_place){ctx->members.items[i].t->pid, i};
+    qsort(ctx->member_places, n, sizeof(*ctx->member_places), compare_pids);
+    return 0;
+}
+
+static const struct kobj_member *find_member(const struct kobj_dump *ctx, pid_t pid)
+{
+    const struct kobj_member_place key = {.pid = pid}, *found;
+
+    found = ctx->members.n
+                ? bsearch(&key, ctx->member_places, ctx->members.n, sizeof(key), compare_pids)
+                : NULL;
+    return found ? &ctx->members.items[found->member] : NULL;
+}
+
+struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid)
+{
+    const struct kobj_member *member = find_member(ctx, pid);
+
+    return member ? member->t : NULL;
+}
+
+const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t)
+{
+    const struct kobj_member *member = find_member(ctx, t->pid);
+
+    return member && member->t == t ? member->record : NULL;
+}
 
 struct tracee *kobj_find_member_inside(const struct kobj_dump *ctx, pid_t inner_pid)
 {

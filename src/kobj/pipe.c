@@ -21,22 +21,26 @@ static bool match(const struct open_file *file)
     return S_ISFIFO(file->st.st_mode) && strncmp(file->link, "pipe:", 5) == 0;
 }
 
+/* Those of lower numbers come first. */
+static void take_first(const struct open_file **place, const struct open_file *file)
+{
+    if (!*place || file < *place)
+        *place = file;
+}
+
 struct pipe_ends pipe_find_ends(const struct kobj_dump *ctx, const struct open_file *file)
 {
     struct pipe_ends ends = {0};
-    const struct open_file *first = NULL;
+    const struct open_file *first = NULL, *f;
 
-    for (size_t i = 0; i < ctx->files.n; i++) {
-        const struct open_file *f = &ctx->files.items[i];
-        if (!S_ISFIFO(f->st.st_mode) || f->st.st_ino != file->st.st_ino ||
-            f->st.st_dev != file->st.st_dev || (f->flags & O_PATH))
+    for (size_t i = file_first_place(ctx, &file->st); (f = file_at_place(ctx, i, &file->st)); i++) {
+        if (!S_ISFIFO(f->st.st_mode) || (f->flags & O_PATH))
             continue;
-        if (!first)
-            first = f;
-        if (!ends.reader && is_mode(f, O_RDONLY))
-            ends.reader = f;
-        if (!ends.writer && is_mode(f, O_WRONLY))
-            ends.writer = f;
+        take_first(&first, f);
+        if (is_mode(f, O_RDONLY))
+            take_first(&ends.reader, f);
+        if (is_mode(f, O_WRONLY))
+            take_first(&ends.writer, f);
         if (is_mode(f, O_WRONLY) && (f->flags & O_DIRECT))
             ends.packets = true;
     }
