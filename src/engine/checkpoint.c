@@ -23,7 +23,9 @@
 #include "engine/options.h"
 #include "store/store.h"
 
-#define END_TIME_US (5 * 1000000)
+#define END_TIME_US    (5 * 1000000)
+#define N_MORE_TRIES   6
+#define FIRST_SLEEP_US (10 * 1000)
 
 struct checkpoint {
     pid_t pid;
@@ -319,12 +321,55 @@ static int run(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
+/* Everything of a try that failed. */
+static void forget(struct checkpoint *c)
+{
+    kobj_dump_clear(&c->ctx);
+    memory_set_free(c->address_spaces);
+    c->address_spaces = NULL;
+    store_writer_free(c->writer);
+    c->writer = NULL;
+    if (c->result.name) /* not handed over: it failed */
+        store_drop_path(c->result.path);
+    if (c->tree)
+        crs__tree__free_unpacked(c->tree, NULL);
+    c->tree = NULL;
+    if (c->files)
+        crs__files__free_unpacked(c->files, NULL);
+    c->files = NULL;
+    if (c->memory)
+        crs__memory__free_unpacked(c->memory, NULL);
+    c->memory = NULL;
+    crs_checkpoint_result_clear(&c->result);
+}
+
+static int run_once(struct checkpoint *c, struct crs_error *err)
+{
+    c->tree = malloc(sizeof(*c->tree));
+    if (!c->tree)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    crs__tree__init(c->tree);
+    int r = run(c, err);
+    tree_clear(&c->members);
+    return r;
+}
+
+/* What is in the way for a moment only (-EAGAIN: a connection that the program is about to accept)
+ * is most often gone when it was let go on. */
 static void *run_in_thread(void *arg)
 {
     struct checkpoint *c = arg;
+    unsigned sleep_us = FIRST_SLEEP_US;
 
-    c->ret = run(c, &c->err);
-    tree_clear(&c->members);
+    c->ret = run_once(c, &c->err);
+    for (int i = 0; c->ret == -EAGAIN && c->err.kind == CRS_CANT_CHECKPOINT && i < N_MORE_TRIES;
+         i++, sleep_us *= 2) {
+        if (check_time(c, NULL) < 0 || (c->deadline_us && now_us() + sleep_us > c->deadline_us))
+            break;
+        usleep(sleep_us);
+        forget(c);
+        c->ret = run_once(c, &c->err);
+    }
     return NULL;
 }
 
@@ -353,19 +398,6 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 
-static void clear(struct checkpoint *c)
-{
-    kobj_dump_clear(&c->ctx);
-    memory_set_free(c->address_spaces);
-    store_writer_free(c->writer);
-    if (c->result.name) /* not handed over: it failed */
-        store_drop_path(c->result.path);
-    crs__tree__free_unpacked(c->tree, NULL);
-    crs__files__free_unpacked(c->files, NULL);
-    crs__memory__free_unpacked(c->memory, NULL);
-    crs_checkpoint_result_clear(&c->result);
-}
-
 int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
                    struct crs_checkpoint_result *ret, struct crs_error *err)
 {
@@ -385,15 +417,9 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     c.started_us = now_us();
     if (c.options->timeout_ms > 0)
         c.deadline_us = c.started_us + c.options->timeout_ms * 1000ull;
-    c.tree = malloc(sizeof(*c.tree));
-    if (!c.tree) {
-        descriptors_give_back(own_limit);
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    }
-    crs__tree__init(c.tree);
     r = thread_start(&thread, false, run_in_thread, &c);
     if (r > 0) {
-        clear(&c);
+        forget(&c);
         descriptors_give_back(own_limit);
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     }
@@ -408,7 +434,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
             crs_checkpoint_result_clear(&c.result);
         c.result = (struct crs_checkpoint_result){0};
     }
-    clear(&c);
+    forget(&c);
     descriptors_give_back(own_limit);
     return c.ret;
 }

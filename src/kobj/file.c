@@ -31,15 +31,27 @@ const char *file_words(const struct open_file *file, char *text, size_t size)
     return text;
 }
 
-int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
-                const char *remedy)
+static int refuse(const struct open_file *file, struct crs_error *err, int errnum,
+                  const char *reason, const char *remedy)
 {
     const char *title = file->kind->title;
     char words[80];
 
-    return crs_fail(err, CRS_CANT_CHECKPOINT, EOPNOTSUPP, "%s is %s %s (%s): %s; %s",
+    return crs_fail(err, CRS_CANT_CHECKPOINT, errnum, "%s is %s %s (%s): %s; %s",
                     file_words(file, words, sizeof(words)), article(title), title, file->link,
                     reason, remedy);
+}
+
+int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
+                const char *remedy)
+{
+    return refuse(file, err, EOPNOTSUPP, reason, remedy);
+}
+
+int file_refuse_for_now(const struct open_file *file, struct crs_error *err, const char *reason,
+                        const char *remedy)
+{
+    return refuse(file, err, EAGAIN, reason, remedy);
 }
 
 int file_refuse_errno(const struct open_file *file, struct crs_error *err, const char *what)

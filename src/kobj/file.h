@@ -14,6 +14,9 @@ const char *file_words(const struct open_file *file, char *text, size_t size);
 /* "fd 7 is an event counter (anon_inode:[eventfd]): REASON; REMEDY" with CRS_CANT_CHECKPOINT. */
 int file_refuse(const struct open_file *file, struct crs_error *err, const char *reason,
                 const char *remedy);
+/* The same with -EAGAIN: in a moment the program may be past it, so the checkpoint tries again. */
+int file_refuse_for_now(const struct open_file *file, struct crs_error *err, const char *reason,
+                        const char *remedy);
 /* "fd 7 (/tmp/x): can't WHAT: words of errno" */
 int file_refuse_errno(const struct open_file *file, struct crs_error *err, const char *what);
 

@@ -182,10 +182,10 @@ static int dump_waiting(struct open_file *file, const struct tcp_end *end, Crs__
                         struct crs_error *err)
 {
     if (end->unread)
-        return file_refuse(file, err,
-                           "what it has sent can't be read, because the connection isn't accepted "
-                           "yet",
-                           "try again when the program has accepted it");
+        return file_refuse_for_now(file, err,
+                                   "what it has sent can't be read, because the connection isn't "
+                                   "accepted yet",
+                                   "try again when the program has accepted it");
     m->other_is = CRS__TCP_OTHER__TCP_OTHER_WAITING;
     m->waiting_since_ms = end->since_ms;
     return 0;
@@ -236,7 +236,7 @@ static int dump_connected(struct kobj_dump *ctx, struct open_file *file, int sta
         is_one_of(state, STATE(FIN_WAIT1) | STATE(FIN_WAIT2) | STATE(CLOSING) | STATE(LAST_ACK));
     m->shut_read = !m->end_of_data && (poll_for(file, POLLRDHUP) & POLLRDHUP);
     if (!end || state == TCP_STATE_SYN_RECEIVED)
-        return file_refuse(file, err, "it is just being connected", "try again");
+        return file_refuse_for_now(file, err, "it is just being connected", "try again");
     if (!end->arrived)
         return file_refuse(file, err,
                            "there are more data on their way to it than its queue can be made to "

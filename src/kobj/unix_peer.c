@@ -124,10 +124,11 @@ static int dump_outside(struct kobj_dump *ctx, const struct open_file *file, uin
 
 static int refuse_early(const struct open_file *file, struct crs_error *err)
 {
-    return file_refuse(file, err,
-                       "data was sent to it in a connection that the program hasn't accepted yet, "
-                       "which nobody else can read",
-                       "try again when the program has accepted it");
+    return file_refuse_for_now(
+        file, err,
+        "data was sent to it in a connection that the program hasn't accepted yet, "
+        "which nobody else can read",
+        "try again when the program has accepted it");
 }
 
 static bool has_name(const struct unix_entry *a, const struct unix_entry *b)
