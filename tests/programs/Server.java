@@ -1,7 +1,7 @@
 // Java: an HTTP server, and a client in a Java process of its own that reports through a pipe.
 // needs: java javac
 // build: javac -d {bin} {src}
-// run: java -Xmx64m -cp {bin} Server
+// run: java -Xmx64m -Dsun.net.httpserver.idleInterval=3600 -cp {bin} Server
 // progress: 2
 // until: finish
 // cycles: 2

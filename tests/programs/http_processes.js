@@ -17,6 +17,7 @@ function serve() {
     request.on('data', (data) => { body += data; });
     request.on('end', () => response.end(body.toUpperCase().repeat(100)));
   });
+  server.keepAliveTimeout = 0;  // a connection is never closed between two questions
   server.listen(0, '127.0.0.1', () => {
     const client = fork(__filename, [String(server.address().port)]);
     let right = true;

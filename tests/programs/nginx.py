@@ -20,6 +20,8 @@ pid {work}/nginx.pid;
 error_log {work}/error.log;
 events {{ worker_connections 64; }}
 http {{
+    keepalive_timeout 1h;
+    keepalive_requests 1000000000;
     access_log {work}/access.log;
     client_body_temp_path {work}/body;
     proxy_temp_path {work}/proxy;
