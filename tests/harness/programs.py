@@ -11,6 +11,7 @@ A file of tests/programs is one program. Its first lines say, as `key: value`:
     answer: TEXT        the last line of its stdout when all went well
     until: FILE         it goes on until this is in {work}, so that no checkpoint comes too late
     cycles: N           how often it is ended and restarted (1)
+    full: yes           it takes long (to build, say): only with tests/run --full
     users: NAME ...     only as root, or only as user
     situations: -new    as for victims
     refused: WORDS      it can't be checkpointed yet: exit code 5, these words, and it ends well
@@ -197,6 +198,8 @@ def cases(setup):
     for name in sorted(os.listdir(directory)):
         program = Program(setup, os.path.join(directory, name))
         if "answer" not in program.header:
+            continue
+        if "full" in program.header and not setup.options.full:
             continue
         for user in program.users:
             base = f"programs/{program.name}/{user}"

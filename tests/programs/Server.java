@@ -5,6 +5,7 @@
 // progress: 2
 // until: finish
 // cycles: 2
+// full: yes
 // situations: -new
 //     (it waits for its child by its PID)
 // answer: the client ended with 0, every answer was right

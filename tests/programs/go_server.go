@@ -4,6 +4,7 @@
 // progress: 3
 // until: finish
 // cycles: 2
+// full: yes
 // situations: -new
 //     (it waits for its child by its PID)
 // answer: the client ended well, every answer was right

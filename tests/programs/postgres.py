@@ -20,7 +20,7 @@ import time
 BIN = sorted(glob.glob("/usr/lib/postgresql/*/bin"))[-1]
 SUMS = """SELECT (SELECT sum(abalance) FROM pgbench_accounts) = (SELECT sum(bbalance)
           FROM pgbench_branches) AND (SELECT sum(tbalance) FROM pgbench_tellers) =
-          (SELECT sum(delta) FROM pgbench_history), count(*) FROM pgbench_history"""
+          (SELECT sum(delta) FROM pgbench_history), count(*) FROM pgbench_history;\n"""
 
 
 def named():
@@ -63,11 +63,22 @@ run("pgbench", "-i", "-q", *client, "postgres")
 bench = subprocess.Popen([f"{BIN}/pgbench", *client, "-n", "-c", "3", "-j", "2", "-T", "3600",
                           "-P", "1", "postgres"], stdout=open("bench.out", "wb"),
                          stderr=subprocess.PIPE, text=True)
+# One session that stays: none is just being made when the program is frozen.
+psql = subprocess.Popen([f"{BIN}/psql", "-At", *client, "postgres"], text=True,
+                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def sums():
+    psql.stdin.write(SUMS)
+    psql.stdin.flush()
+    return psql.stdout.readline().strip().split("|")
+
+
 count = 0
 while not os.path.exists("finish"):
     time.sleep(0.05)
     assert bench.poll() is None, "pgbench ended: " + bench.stderr.read()
-    answer, now = run("psql", "-At", *client, "-c", SUMS, "postgres").split("|")
+    answer, now = sums()
     assert answer in "t" and int(now) >= count, (answer, now)
     if int(now) > count:
         print(now, "transactions")
@@ -76,7 +87,9 @@ bench.send_signal(signal.SIGINT)
 said = bench.stderr.read()
 bench.wait()
 failed = re.search(r"(?i)error|abort|fatal|panic", said)
-answer, now = run("psql", "-At", *client, "-c", SUMS, "postgres").split("|")
+answer, now = sums()
+psql.stdin.close()
+psql.wait()
 server.send_signal(signal.SIGINT)
 print(f"pgbench failed in {'something: ' + said if failed else 'nothing'}, the sums are",
       "the same," if answer == "t" else "not the same,", "the server ended with", server.wait())
