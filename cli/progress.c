@@ -55,6 +55,10 @@ void output_progress_show(const struct crs_progress *progress, void *arg)
         output_warning(p->command, p->json, "%s", progress->warning);
         return;
     }
+    if (!p->json && strcmp(progress->phase, "start") == 0) { /* the terminal is the program's now */
+        take_away(p);
+        return;
+    }
     if (!p->json && (!p->terminal || now - p->begun_us < SHOW_AFTER_US))
         return;
     bool new_phase = strncmp(p->phase, progress->phase, sizeof(p->phase) - 1) != 0;

@@ -65,7 +65,8 @@ struct crs_error {
 
 /* Progress and warnings. `text` is valid during the call only. Called in the calling thread. */
 struct crs_progress {
-    const char *phase;    /* "freeze", "memory", "sync", "verify", "fill", ...; never NULL */
+    const char *phase;    /* "freeze", "memory", "sync", "verify", "fill", ...; never NULL. The last
+                             of a restart is "start": the program runs when the call returns. */
     uint64_t done_bytes;  /* within the phase */
     uint64_t total_bytes; /* 0 when the phase has no size */
     const char *warning;  /* not NULL: this is a warning, and the rest is to be ignored */

@@ -397,6 +397,7 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
     memory_close_files(&building.ctx);
     if (r == 0) {
         give_terminal(&building);
+        tell(b, REBUILD_LAST_PHASE);
         r = let_go(&building, err);
         building.ctx.built = r == 0;
     }

@@ -7,6 +7,9 @@
 #include "engine/namespaces.h"
 #include "engine/snapshot.h"
 
+/* The last phase of progress: the program runs as soon as it has been told. */
+#define REBUILD_LAST_PHASE "start"
+
 struct rebuild {
     const struct loaded *loaded;
     enum crs_pids pids;  /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */

@@ -18,7 +18,7 @@
 
 /* What supervisor and caller say to each other: one message, one datagram. */
 enum message_type {
-    MESSAGE_GO, /* to the supervisor: its IDs are mapped */
+    MESSAGE_GO, /* to the supervisor: its IDs are mapped; the last phase was told */
     MESSAGE_PROGRESS,
     MESSAGE_UNAVAILABLE, /* namespaces as needed can't be had */
     MESSAGE_FAILED,
@@ -93,7 +93,10 @@ void supervisor_report(const struct crs_progress *progress, void *report_fd)
 
     snprintf(m.phase, sizeof(m.phase), "%s", progress->phase ? progress->phase : "");
     snprintf(m.warning, sizeof(m.warning), "%s", progress->warning ? progress->warning : "");
-    send_message(*(int *)report_fd, &m, -1);
+    /* Before the program runs, the last phase has been shown: the caller answers it. */
+    if (send_message(*(int *)report_fd, &m, -1) == 0 && !progress->warning &&
+        strcmp(m.phase, REBUILD_LAST_PHASE) == 0)
+        receive_message(*(int *)report_fd, &m, 0, NULL);
 }
 
 void supervisor_forget_signals(void)
@@ -229,6 +232,8 @@ static int hear(const struct supervisor_work *work, int fd, struct crs_restarted
                 work->progress(&(struct crs_progress){m.phase, m.done_bytes, m.total_bytes,
                                                       m.warning[0] ? m.warning : NULL},
                                work->progress_arg);
+            if (!m.warning[0] && strcmp(m.phase, REBUILD_LAST_PHASE) == 0)
+                send_message(fd, &(struct message){.type = MESSAGE_GO}, -1);
             continue;
         case MESSAGE_RUNNING:
             ret->pid = pid_of(pidfd);
