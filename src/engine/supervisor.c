@@ -14,7 +14,9 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "engine/rebuild.h"
 #include "engine/supervisor.h"
+#include "kobj/attributes.h"
 
 /* What supervisor and caller say to each other: one message, one datagram. */
 enum message_type {
@@ -152,7 +154,7 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    prctl(PR_SET_NAME, "crs-supervisor");
+    prctl(PR_SET_NAME, SUPERVISOR_NAME);
     if (receive_message(fd, &m, 0, NULL) < 0 || m.type != MESSAGE_GO)
         _exit(1);
     m.type = MESSAGE_UNAVAILABLE;
