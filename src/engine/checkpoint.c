@@ -349,6 +349,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     if (!c->tree)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     crs__tree__init(c->tree);
+    c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
     return r;
