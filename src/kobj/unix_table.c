@@ -242,7 +242,8 @@ uint64_t unix_network_of(int fd)
 int unix_table_read(struct unix_table **ret, struct crs_error *err)
 {
     _cleanup_(cleanup_unix_table) struct unix_table *table = calloc(1, sizeof(*table));
-    _cleanup_close_ int own = inet_diag_open();
+    _cleanup_close_ int own =
+        inet_diag_is_inside() ? inet_diag_open() : socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (!table)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");

@@ -27,7 +27,7 @@ if [ $# -gt 0 ]; then
 fi
 echo kept >text
 tmux -f /dev/null -D &
-until tmux new-session -d -x 90 -y 30 -n editor 'vim -u NONE -i NONE -n text' 2>errors; do
+until tmux -N new-session -d -x 90 -y 30 -n editor 'vim -u NONE -i NONE -n text' 2>errors; do
     kill -0 %1 || { cat errors; exit 1; }
     sleep 0.1
 done
