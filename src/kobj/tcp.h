@@ -87,6 +87,8 @@ struct tcp_room tcp_room_of(int receiver);
 /* Let it become that long, as far as that is allowed; until tcp_put_size_back(). */
 void tcp_enlarge(struct tcp_room *room, size_t bytes);
 void tcp_put_size_back(struct tcp_room *room);
+/* By how much to enlarge it when so much is left that doesn't fit. */
+size_t tcp_step(size_t left);
 
 /* Write data into `sender`, until it is with `receiver`, or as far as it goes. */
 int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err);

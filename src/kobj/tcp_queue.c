@@ -25,6 +25,7 @@
 #define HURRY_US       (300 * 1000) /* no progress for that long: no more will arrive */
 #define FILL_IDLE_US   (10 * 1000000)
 #define PIECE_SIZE     (1u << 20)
+#define STEP_SIZE      (256 * 1024)
 #define ENLARGE_MARGIN (128 * 1024)
 #define ENLARGE_MAX    (1 << 30)
 
@@ -77,12 +78,17 @@ void tcp_enlarge(struct tcp_room *room, size_t bytes)
         shelter(enlarge_step, room);
 }
 
-/* Setting the size makes it the program's own choice; that is taken back, too. */
+/*
+ * Setting the size makes it the program's own choice; that is taken back, too. A queue that is much
+ * longer than its size isn't left like that: the socket would lose acknowledgements that come while
+ * it is sending.
+ */
 static void put_back_step(void *arg)
 {
     const struct tcp_room *room = arg;
 
-    inet_set_flag(room->fd, SOL_SOCKET, SO_RCVBUF, room->size / 2);
+    if (tcp_count(room->fd, SIOCINQ) / 2 <= room->size)
+        inet_set_flag(room->fd, SOL_SOCKET, SO_RCVBUF, room->size / 2);
     if (room->lock >= 0)
         inet_set_flag(room->fd, SOL_SOCKET, SO_BUF_LOCK, room->lock);
 }
@@ -221,6 +227,12 @@ bool tcp_settle_closed(int receiver)
 
 /* ---- fill ---- */
 
+/* Little by little: what the sender can hold stays with it. */
+size_t tcp_step(size_t left)
+{
+    return left < STEP_SIZE ? left : STEP_SIZE;
+}
+
 int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs_error *err)
 {
     struct tcp_room room = tcp_room_of(receiver);
@@ -242,7 +254,7 @@ int tcp_fill(int sender, int receiver, const void *data, size_t size, struct crs
                             "last number of /proc/sys/net/ipv4/tcp_rmem",
                             done, size);
         if (receiver >= 0)
-            tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + (size - done));
+            tcp_enlarge(&room, tcp_count(receiver, SIOCINQ) + tcp_step(size - done));
         tcp_settle(sender, receiver);
     }
     if (receiver >= 0)

@@ -122,7 +122,7 @@ static void write_all(struct pass *p)
             p->broken = true;
             return;
         } else if (now_us() > moved_us + STUCK_US) {
-            tcp_enlarge(&room, tcp_count(p->receiver, SIOCINQ) + (p->read - p->written));
+            tcp_enlarge(&room, tcp_count(p->receiver, SIOCINQ) + tcp_step(p->read - p->written));
             moved_us = now_us();
         } else {
             tcp_hurry(p->sender, p->receiver);

@@ -27,7 +27,7 @@ static int accept_next(uint16_t *ret_port)
 {
     struct sockaddr_in peer = {0};
     socklen_t size = sizeof(peer);
-    int fd = accept4(listening, (struct sockaddr *)&peer, &size, SOCK_NONBLOCK);
+    int fd = accept(listening, (struct sockaddr *)&peer, &size);
 
     CHECK(fd >= 0);
     *ret_port = peer.sin_port;

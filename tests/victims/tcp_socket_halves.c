@@ -27,7 +27,9 @@ static void say(int fd, const char *text)
 static void hear(int fd, const char *wanted)
 {
     char data[100] = "";
+    struct pollfd p = {.fd = fd, .events = POLLIN};
 
+    CHECK_EQ(poll(&p, 1, 5000), 1); /* what was just sent may still be on its way */
     CHECK_EQ(recv(fd, data, sizeof(data) - 1, MSG_DONTWAIT), (ssize_t)strlen(wanted));
     CHECK(strcmp(data, wanted) == 0);
 }
@@ -75,6 +77,8 @@ static void make_half(void)
     say(half_client, "last words");
     say(half_server, "go on");
     MUST(shutdown(half_client, SHUT_WR) == 0);
+    while (!(events(half_server) & POLLRDHUP))
+        victim_sleep_ms(1);
 }
 
 static void check_half(void)
@@ -129,6 +133,8 @@ static void make_left(void)
     MUST(getpeername(left_server, (struct sockaddr *)&left_peer, &size) == 0);
     say(gone, "bye");
     close(gone);
+    while (!(events(left_server) & events(left_client) & POLLRDHUP))
+        victim_sleep_ms(1);
 }
 
 static void check_left(void)

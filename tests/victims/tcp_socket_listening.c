@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include "victim.h"
 
@@ -62,6 +63,8 @@ static void check_listens(int fd, const char *host, int backlog)
     struct linger reset = {1, 0};
     MUST(setsockopt(client, SOL_SOCKET, SO_LINGER, &reset, sizeof(reset)) == 0);
     CHECK(connect(client, (struct sockaddr *)&to, sizes[fd]) == 0);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    CHECK_EQ(poll(&p, 1, 5000), 1);
     int server = accept4(fd, NULL, NULL, SOCK_NONBLOCK);
     CHECK(server >= 0);
     close(client);

@@ -75,6 +75,8 @@ static void say(const struct connection *c)
 {
     MUST(send(c->client, "to the ", 7, 0) == 7 && send(c->client, "server", 6, 0) == 6);
     MUST(send(c->server, "to the client", 13, 0) == 13);
+    for (int n = 0, m = 0; n + m < 26; victim_sleep_ms(1))
+        MUST(ioctl(c->client, FIONREAD, &n) == 0 && ioctl(c->server, FIONREAD, &m) == 0);
 }
 
 static void check(const struct connection *c)

@@ -23,6 +23,8 @@ static void say(int kind)
     MUST(send(clients[kind], "X", 1, MSG_OOB) == 1);
     MUST(poll(&p, 1, 5000) == 1);
     MUST(send(clients[kind], "def", 3, 0) == 3);
+    for (int left = 1; left > 0; victim_sleep_ms(1)) /* until it has arrived */
+        MUST(ioctl(clients[kind], TIOCOUTQ, &left) == 0);
     if (kind == READ)
         MUST(recv(servers[kind], &c, 1, MSG_OOB) == 1 && c == 'X');
 }

@@ -4,6 +4,8 @@
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include "victim.h"
 
@@ -41,6 +43,8 @@ static void check_datagram(int fd, int sender, const void *wanted, size_t size)
     static char data[70000];
     struct sockaddr_in6 from = {0}, name = name_of(sender);
     socklen_t from_size = sizeof(from);
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    CHECK_EQ(poll(&p, 1, 5000), 1); /* what was just sent may still be on its way */
     ssize_t n =
         recvfrom(fd, data, sizeof(data), MSG_DONTWAIT, (struct sockaddr *)&from, &from_size);
 
@@ -79,8 +83,13 @@ static void listen_to(int a, int b, int c6, int d6, bool *first)
 int main(int argc, char **argv)
 {
     bool first = true;
+    cpu_set_t one;
 
     victim_init(argc, argv);
+    /* On one processor no datagram overtakes another. */
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    MUST(sched_setaffinity(0, sizeof(one), &one) == 0);
     for (size_t i = 0; i < sizeof(large); i++)
         large[i] = (char)(i * 7);
     int unbound = socket(AF_INET6, SOCK_DGRAM, 0);

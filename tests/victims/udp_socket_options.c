@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/udp.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include "victim.h"
 
@@ -160,14 +161,26 @@ static void check_member(void)
 static int sharing[N], sender;
 static char expected[N][64];
 
+static size_t look_at(int i)
+{
+    int off = 0;
+    char c;
+
+    expected[i][0] = 0;
+    MUST(setsockopt(sharing[i], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
+    while (recv(sharing[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
+        strncat(expected[i], &c, 1);
+    off = -1;
+    MUST(setsockopt(sharing[i], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
+    return strlen(expected[i]);
+}
+
 static void fill_sharing(void)
 {
     struct sockaddr_in to;
     socklen_t size = sizeof(to);
 
     MUST(getsockname(sharing[0], (struct sockaddr *)&to, &size) == 0);
-    for (int i = 0; i < N; i++)
-        expected[i][0] = 0;
     /* The kernel chooses by the sender's port: who got it is seen by looking. */
     for (char c = 'a'; c <= 'l'; c++) {
         if (sender > 0)
@@ -175,14 +188,10 @@ static void fill_sharing(void)
         sender = socket(AF_INET, SOCK_DGRAM, 0);
         MUST(sendto(sender, &c, 1, 0, (struct sockaddr *)&to, size) == 1);
     }
-    for (int i = 0; i < N; i++) {
-        int off = 0;
-        char c;
-        MUST(setsockopt(sharing[i], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
-        while (recv(sharing[i], &c, 1, MSG_PEEK | MSG_DONTWAIT) == 1)
-            strncat(expected[i], &c, 1);
-        off = -1;
-        MUST(setsockopt(sharing[i], SOL_SOCKET, SO_PEEK_OFF, &off, sizeof(off)) == 0);
+    for (size_t n = 0; n < 12; victim_sleep_ms(1)) { /* until all have arrived */
+        n = 0;
+        for (int i = 0; i < N; i++)
+            n += look_at(i);
     }
 }
 
@@ -250,7 +259,13 @@ static void check_filtered(void)
 
 int main(int argc, char **argv)
 {
+    cpu_set_t one;
+
     victim_init(argc, argv);
+    /* On one processor no datagram overtakes another. */
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    MUST(sched_setaffinity(0, sizeof(one), &one) == 0);
     make_options();
     make_member();
     make_sharing();
