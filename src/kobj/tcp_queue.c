@@ -81,13 +81,14 @@ void tcp_enlarge(struct tcp_room *room, size_t bytes)
 /*
  * Setting the size makes it the program's own choice; that is taken back, too. A queue that is much
  * longer than its size isn't left like that: the socket would lose acknowledgements that come while
- * it is sending.
+ * it is sending, when the queue is longer than its size and half of the other buffer's.
  */
 static void put_back_step(void *arg)
 {
     const struct tcp_room *room = arg;
 
-    if (tcp_count(room->fd, SIOCINQ) / 2 <= room->size)
+    if (tcp_count(room->fd, SIOCINQ) <=
+        room->size + tcp_get_flag(room->fd, SOL_SOCKET, SO_SNDBUF) / 4)
         inet_set_flag(room->fd, SOL_SOCKET, SO_RCVBUF, room->size / 2);
     if (room->lock >= 0)
         inet_set_flag(room->fd, SOL_SOCKET, SO_BUF_LOCK, room->lock);
