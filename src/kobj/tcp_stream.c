@@ -26,6 +26,7 @@
 
 #define LOCK_BOTH   3
 #define ROOM_MARGIN 65536
+#define ROOM_SPARE  (512 * 1024)
 #define STUCK_US    (10 * 1000)
 
 /* ---- memory for it ---- */
@@ -170,9 +171,31 @@ static int check_memory(struct crs_error *err)
         pages);
 }
 
+/* It needn't fit exactly as before: the receiver's queue must be allowed to become longer. */
+static int check_room(const struct pass *p, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes limits = {0};
+    int size = tcp_get_flag(p->receiver, SOL_SOCKET, SO_RCVBUF), limit = 0;
+
+    if (read_file(AT_FDCWD, "/proc/sys/net/ipv4/tcp_rmem", 1 << 12, &limits) < 0 ||
+        sscanf((const char *)limits.data, "%*d %*d %d", &limit) != 1)
+        return crs_fail_errno(err, CRS_FAILED, "can't read /proc/sys/net/ipv4/tcp_rmem");
+    if (size >= 0 && limit - size >= size / 8 + ROOM_SPARE)
+        return 0;
+    return crs_fail(
+        err, CRS_CANT_CHECKPOINT, ENOBUFS,
+        "more data is on its way to it than its queue takes, which has the largest size "
+        "that is allowed (%d); try again when the program has read some, or raise the "
+        "last number of /proc/sys/net/ipv4/tcp_rmem",
+        limit);
+}
+
 static int prepare(struct pass *p, struct crs_error *err)
 {
     int r = check_memory(err);
+
+    if (r == 0)
+        r = check_room(p, err);
 
     if (r < 0)
         return r;

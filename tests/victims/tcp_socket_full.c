@@ -9,6 +9,9 @@
 #include <sys/socket.h>
 #include "victim.h"
 
+#ifndef SO_BUF_LOCK
+#define SO_BUF_LOCK 72
+#endif
 #define PIECE 65521
 
 struct direction {
@@ -82,6 +85,14 @@ static int buffer(int fd, int name)
     return value;
 }
 
+/* The kernel doesn't enlarge the queue of a fast reader. */
+static void keep_size(int fd)
+{
+    int lock = buffer(fd, SO_BUF_LOCK) | 2;
+
+    MUST(setsockopt(fd, SOL_SOCKET, SO_BUF_LOCK, &lock, sizeof(lock)) == 0);
+}
+
 int main(int argc, char **argv)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -100,6 +111,8 @@ int main(int argc, char **argv)
                  setsockopt(client, SOL_SOCKET, SO_SNDBUF, &small, sizeof(small)) == 0);
         if (i == 4)
             MUST(setsockopt(client, IPPROTO_TCP, TCP_CORK, &one, sizeof(one)) == 0);
+        keep_size(client);
+        keep_size(server);
         uint64_t limit = i == 4 ? 300000 : UINT64_MAX;
         directions[i] = (struct direction){client, server, 0, 0, limit};
         directions[i + 1] = (struct direction){server, client, 0, 0, limit};
