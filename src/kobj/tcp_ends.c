@@ -22,7 +22,7 @@ struct listener {
 struct tcp_survey {
     ARRAY_OF(struct tcp_end) ends; /* sorted by their addresses */
     ARRAY_OF(struct listener) listeners;
-    ARRAY_OF(int) kept; /* of a program that will be ended: one end of each connection inside */
+    ARRAY_OF(int) kept; /* of a program that will be ended: the connections inside */
     ARRAY_OF(struct tcp_silence) silenced;
     size_t n_files; /* of ctx when it was made */
 };
@@ -210,12 +210,14 @@ static void locate(const struct kobj_dump *ctx, const struct tcp_survey *s, stru
 /*
  * When the program ends, the kernel reserves the addresses of its connections for a minute. A reset
  * prevents that; but the request for it may not be on the socket of a program that may yet go on.
- * As long as we hold one end, nothing is closed.
+ * As long as we hold both ends, nothing is closed, and then whichever is closed first resets the
+ * other. Were it one end only, the other's orderly end could still be on its way when the reset
+ * comes, and outlive it.
  */
 static int keep(const struct kobj_dump *ctx, struct tcp_survey *s, const struct tcp_end *end,
                 struct crs_error *err)
 {
-    if (end->where != TCP_INSIDE || memcmp(&end->local, &end->peer, sizeof(end->local)) > 0)
+    if (end->where != TCP_INSIDE)
         return 0;
     int *kept = ARRAY_ADD(&s->kept);
     if (!kept)

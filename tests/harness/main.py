@@ -62,6 +62,7 @@ def find(setup, parts):
 def run_case(setup, case, directory):
     """Runs in the worker. Returns [verdict, words]."""
     machine.become_subreaper()
+    machine.own_network()
     env = Env(setup, case, directory)
     verdict, words = "passed", ""
     try:
