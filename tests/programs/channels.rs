@@ -1,6 +1,5 @@
 // Threads, channels, a mutex with a condition variable, panics that are caught.
 // needs: rustc
-// optional: yes
 // build: rustc -O -o {bin} {src}
 // progress: 3
 // answer: hash da9caecf71086980
