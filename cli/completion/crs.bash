@@ -17,7 +17,7 @@ _crs_complete_kind()
     @job) mapfile -t COMPREPLY < <(compgen -W "$("$crs" --list-jobs 2>/dev/null)" -- "$cur") ;;
     @target)
         mapfile -t COMPREPLY < <(compgen -W "$("$crs" --list-jobs 2>/dev/null)
-            $(ps -u "$(id -u)" -o pid= 2>/dev/null)" -- "$cur")
+            $(for p in /proc/[0-9]*; do [ -O "$p" ] && echo "${p##*/}"; done)" -- "$cur")
         ;;
     @snapshot)
         if [[ $cur == */* ]]; then
