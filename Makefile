@@ -1,7 +1,7 @@
 # The newcomer's door; the build itself is Meson's.
 #
 #   make demo      see a program checkpointed, killed and brought back
-#   make check     all tests
+#   make check     all tests (TESTS=OPTIONS of tests/run)
 #   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
 #   make bench     measure
@@ -27,7 +27,7 @@ demo: all
 
 check: all
 	@tools/deps check
-	@tests/run --build $(BUILD) -j $(JOBS)
+	@tests/run --build $(BUILD) -j $(JOBS) $(TESTS)
 
 check-kernel: all
 	@tools/deps kernel

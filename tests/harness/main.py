@@ -16,6 +16,7 @@ from .cases import Failure, Skip
 from .env import Env, Setup
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+CHANCES = 3
 PARTS = ("unit", "lint", "cli", "victims", "programs", "kill", "scale", "examples")
 
 
@@ -33,6 +34,9 @@ def parse():
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
+    p.add_argument("--second-chance", action="store_true",
+                   help=f"up to {CHANCES} cases that fail are run once more, alone at the end; "
+                        "those that pass then are told as unsteady")
     p.add_argument("-v", action="store_true", dest="verbose", help="a line for each case")
     p.add_argument("--list", action="store_true", help="list the cases, run nothing")
     options = p.parse_args()
@@ -140,7 +144,8 @@ class Run:
         self.setup, self.base = setup, base
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.reasons = {}
-        self.failed = []
+        self.failed = []  # cases
+        self.unsteady = []
         self.workers = {}
         self.number = 0
 
@@ -153,6 +158,18 @@ class Run:
         for case in [c for c in cases if c.alone]:
             self.begin(case)
             self.drain()
+        if self.setup.options.second_chance and len(self.failed) <= CHANCES:
+            self.again()
+
+    def again(self):
+        """A machine that is busy with others fails a test now and then; a fault of ours that shows
+        now and then is told, and must be looked for."""
+        before, self.failed = self.failed, []
+        self.counts["failed"] -= len(before)
+        for case in before:
+            self.begin(case)
+            self.drain()
+        self.unsteady = [case for case in before if case not in self.failed]
 
     def begin(self, case):
         self.number += 1
@@ -183,7 +200,7 @@ class Run:
         if verdict == "skipped":
             self.reasons.setdefault(words, []).append(worker.case.name)
         if verdict == "failed":
-            self.failed.append(worker.case.name)
+            self.failed.append(worker.case)
             text = "\n    ".join(words.rstrip().splitlines())
             print(f"FAILED {worker.case.name}\n    {text}", flush=True)
         elif self.setup.options.verbose:
@@ -198,8 +215,11 @@ class Run:
         for reason, names in sorted(self.reasons.items()):
             shown = ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
             print(f"skipped {len(names)}: {reason} ({shown})")
+        if self.unsteady:
+            print("unsteady, failed and then passed alone: " +
+                  ", ".join(case.name for case in self.unsteady))
         if self.failed:
-            print("failed: " + ", ".join(self.failed))
+            print("failed: " + ", ".join(case.name for case in self.failed))
         counts = self.counts
         tail = f", {counts['skipped']} skipped" if counts["skipped"] else ""
         print(f"{counts['passed']} passed, {counts['failed']} failed{tail}", flush=True)
@@ -257,7 +277,6 @@ def main():
         left = left_behind(before, base)
         if left:
             run.counts["failed"] += 1
-            run.failed.append("nothing-left-behind")
             print("FAILED nothing-left-behind\n    " + "\n    ".join(left))
         run.report()
         return 1 if run.counts["failed"] or not run.counts["passed"] else 0
