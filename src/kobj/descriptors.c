@@ -10,10 +10,12 @@
 #include <linux/kcmp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/descriptors.h"
 #include "base/io.h"
 #include "kobj/file.h"
 
@@ -136,6 +138,31 @@ static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo 
     return look_at(fd, file, ret_info, err);
 }
 
+/* ---- hold ---- */
+
+/* Sockets, pipes and terminals are asked about one another, so all of them are held together. Any
+ * other is only looked at for itself: of those a program may have more than we may hold. */
+static bool is_asked_by_others(const struct open_file *file)
+{
+    return S_ISSOCK(file->st.st_mode) || S_ISFIFO(file->st.st_mode) || S_ISCHR(file->st.st_mode);
+}
+
+int file_hold(struct open_file *file, struct crs_error *err)
+{
+    if (file->dup_fd >= 0)
+        return 0;
+    int r = tracee_get_fd(file->holder, file->fd, &file->dup_fd, err);
+    return r < 0 ? crs_fail_at(err, r, "fd %d", file->fd) : 0;
+}
+
+void file_let_go(struct open_file *file)
+{
+    if (file->in_flight || is_asked_by_others(file))
+        return;
+    cleanup_close(&file->dup_fd);
+    file->dup_fd = -1;
+}
+
 /* ---- tell apart ---- */
 
 /* <0, 0, >0; *ret_error is set when kcmp can't be called. */
@@ -241,6 +268,7 @@ static int identify(struct kobj_dump *ctx, struct open_file *file, uint32_t *ret
         return out_of_memory(err);
     *new = *file;
     *ret_id = new->id = ctx->files.n;
+    file_let_go(new);
     *file = (struct open_file){.dup_fd = -1};
     return 0;
 }
@@ -277,6 +305,17 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
     return r < 0 ? r : add_descriptor(process, fd, id, cloexec, err);
 }
 
+static int too_many(struct crs_error *err)
+{
+    struct rlimit limit = {0};
+
+    getrlimit(RLIMIT_NOFILE, &limit);
+    return crs_fail(err, CRS_FAILED, EMFILE,
+                    "the program has more sockets, pipes and terminals than the %llu files that "
+                    "this process may have open (ulimit -n): raise the limit",
+                    (unsigned long long)limit.rlim_cur);
+}
+
 int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
                              Crs__Process *process, struct crs_error *err)
 {
@@ -293,7 +332,7 @@ int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
         return out_of_memory(err);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = collect(ctx, numbers[i], process, err);
-    return r;
+    return is_want_of_descriptors(-r) ? too_many(err) : r;
 }
 
 /* ---- in flight ---- */

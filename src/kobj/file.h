@@ -23,6 +23,9 @@ int file_refuse_errno(const struct open_file *file, struct crs_error *err, const
 /* ---- of a collected descriptor ---- */
 
 void open_file_clear(struct open_file *file);
+/* file->dup_fd, for a look at it: taken unless it is held anyway, and closed again. */
+int file_hold(struct open_file *file, struct crs_error *err);
+void file_let_go(struct open_file *file);
 /* All open file descriptions of an inode, by their places in an index:
  *     for (size_t i = file_first_place(ctx, st); (f = file_at_place(ctx, i, st)); i++) */
 size_t file_first_place(const struct kobj_dump *ctx, const struct stat *st);

@@ -106,11 +106,13 @@ static int explore(struct kobj_dump *ctx, struct crs_error *err)
     for (size_t i = 0; i < ctx->files.n; i++) {
         struct open_file file = ctx->files.items[i];
         ProtobufCMessage *found = NULL;
+        r = r == 0 ? file_hold(&file, err) : r;
         file.kind = ctx->files.items[i].kind = match(&file);
         ctx->t = file.in_flight ? before : file.holder;
         if (r == 0 && file.kind->explore)
             r = file.kind->explore(ctx, &file, &found, err);
         ctx->files.items[i].found = found;
+        file_let_go(&file);
     }
     ctx->t = before;
     return r;
@@ -122,7 +124,10 @@ static int dump_of_holder(struct kobj_dump *ctx, struct open_file *file, struct 
     struct tracee *before = ctx->t;
 
     ctx->t = file->in_flight ? before : file->holder;
-    int r = dump_file(ctx, file, err);
+    int r = file_hold(file, err);
+    if (r == 0)
+        r = dump_file(ctx, file, err);
+    file_let_go(file);
     ctx->t = before;
     if (r < 0 && !file->in_flight && file->holder != ctx->members.items[0].t)
         crs_fail_at(err, r, "process %d", file->holder->pid);

@@ -146,7 +146,8 @@ struct open_file {
     const struct kobj_file_kind *kind;
     struct tracee *holder; /* the first process that holds it, */
     int fd;                /* under this number */
-    int dup_fd;            /* our duplicate of it; -1 after kobj_dump_files() */
+    int dup_fd;            /* our duplicate of it: while it is collected, explored and dumped; that
+                            * of a socket, pipe or terminal until all are dumped. Else -1. */
     struct stat st;        /* of dup_fd */
     char *link;      /* what /proc/PID/fd/N says: "/tmp/x", "pipe:[123]", "anon_inode:[eventfd]" */
     char *fdinfo;    /* the text of /proc/PID/fdinfo/N */
