@@ -79,6 +79,7 @@ const struct kobj_file_kind kobj_directory = {
     .name = "directory",
     .title = "directory",
     .saved = "yes",
+    .alone = true,
     .conditions = "it must be there at the restart; the position counts entries as the file system "
                   "does, so it is exact as long as the directory is unchanged",
     .match = match,

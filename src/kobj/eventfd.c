@@ -100,6 +100,7 @@ const struct kobj_file_kind kobj_eventfd = {
     .name = "eventfd",
     .title = "event counter (eventfd)",
     .saved = "yes",
+    .alone = true,
     .match = match,
     .dump = dump,
     .restore = restore,

@@ -263,12 +263,36 @@ int file_restore_begin(struct kobj_restore *ctx, struct crs_error *err)
     return r;
 }
 
+/* Those that can be made later, with the number of descriptors that they will be. */
+static int postpone(struct kobj_restore *ctx, struct crs_error *err)
+{
+    struct rlimit limit = {0};
+
+    ctx->file_waits = calloc(ctx->files->n_files + 1, sizeof(*ctx->file_waits));
+    if (!ctx->file_waits)
+        return out_of_memory(err);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    if (ctx->files->n_files < limit.rlim_cur / 2)
+        return 0;
+    for (size_t i = 0; i < ctx->tree->n_processes; i++)
+        for (size_t k = 0; k < ctx->tree->processes[i]->n_descriptors; k++) {
+            const Crs__OpenFile *record =
+                file_find(ctx, ctx->tree->processes[i]->descriptors[k]->file);
+            if (record && kobj_find_file_kind(record->kind)->alone)
+                ctx->file_waits[record->id - 1]++;
+        }
+    return 0;
+}
+
 int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err)
 {
     int r = file_restore_begin(ctx, err);
 
+    if (r == 0)
+        r = postpone(ctx, err);
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
-        r = file_restore(ctx, ctx->files->files[i], err);
+        if (ctx->file_waits[i] == 0)
+            r = file_restore(ctx, ctx->files->files[i], err);
     if (r == 0)
         r = unix_restore_finish(ctx, err);
     pipe_restore_end(ctx);
@@ -295,6 +319,8 @@ void kobj_restore_clear(struct kobj_restore *ctx)
     unix_restore_end(ctx);
     if (ctx->files) {
         close_fds(&ctx->file_fds, ctx->files->n_files);
+        free(ctx->file_waits);
+        ctx->file_waits = NULL;
         close_fds((int **)&ctx->inherited_fds, 3 * ctx->files->n_files);
     }
     if (ctx->memory)

@@ -78,8 +78,7 @@ static int plan_one(struct kobj_restore *ctx, const Crs__Descriptor *d, struct w
     *w = (struct wanted){.number = d->fd, .cloexec = d->close_on_exec, .record = record, .fd = -1};
     if (d->fd <= 2 && inherit_is_wanted(record))
         return inherit_shared(ctx, record, d->fd, &w->fd, err);
-    w->fd = ctx->file_fds[d->file - 1];
-    return 0;
+    return 0; /* the one that we have of the file, by the time */
 }
 
 static int make_plan(struct kobj_restore *ctx, struct plan *plan, struct crs_error *err)
@@ -250,18 +249,48 @@ static int place_batch(struct kobj_restore *ctx, const struct wanted *items, siz
     return r < 0 ? r : check_calls(calls, n_calls, err);
 }
 
-static int pass(struct kobj_restore *ctx, const struct plan *plan, int service_fd, int socket,
+/* Have them all, those that were postponed as well. */
+static int take_batch(struct kobj_restore *ctx, struct wanted *items, size_t n,
+                      struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        if (items[i].fd >= 0) /* inherited */
+            continue;
+        r = file_restore(ctx, items[i].record, err);
+        items[i].fd = ctx->file_fds[items[i].record->id - 1];
+    }
+    return r;
+}
+
+/* Those that were postponed are not needed here once the last process has them. */
+static void drop_batch(struct kobj_restore *ctx, const struct wanted *items, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        uint32_t at = items[i].record->id - 1;
+        if (ctx->file_waits[at] == 0 || --ctx->file_waits[at] > 0)
+            continue;
+        cleanup_close(&ctx->file_fds[at]);
+        ctx->file_fds[at] = -1;
+    }
+}
+
+static int pass(struct kobj_restore *ctx, struct plan *plan, int service_fd, int socket,
                 struct crs_error *err)
 {
     int numbers[BATCH], r = 0;
 
     for (size_t i = 0; r == 0 && i < plan->n; i += BATCH) {
         size_t n = plan->n - i < BATCH ? plan->n - i : BATCH;
-        r = send_batch(&plan->items[i], n, service_fd, err);
+        r = take_batch(ctx, &plan->items[i], n, err);
+        if (r == 0)
+            r = send_batch(&plan->items[i], n, service_fd, err);
         if (r == 0)
             r = receive_batch(ctx, socket, n, numbers, err);
         if (r == 0)
             r = place_batch(ctx, &plan->items[i], n, numbers, err);
+        drop_batch(ctx, &plan->items[i], n);
     }
     return r;
 }

@@ -81,6 +81,8 @@ struct kobj_restore {
     Crs__Memory *memory;
     int *object_fds;         /* for each memory->objects: a descriptor of ours, or -1 */
     int *file_fds;           /* for each files->files: a descriptor of ours, or -1 */
+    uint32_t *file_waits;    /* for each: descriptors it is to be installed as, where we can't have
+                              * all at once and it is made for the first of them; else 0 */
     int (*inherited_fds)[3]; /* for each: what stands for it where its number is 0, 1 or 2 */
     enum crs_pids pids;
     bool own_ipc; /* it gets an IPC namespace of its own */
@@ -169,6 +171,7 @@ struct kobj_file_kind {
     const char *saved;      /* "yes", "with conditions", "refused" */
     const char *conditions; /* for crs kinds and docs; NULL: none */
     const char *privilege;  /* NULL: none needed */
+    bool alone; /* to make one takes no other file, and once it is installed ours isn't needed */
 
     bool (*match)(const struct open_file *file);
     /* Look for more files that can only be had from this one, and give them to
@@ -219,7 +222,8 @@ int kobj_add_in_flight(struct kobj_dump *ctx, int fd, const struct open_file *ca
 
 /* Check all files of ctx->files. */
 int kobj_check_files(struct kobj_restore *ctx, struct crs_error *err);
-/* Make all files of ctx->files in the caller (ctx->file_fds). */
+/* Make the files of ctx->files in the caller (ctx->file_fds): all; or, where those are more than it
+ * may have, all but those that can be made when they are installed. */
 int kobj_restore_files(struct kobj_restore *ctx, struct crs_error *err);
 /* Put them into ctx->t under the numbers of the process; `service_fd` is a unix socket whose number
  * in ctx->t is remote_service_fd, used to pass them, and closed (there) at the end. */

@@ -62,6 +62,7 @@ const struct kobj_file_kind kobj_path = {
     .name = "path",
     .title = "place in the file system (O_PATH)",
     .saved = "yes",
+    .alone = true,
     .conditions = "it must be there at the restart, and of the same type",
     .match = match,
     .dump = dump,

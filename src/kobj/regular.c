@@ -194,6 +194,7 @@ const struct kobj_file_kind kobj_regular = {
     .name = "regular",
     .title = "regular file",
     .saved = "yes",
+    .alone = true,
     .conditions = "a file with a name must be there at the restart, not shorter than it was; one "
                   "that was deleted is saved with its content",
     .match = match,

@@ -65,6 +65,7 @@ const struct kobj_file_kind kobj_signalfd = {
     .name = "signalfd",
     .title = "signal descriptor (signalfd)",
     .saved = "yes",
+    .alone = true,
     .match = match,
     .dump = dump,
     .restore = restore,

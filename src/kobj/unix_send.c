@@ -77,8 +77,10 @@ static void fill_control(struct kobj_restore *ctx, const Crs__UnixMessage *messa
     memset(ret, 0, sizeof(*ret));
     if (message->n_files > 0) {
         int *fds = add_control(ret, SCM_RIGHTS, message->n_files * sizeof(int));
-        for (size_t i = 0; i < message->n_files; i++)
+        for (size_t i = 0; i < message->n_files; i++) {
+            file_restore(ctx, file_find(ctx, message->files[i]), NULL); /* was it postponed? */
             fds[i] = ctx->file_fds[message->files[i] - 1];
+        }
     }
     if (message->credentials && credentials) {
         struct ucred from = {pid_now(ctx, message->credentials->pid), message->credentials->uid,
