@@ -63,6 +63,10 @@ static int pack_thread(struct kobj_dump *ctx, struct tracee_thread *th, Crs__Thr
 
     record->tid = th->inner_tid;
     record->arch = strdup(arch_name);
+    record->exited = th->exited;
+    record->exit_status = th->exit_status;
+    if (th->exited)
+        return record->arch ? 0 : out_of_memory(err);
     record->signal_mask = th->sigmask;
     record->has_remaining = th->has_remaining;
     record->remaining_ns = th->remaining_ns;
@@ -89,11 +93,6 @@ static int collect_threads(struct kobj_dump *ctx, Crs__Process *process, struct 
 {
     struct tracee *t = ctx->t;
 
-    if (t->threads[0].exited)
-        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                        "the first thread of process %d has exited while others live: this can't "
-                        "be saved",
-                        t->pid);
     process->threads = calloc(t->n_threads, sizeof(*process->threads));
     if (!process->threads)
         return out_of_memory(err);

@@ -62,7 +62,7 @@ static int check_vdso(const struct rebuild *b, const Crs__AddressSpace *space,
         return 0;
     for (size_t i = 0; i < process->n_threads; i++) {
         const struct arch_regs *regs = (void *)process->threads[i]->registers.data;
-        if (memory_in_vdso(space, arch_program_counter(regs)))
+        if (!process->threads[i]->exited && memory_in_vdso(space, arch_program_counter(regs)))
             return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
                             "thread %u was stopped inside the kernel's vDSO, and this kernel has a "
                             "different one: take another checkpoint, or restart under the kernel "
@@ -168,7 +168,7 @@ static int restore_properties(struct kobj_restore *ctx, const Crs__Process *proc
 
 /* ---- registers ---- */
 
-/* Where each thread goes on: into th->image. */
+/* Where each thread goes on: into th->image. A leader that has exited is still needed. */
 static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *process,
                              struct crs_error *err)
 {
@@ -177,6 +177,8 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
         struct tracee_thread *th = &ctx->t->threads[i];
         int r;
 
+        if (record->exited)
+            continue;
         memcpy(&th->image, record->registers.data, sizeof(th->image));
         if (record->has_remaining)
             r = arch_resume_timeout(th, &th->image, record->remaining_ns, err);
@@ -188,28 +190,46 @@ static int prepare_registers(struct kobj_restore *ctx, const Crs__Process *proce
     return 0;
 }
 
+/*
+ * A leader that has exited exits as soon as it is let go: nobody would tell us of its end before
+ * that of the whole process, and until then it would still be ours, not its parent's. It has all
+ * signals blocked until then.
+ */
+static int set_exit(struct tracee_thread *th, const Crs__Thread *record, struct crs_error *err)
+{
+    arch_set_exit(th, &th->image, record->exit_status >> 8 & 0xff);
+    return arch_set_regs(th->tid, &th->image, err);
+}
+
+static int set_thread(struct tracee_thread *th, const Crs__Thread *record,
+                      const struct arch_xstate_layout *layout, struct crs_error *err)
+{
+    const struct bytes xstate = {record->xstate.data, record->xstate.len};
+    uint64_t mask = record->signal_mask;
+    int r = arch_set_xstate_from(th->tid, &xstate, layout, err);
+
+    if (r == 0)
+        r = arch_set_regs(th->tid, &th->image, err);
+    if (r < 0)
+        return r;
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(mask), &mask) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't set the signal mask of thread %d", th->tid);
+    return 0;
+}
+
 static int set_registers(struct tracee *t, const struct loaded *loaded, const Crs__Process *process,
                          struct crs_error *err)
 {
     struct arch_xstate_layout layout;
+    int r = 0;
 
     manifest_xstate_layout(store_reader_manifest(loaded->reader), &layout);
-    for (size_t i = 0; i < process->n_threads; i++) {
+    for (size_t i = 0; r == 0 && i < process->n_threads; i++) {
         const Crs__Thread *record = process->threads[i];
-        struct tracee_thread *th = &t->threads[i];
-        const struct bytes xstate = {record->xstate.data, record->xstate.len};
-        uint64_t mask = record->signal_mask;
-
-        int r = arch_set_xstate_from(th->tid, &xstate, &layout, err);
-        if (r == 0)
-            r = arch_set_regs(th->tid, &th->image, err);
-        if (r < 0)
-            return r;
-        if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(mask), &mask) < 0)
-            return crs_fail_errno(err, CRS_FAILED, "can't set the signal mask of thread %d",
-                                  th->tid);
+        r = record->exited ? set_exit(&t->threads[i], record, err)
+                           : set_thread(&t->threads[i], record, &layout, err);
     }
-    return 0;
+    return r;
 }
 
 /* ---- one process ---- */

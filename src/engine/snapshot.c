@@ -27,6 +27,12 @@ static bool has_file(const struct loaded *l, uint32_t id)
     return false;
 }
 
+/* Only the leader's place is kept when it has exited, and only while others live. */
+static bool may_have_exited(const Crs__Process *p, size_t i)
+{
+    return i == 0 && p->n_threads > 1 && p->threads[i]->registers.len == 0;
+}
+
 static int check_threads(const struct loaded *l, const Crs__Process *p, struct crs_error *err)
 {
     if (p->n_threads == 0 || p->threads[0]->tid != p->pid)
@@ -37,7 +43,9 @@ static int check_threads(const struct loaded *l, const Crs__Process *p, struct c
             return crs_fail(err, CRS_CANT_RESTART, ENOEXEC,
                             "the program was saved on a %s processor, this is %s", th->arch,
                             arch_name);
-        if (th->registers.len != sizeof(struct arch_regs))
+        if (th->exited && !may_have_exited(p, i))
+            return damaged(l, err, "tree.pb: a thread has exited that can't have");
+        if (!th->exited && th->registers.len != sizeof(struct arch_regs))
             return damaged(l, err, "tree.pb: a thread's registers have the wrong size");
     }
     return 0;

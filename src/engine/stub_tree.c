@@ -177,6 +177,17 @@ static int make_process(struct making *making, int i, struct crs_error *err)
     return r;
 }
 
+/* `ps` shows the name also of a process that has ended. */
+static int set_name(struct tracee *t, const char *name, struct crs_error *err)
+{
+    char comm[16] = {0};
+    int64_t result;
+
+    snprintf(comm, sizeof(comm), "%s", name);
+    return tracee_call_with_block(tracee_main(t), &result, err, SYS_prctl,
+                                  (const uint64_t[6]){PR_SET_NAME}, 1, comm, NULL, sizeof(comm));
+}
+
 /* A copy of a stub of the right executable needs no exec of its own. */
 static int become(struct making *making, int i, struct crs_error *err)
 {
@@ -196,6 +207,8 @@ static int become(struct making *making, int i, struct crs_error *err)
         if (r < 0)
             crs_fail_at(err, r, "thread %u", m->record->threads[k]->tid);
     }
+    if (r == 0 && m->record->threads[0]->exited)
+        r = set_name(t, m->record->command, err);
     return r;
 }
 
@@ -236,17 +249,6 @@ static void add_stray(struct stub_tree *tree, int parent, int signal)
 {
     if (parent >= 0 && signal >= 1 && signal <= 64)
         tree->stray[parent] |= 1ULL << (signal - 1);
-}
-
-/* `ps` shows the name also of a process that has ended. */
-static int set_name(struct tracee *t, const char *name, struct crs_error *err)
-{
-    char comm[16] = {0};
-    int64_t result;
-
-    snprintf(comm, sizeof(comm), "%s", name);
-    return tracee_call_with_block(tracee_main(t), &result, err, SYS_prctl,
-                                  (const uint64_t[6]){PR_SET_NAME}, 1, comm, NULL, sizeof(comm));
 }
 
 static int end_member(struct stub_tree *tree, int i, struct crs_error *err)

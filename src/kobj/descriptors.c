@@ -177,8 +177,8 @@ static int compare_files(const struct open_file *a, const struct open_file *b, i
         return strcmp(a->link, b->link);
     if (a->serial != b->serial)
         return a->serial < b->serial ? -1 : 1;
-    long r = syscall(SYS_kcmp, a->holder->pid, b->holder->pid, KCMP_FILE, (unsigned long)a->fd,
-                     (unsigned long)b->fd);
+    long r = syscall(SYS_kcmp, file_holder_task(a), file_holder_task(b), KCMP_FILE,
+                     (unsigned long)a->fd, (unsigned long)b->fd);
     if (r < 0 || r > 2)
         *ret_error = r < 0 ? errno : EINVAL;
     return r == 0 ? 0 : r == 1 ? -1 : 1;
@@ -348,7 +348,7 @@ static int hold_in_flight(struct kobj_dump *ctx, struct crs_error *err)
     if (!self)
         return out_of_memory(err);
     self->pid = getpid();
-    self->pidfd = self->mem_fd = -1;
+    self->pidfd = self->task_pidfd = self->mem_fd = -1;
     self->proc_fd = open("/proc/self", O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (self->proc_fd < 0) {
         free(self);

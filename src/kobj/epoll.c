@@ -24,7 +24,7 @@ static bool match(const struct open_file *file)
 static bool watches(const struct open_file *epoll, const struct open_file *candidate,
                     struct kcmp_epoll_slot *slot)
 {
-    return syscall(SYS_kcmp, candidate->holder->pid, epoll->holder->pid, KCMP_EPOLL_TFD,
+    return syscall(SYS_kcmp, file_holder_task(candidate), file_holder_task(epoll), KCMP_EPOLL_TFD,
                    (unsigned long)candidate->fd, slot) == 0;
 }
 

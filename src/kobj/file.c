@@ -72,6 +72,11 @@ int file_parse_info(const struct open_file *file, struct fdinfo *ret, struct crs
     return 0;
 }
 
+pid_t file_holder_task(const struct open_file *file)
+{
+    return file->holder->n_threads > 0 ? tracee_main(file->holder)->tid : file->holder->pid;
+}
+
 int file_lowest_number(const struct kobj_dump *ctx, const struct open_file *file)
 {
     uint32_t lowest = file->fd;

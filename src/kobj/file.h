@@ -32,6 +32,8 @@ size_t file_first_place(const struct kobj_dump *ctx, const struct stat *st);
 const struct open_file *file_at_place(const struct kobj_dump *ctx, size_t place,
                                       const struct stat *st);
 
+/* A thread that has it, for kcmp(2): the leader of its holder may have exited. */
+pid_t file_holder_task(const struct open_file *file);
 /* The lowest number under which a process of the snapshot has it. */
 int file_lowest_number(const struct kobj_dump *ctx, const struct open_file *file);
 

@@ -73,7 +73,8 @@ static int sort_in(struct tracee **sorted, size_t n, struct tracee *t, size_t ro
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        long order = compare(sorted[middle]->pid, t->pid, shared[row].what);
+        long order =
+            compare(tracee_main(sorted[middle])->tid, tracee_main(t)->tid, shared[row].what);
         if (order < 0)
             return crs_fail_errno(err, CRS_CANT_CHECKPOINT, "can't compare processes %d and %d",
                                   sorted[middle]->pid, t->pid);

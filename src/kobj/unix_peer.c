@@ -67,7 +67,8 @@ static bool is_file_of(const struct unix_table *table, uint64_t peer, const char
 static bool find_peer_directory(struct kobj_dump *ctx, const struct open_file *file, uint64_t peer,
                                 Crs__UnixSocket *m)
 {
-    const pid_t pids[] = {unix_holder(peer), file->in_flight ? ctx->t->pid : file->holder->pid};
+    const pid_t pids[] = {unix_holder(peer),
+                          file->in_flight ? ctx->t->pid : file_holder_task(file)};
 
     if (m->peer_name.data[0] == 0 || m->peer_name.data[0] == '/')
         return true;

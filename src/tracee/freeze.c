@@ -23,6 +23,9 @@
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
 #endif
+#ifndef PIDFD_THREAD
+#define PIDFD_THREAD O_EXCL
+#endif
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
 
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
@@ -344,11 +347,53 @@ static int open_process(struct tracee *t, struct crs_error *err)
     return 0;
 }
 
+/*
+ * What /proc/PID tells of a leader that has exited is empty, but /proc/TID of each thread, which no
+ * list of /proc shows, is as that of the whole process.
+ */
+static int look_through(struct tracee *t, pid_t tid, struct crs_error *err)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d", tid);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't open %s, a thread of process %d", path,
+                              t->pid);
+    close(t->proc_fd);
+    t->proc_fd = fd;
+    return 0;
+}
+
+/* Before it is held: where the leader has exited, by one that lives now. */
+static int look_past_leader(struct tracee *t, struct crs_error *err)
+{
+    unsigned long flags;
+    char state;
+    int cpu, r = 0;
+
+    if (task_stat(t->proc_fd, t->pid, &state, &flags, &cpu) < 0 || state != 'Z')
+        return 0;
+    int fd = openat(t->proc_fd, "task", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        pid_t tid = atoi(e->d_name);
+        if (tid <= 0 || tid == t->pid || task_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 ||
+            strchr("ZX", state))
+            continue;
+        r = look_through(t, tid, err);
+        break;
+    }
+    return r;
+}
+
 int tracee_check(pid_t pid, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
-    struct tracee t = {.pid = pid, .pidfd = -1, .proc_fd = -1, .mem_fd = -1};
+    struct tracee t = {.pid = pid, .pidfd = -1, .task_pidfd = -1, .proc_fd = -1, .mem_fd = -1};
     int r = open_process(&t, err);
+    if (r == 0)
+        r = look_past_leader(&t, err);
     _cleanup_close_ int proc_fd = t.proc_fd, pidfd = t.pidfd;
     _cleanup_close_ int mem_fd = r < 0 ? -1 : openat(proc_fd, "mem", O_RDONLY | O_CLOEXEC);
 
@@ -364,12 +409,24 @@ int tracee_check(pid_t pid, struct crs_error *err)
     return 0;
 }
 
+/* Of a process whose leader has exited, all that is told of others comes from one that is held. A
+ * kernel without pidfds of threads (before Linux 6.9) shows nobody the descriptors. */
+static int read_exited(struct tracee *t, struct crs_error *err)
+{
+    pid_t living = tracee_main(t)->tid;
+
+    t->threads[0].exit_status = task_exit_status(t->proc_fd, t->pid);
+    t->task_pidfd = syscall(SYS_pidfd_open, living, PIDFD_THREAD);
+    return look_through(t, living, err);
+}
+
 static struct tracee *new_tracee(pid_t pid)
 {
     struct tracee *t = calloc(1, sizeof(*t));
 
     if (t)
-        *t = (struct tracee){.pid = pid, .pidfd = -1, .proc_fd = -1, .mem_fd = -1};
+        *t =
+            (struct tracee){.pid = pid, .pidfd = -1, .task_pidfd = -1, .proc_fd = -1, .mem_fd = -1};
     return t;
 }
 
@@ -396,6 +453,8 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
     if (t->n_threads == 0)
         return task_explain_refusal(t, EPERM, err);
     r = put_leader_first(t, err);
+    if (r == 0 && t->threads[0].exited)
+        r = read_exited(t, err);
     if (r < 0)
         return r;
     t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);

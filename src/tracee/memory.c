@@ -6,11 +6,18 @@
 #include "base/io.h"
 #include "tracee/tracee.h"
 
+/* A leader that has exited has no memory and no descriptors any more. */
+static pid_t a_task(struct tracee *t)
+{
+    return t->n_threads > 0 ? tracee_main(t)->tid : t->pid;
+}
+
 int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, struct crs_error *err)
 {
     struct iovec local = {data, size}, remote = {(void *)address, size};
 
-    if (size <= 0x7ffff000 && process_vm_readv(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+    if (size <= 0x7ffff000 &&
+        process_vm_readv(a_task(t), &local, 1, &remote, 1, 0) == (ssize_t)size)
         return 0;
     /* Pages without read permission can be read here only. */
     int r = pread_full(t->mem_fd, data, size, address);
@@ -26,7 +33,8 @@ int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t si
 {
     struct iovec local = {(void *)data, size}, remote = {(void *)address, size};
 
-    if (size <= 0x7ffff000 && process_vm_writev(t->pid, &local, 1, &remote, 1, 0) == (ssize_t)size)
+    if (size <= 0x7ffff000 &&
+        process_vm_writev(a_task(t), &local, 1, &remote, 1, 0) == (ssize_t)size)
         return 0;
     int r = pwrite_full(t->mem_fd, data, size, address);
     if (r < 0)
@@ -38,8 +46,14 @@ int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t si
 
 int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err)
 {
-    int r = syscall(SYS_pidfd_getfd, t->pidfd, fd, 0);
+    bool exited = t->n_threads > 0 && t->threads[0].exited;
+    int r = syscall(SYS_pidfd_getfd, exited ? t->task_pidfd : t->pidfd, fd, 0);
 
+    if (r < 0 && exited && t->task_pidfd < 0)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "the first thread of process %d has exited while others live, and this "
+                        "kernel shows the descriptors of such a process to nobody: Linux 6.9 does",
+                        t->pid);
     if (r < 0)
         return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't take descriptor %d of process %d", fd,
                               t->pid);

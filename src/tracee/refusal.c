@@ -81,12 +81,7 @@ int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err)
                         "end that first",
                         t->pid, tracer);
     if (strstr((char *)status.data, "\nVmSize:") == NULL &&
-        task_status_number((char *)status.data, "\nThreads:", false) > 1)
-        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                        "the first thread of process %d has exited while others live: that can't "
-                        "be saved yet",
-                        t->pid);
-    if (strstr((char *)status.data, "\nVmSize:") == NULL)
+        task_status_number((char *)status.data, "\nThreads:", false) <= 1)
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
                         "process %d is a kernel thread or a zombie: it has nothing to save",
                         t->pid);

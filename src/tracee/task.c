@@ -50,3 +50,13 @@ int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
     *ret_cpu = p ? atoi(p) : -1;
     return 0;
 }
+
+int task_exit_status(int proc_fd, pid_t tid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+
+    if (task_read(proc_fd, tid, "stat", &text) < 0)
+        return 0;
+    const char *last = strrchr((char *)text.data, ' ');
+    return last ? atoi(last + 1) : 0;
+}

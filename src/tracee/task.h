@@ -20,6 +20,9 @@ int task_read(int proc_fd, pid_t tid, const char *name, struct bytes *ret);
 /* The state letter, the flags and the last CPU of a thread: fields 3, 9 and 39 of its stat. */
 int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags, int *ret_cpu);
 
+/* The status that a thread has ended with, as of wait(2): field 52. 0: can't be read. */
+int task_exit_status(int proc_fd, pid_t tid);
+
 /* What it waits in, and how long it has; before it is stopped. *ret_fragile: it is, or may soon be,
  * in a call that gives up when it is interrupted. */
 void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile);

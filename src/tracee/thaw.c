@@ -69,6 +69,7 @@ void tracee_free(struct tracee *t)
     free(t->threads);
     arch_calls_free(t->calls);
     cleanup_close(&t->pidfd);
+    cleanup_close(&t->task_pidfd);
     cleanup_close(&t->proc_fd);
     cleanup_close(&t->mem_fd);
     free(t);

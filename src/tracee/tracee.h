@@ -40,6 +40,7 @@ struct tracee_thread {
     uint64_t remaining_ns;  /* what is left of it */
     uint64_t sigmask;       /* the blocked signals, as the program set them */
     bool exited;            /* a thread-group leader that has exited while others live */
+    int exit_status;        /* of such a one: its own, as of wait(2) */
     struct bytes xstate;    /* NT_X86_XSTATE, read when it is first needed */
     struct bytes status;    /* the text of its status in /proc, likewise; not of a stub */
 };
@@ -48,9 +49,10 @@ struct tracee {
     pid_t pid;       /* thread-group ID, as the tracer sees it */
     pid_t inner_pid; /* as it sees itself */
     int pidfd;
-    int proc_fd; /* /proc/PID, a directory */
-    int mem_fd;  /* /proc/PID/mem */
-    bool stub;   /* built by us: no need to survive us */
+    int task_pidfd; /* where the leader has exited: of a thread that lives; else -1 */
+    int proc_fd;    /* /proc/PID, a directory; where the leader has exited /proc/TID of another */
+    int mem_fd;     /* /proc/PID/mem */
+    bool stub;      /* built by us: no need to survive us */
     bool frozen;
     bool group_stopped;            /* it was stopped by a signal (state T) when it was frozen */
     struct tracee_thread *threads; /* [0] is the thread-group leader */

@@ -39,6 +39,8 @@ uint64_t arch_program_counter(const struct arch_regs *regs);
 void arch_set_program_counter(struct arch_regs *regs,
                               uint64_t address); /* not in a call any more */
 uint64_t arch_thread_pointer(const struct arch_regs *regs);
+/* In a stub: registers with which the thread exits, alone, with that code. */
+void arch_set_exit(const struct tracee_thread *th, struct arch_regs *ret, int code);
 
 /*
  * System calls that the stop interrupted. Before the stop: what a thread waits in, and for how

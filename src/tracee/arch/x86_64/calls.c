@@ -286,6 +286,15 @@ static int run_stub(struct tracee_thread *th, struct remote_call *calls, size_t 
     return r;
 }
 
+void arch_set_exit(const struct tracee_thread *th, struct arch_regs *ret, int code)
+{
+    *ret = th->regs;
+    ret->user.rip = th->owner->calls->gadgets.call;
+    ret->user.orig_rax = -1;
+    ret->user.rax = SYS_exit;
+    ret->user.rdi = code;
+}
+
 /* Make the end of the scratch block the place for batches. */
 static int prepare_batch(struct tracee *t, struct crs_error *err)
 {
