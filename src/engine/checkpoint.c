@@ -18,9 +18,11 @@
 #include "base/io.h"
 #include "base/thread.h"
 #include "engine/collect.h"
+#include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
 #include "engine/options.h"
+#include "engine/sharing.h"
 #include "store/store.h"
 
 #define END_TIME_US    (5 * 1000000)
@@ -161,29 +163,52 @@ static int begin_dump(struct checkpoint *c, struct crs_error *err)
     return r == 0 ? kobj_dump_begin(&c->ctx, held, n, err) : r;
 }
 
+/* Processes that share something: can they come about again? */
+static int check_sharing(const Crs__Tree *tree, struct crs_error *err)
+{
+    const struct lineage_options options = {0};
+    struct lineage lineage = {0};
+
+    if (!sharing_is_there(tree))
+        return 0;
+    int r = lineage_plan(tree, &options, &lineage, err);
+    lineage_clear(&lineage);
+    if (r < 0 && err)
+        err->kind = CRS_CANT_CHECKPOINT;
+    return r;
+}
+
+/* A parent that is not saved with it may share something with a member. */
+static int check_parents(const struct tree *tree, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < tree->members.n; i++) {
+        const struct tree_member *member = &tree->members.items[i];
+        if (member->t && member->parent > 0 && !tree_find_member(tree, member->parent))
+            r = kobj_check_apart(member->t, member->parent, err);
+    }
+    return r;
+}
+
 static int collect(struct checkpoint *c, struct crs_error *err)
 {
     int r = begin_dump(c, err);
 
     if (r == 0)
-        r = kobj_check_sharing(&c->ctx, err);
+        r = kobj_find_sharing(&c->ctx, err);
+    if (r == 0)
+        r = check_parents(&c->members, err);
     if (r == 0)
         r = collect_clocks(&c->ctx, err);
     if (r == 0)
         r = collect_tree(&c->members, &c->ctx, c->address_spaces, c->tree, err);
+    if (r == 0)
+        r = check_sharing(c->tree, err);
     c->tree->monotonic_ns = c->ctx.monotonic_ns;
     c->tree->boottime_ns = c->ctx.boottime_ns;
     c->tree->realtime_ns = c->ctx.realtime_ns;
     return r == 0 ? collect_files(&c->ctx, &c->files, err) : r;
-}
-
-static int undo(struct checkpoint *c, struct crs_error *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < c->ctx.members.n; i++)
-        r = tracee_undo_all(c->ctx.members.items[i].t, err);
-    return r;
 }
 
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
@@ -196,7 +221,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = undo(c, err);
+        r = tree_undo(&c->members, err);
     if (r == 0) {
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
@@ -214,6 +239,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
+    sharing_reduce(c->tree);
     if (r == 0)
         r = store_put_record(c->writer, "tree", &c->tree->base, err);
     if (r == 0)

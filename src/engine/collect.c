@@ -193,6 +193,18 @@ static int collect_stop(const struct tree *tree, const struct tree_member *membe
     return r;
 }
 
+/* The first that has it comes before all others that do. */
+static int collect_memory(struct kobj_dump *ctx, struct memory_set *memory, Crs__Process *process,
+                          struct crs_error *err)
+{
+    const struct kobj_member *member = kobj_member_of(ctx, ctx->t);
+
+    if (kobj_saves(ctx, KOBJ_MEMORY))
+        return memory_collect(memory, ctx, &process->address_space, err);
+    process->address_space = ctx->members.items[member->first[KOBJ_MEMORY]].record->address_space;
+    return 0;
+}
+
 static int collect_process(const struct tree *tree, const struct tree_member *member,
                            struct kobj_dump *ctx, struct memory_set *memory, Crs__Process *process,
                            struct crs_error *err)
@@ -204,7 +216,7 @@ static int collect_process(const struct tree *tree, const struct tree_member *me
     if (r == 0)
         r = collect_threads(ctx, process, err);
     if (r == 0)
-        r = memory_collect(memory, ctx, &process->address_space, err);
+        r = collect_memory(ctx, memory, process, err);
     if (r == 0)
         r = collect_arguments(member->t, process, err);
     return r == 0 ? collect_stop(tree, member, process, err) : r;
@@ -229,14 +241,27 @@ static int collect_ended(const struct tree *tree, const struct tree_member *memb
     return r;
 }
 
+/* What it shares with others, by the first of them. */
+static void collect_sharing(const struct kobj_dump *ctx, size_t i, Crs__Process *process)
+{
+    for (unsigned what = 0; what < KOBJ_N_SHARED; what++) {
+        size_t first = ctx->members.items[i].first[what];
+        uint32_t *with = kobj_shared_with(process, what);
+        if (with && first != i)
+            *with = ctx->members.items[first].t->inner_pid;
+    }
+}
+
 static int collect_descriptors(const struct tree *tree, struct kobj_dump *ctx, Crs__Process **all,
                                struct crs_error *err)
 {
     int r = 0;
 
     for (size_t i = 0, k = 0; r == 0 && i < tree->members.n; i++)
-        if (tree->members.items[i].t)
+        if (tree->members.items[i].t) {
+            collect_sharing(ctx, k, all[i]);
             r = kobj_collect_descriptors(ctx, &ctx->members.items[k++], all[i], err);
+        }
     return r == 0 ? kobj_dump_files(ctx, err) : r;
 }
 

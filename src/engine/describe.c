@@ -4,6 +4,7 @@
 
 #include "base/io.h"
 #include "engine/describe.h"
+#include "engine/sharing.h"
 #include "kobj/kobj.h"
 #include "store/snapshot.h"
 
@@ -76,8 +77,28 @@ static json_t *describe_state(const Crs__Process *p)
     return json_string(words);
 }
 
+/* The first processes that have what it shares. */
+static json_t *describe_sharing(const Crs__Tree *tree, const size_t *firsts, size_t i)
+{
+    static const char *const names[KOBJ_N_SHARED] = {
+        [KOBJ_MEMORY] = "memory",
+        [KOBJ_DESCRIPTORS] = "descriptors",
+        [KOBJ_DIRECTORY] = "directory",
+        [KOBJ_ACTIONS] = "actions",
+    };
+    json_t *object = json_object();
+
+    for (unsigned what = 0; firsts && what < KOBJ_N_SHARED; what++) {
+        size_t first = firsts[i * KOBJ_N_SHARED + what];
+        if (first != i)
+            json_object_set_new(object, names[what], json_integer(tree->processes[first]->pid));
+    }
+    return object;
+}
+
 static json_t *describe_processes(const Crs__Tree *tree)
 {
+    _cleanup_free_ size_t *firsts = sharing_firsts(tree);
     json_t *list = json_array();
 
     for (size_t i = 0; i < tree->n_processes; i++) {
@@ -88,11 +109,12 @@ static json_t *describe_processes(const Crs__Tree *tree)
         json_array_append_new(
             list,
             json_pack(
-                "{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o}", "pid", (json_int_t)p->pid,
-                "parent", (json_int_t)p->parent, "group", (json_int_t)p->group, "session",
-                (json_int_t)p->session, "command", describe_text(p->command), "arguments",
-                arguments, "threads", (json_int_t)p->n_threads, "descriptors",
-                (json_int_t)p->n_descriptors, "state", describe_state(p), "properties",
+                "{s:I, s:I, s:I, s:I, s:o, s:o, s:I, s:I, s:o, s:o, s:o}", "pid",
+                (json_int_t)p->pid, "parent", (json_int_t)p->parent, "group", (json_int_t)p->group,
+                "session", (json_int_t)p->session, "command", describe_text(p->command),
+                "arguments", arguments, "threads", (json_int_t)p->n_threads, "descriptors",
+                (json_int_t)p->n_descriptors, "state", describe_state(p), "shares",
+                describe_sharing(tree, firsts, i), "properties",
                 describe_attributes(p->attributes, p->n_attributes, describe_process_attribute)));
     }
     return list;

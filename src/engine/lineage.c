@@ -7,11 +7,13 @@
  * come about like this is an orphan, whose first parent was a process of the session in question:
  * it is made by the session's leader.
  */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/cleanup.h"
 #include "engine/lineage.h"
+#include "engine/sharing.h"
 
 #define ANY   (-2) /* a session leader that may be born into any session */
 #define UNSET (-3)
@@ -28,8 +30,9 @@ struct work {
     struct lineage *l;
     struct pid_index *index; /* of the tree's processes, sorted */
     size_t n_index;
-    int *birth;  /* the session that it is born into */
-    int *before; /* the session that it must be in before its setsid(); UNSET */
+    bool sharing, *shared; /* is there anything that processes share, and something of this one? */
+    int *birth;            /* the session that it is born into */
+    int *before;           /* the session that it must be in before its setsid(); UNSET */
     int *depth;
     bool *early;                          /* forked before its maker's setsid() */
     bool *odd;                            /* its parent can't simply fork it */
@@ -49,6 +52,7 @@ static void work_clear(struct work *w)
     free(w->first_late);
     free(w->next);
     free(w->group);
+    free(w->shared);
 }
 
 static int out_of_memory(struct crs_error *err)
@@ -95,6 +99,8 @@ static int add_helper(struct work *w, pid_t pid, int parent, int session, int *r
 
     if (!m)
         return out_of_memory(err);
+    for (unsigned what = 0; what < KOBJ_N_SHARED; what++)
+        m->first[what] = i;
     m->pid = pid;
     m->parent = m->maker = parent;
     m->session = session == ANY ? i : session;
@@ -107,9 +113,11 @@ static int add_helper(struct work *w, pid_t pid, int parent, int session, int *r
 static int add_processes(struct work *w, struct crs_error *err)
 {
     size_t n = w->tree->n_processes;
+    _cleanup_free_ size_t *firsts = sharing_firsts(w->tree);
 
     w->index = calloc(n, sizeof(*w->index));
-    if (!w->index)
+    w->shared = calloc(n, sizeof(*w->shared));
+    if (!w->index || !firsts || !w->shared)
         return out_of_memory(err);
     for (size_t i = 0; i < n; i++) {
         struct lineage_member *m = ARRAY_ADD(&w->l->members);
@@ -117,6 +125,11 @@ static int add_processes(struct work *w, struct crs_error *err)
             return out_of_memory(err);
         m->record = w->tree->processes[i];
         m->pid = m->record->pid;
+        for (unsigned what = 0; what < KOBJ_N_SHARED; what++) {
+            m->first[what] = firsts[i * KOBJ_N_SHARED + what];
+            if (m->first[what] != (int)i)
+                w->sharing = w->shared[m->first[what]] = true;
+        }
         w->index[w->n_index++] = (struct pid_index){m->pid, i};
     }
     qsort(w->index, n, sizeof(*w->index), compare_pids);
@@ -240,6 +253,84 @@ static int adopt(struct work *w, int i, struct crs_error *err)
     return 0;
 }
 
+/*
+ * What several share comes from one of them, the origin, and each other is made by one that has it
+ * already: by its parent, mostly. Where that hasn't got it, its true maker was a process that is
+ * its sibling, or that is gone: then it is made by one that has it as a sibling, or as an orphan.
+ */
+static bool has_same(const struct work *w, enum kobj_shared what, int i, int other)
+{
+    return other >= 0 && member(w, i)->first[what] == member(w, other)->first[what];
+}
+
+/* One that gets it from no other. Helpers and those that have ended share nothing. */
+static bool is_origin(const struct work *w, enum kobj_shared what, int i)
+{
+    return !has_same(w, what, i, member(w, i)->maker);
+}
+
+static bool is_made_by_way_of(const struct work *w, int i, int by)
+{
+    for (; i >= 0; i = member(w, i)->maker)
+        if (i == by)
+            return true;
+    return false;
+}
+
+static bool can_make(const struct work *w, int maker, int i, enum lineage_way way)
+{
+    const struct lineage_member *m = member(w, i), *by = member(w, maker);
+
+    if (is_made_by_way_of(w, maker, i) || (w->birth[i] != ANY && w->birth[i] != by->session))
+        return false;
+    return way == LINEAGE_AS_SIBLING
+               ? by->parent == m->parent && by->record->exit_signal == m->record->exit_signal
+               : m->record->exit_signal == SIGCHLD && is_ancestor(w, m->parent, maker);
+}
+
+static bool give_maker(struct work *w, enum kobj_shared what, int i)
+{
+    for (int way = LINEAGE_AS_SIBLING; way <= LINEAGE_AS_ORPHAN; way++)
+        for (int by = 0; by < (int)w->n_index; by++) {
+            if (by == i || !has_same(w, what, i, by) || !can_make(w, by, i, way))
+                continue;
+            member(w, i)->maker = by;
+            member(w, i)->way = way;
+            w->early[i] = false;
+            return true;
+        }
+    return false;
+}
+
+/* One of the origins remains: the first, if the others can get it from there. */
+static void find_sharing_makers(struct work *w, enum kobj_shared what)
+{
+    for (int i = w->n_index; i-- > 0;) {
+        int first = member(w, i)->first[what];
+        bool other = false;
+        if (first == i && !w->shared[i])
+            continue;
+        for (int k = first; k < (int)w->n_index && !other; k++)
+            other = k != i && has_same(w, what, i, k) && is_origin(w, what, k);
+        if (other && is_origin(w, what, i))
+            give_maker(w, what, i);
+    }
+}
+
+static int check_sharing(const struct work *w, enum kobj_shared what, struct crs_error *err)
+{
+    for (int i = 0; i < (int)w->n_index; i++) {
+        int first = member(w, i)->first[what];
+        for (int k = first; k < i; k++)
+            if (has_same(w, what, i, k) && is_origin(w, what, i) && is_origin(w, what, k))
+                return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
+                                "processes %d and %d share their %s, but neither can have got it "
+                                "from the other, as they are related: that can't be made again",
+                                member(w, k)->pid, member(w, i)->pid, kobj_shared_words(what));
+    }
+    return 0;
+}
+
 static int find_births(struct work *w, struct crs_error *err)
 {
     int n = w->n_index, r = 0;
@@ -252,6 +343,10 @@ static int find_births(struct work *w, struct crs_error *err)
         place_helper(w, i);
     for (int i = 0; r == 0 && i < n; i++)
         r = adopt(w, i, err);
+    for (unsigned what = 0; r == 0 && w->sharing && what < KOBJ_N_SHARED; what++)
+        find_sharing_makers(w, what);
+    for (unsigned what = 0; r == 0 && w->sharing && what < KOBJ_N_SHARED; what++)
+        r = check_sharing(w, what, err);
     return r;
 }
 

@@ -4,14 +4,15 @@
  * A process gets its parent, session and process group by being forked at the right time by the
  * right process: a child that is in the session of its grandparent was forked before its parent
  * called setsid(2), an orphan's session may be one that its new parent never was in, and leaders
- * may be gone. This works out, from the records alone, how to get there; nothing is started here.
+ * may be gone. And it is made by one that it shares memory, descriptors and so on with. This works
+ * out, from the records alone, how to get there; nothing is started here.
  */
 #ifndef ENGINE_LINEAGE_H
 #define ENGINE_LINEAGE_H
 
 #include "base/array.h"
 #include "base/error.h"
-#include "process.pb-c.h"
+#include "kobj/kobj.h"
 
 #define LINEAGE_OUTSIDE (-1) /* parent: the restarter; session, group: the restarter's own */
 
@@ -26,9 +27,11 @@ struct lineage_member {
     const Crs__Process *record; /* NULL: a helper, leader of a session or group whose own is gone */
     pid_t pid;                  /* the saved one */
     int parent;
-    int session, group; /* the member that leads it */
+    int session, group;       /* the member that leads it */
+    int first[KOBJ_N_SHARED]; /* the first member that has the same memory and so on; itself */
     enum lineage_way way;
-    int maker; /* who makes it, or (AS_ORPHAN) the helper that makes it */
+    int maker; /* who makes it, or (AS_ORPHAN) the helper that makes it; it shares what `first`
+                * says with it */
 };
 
 enum lineage_event {
@@ -53,7 +56,8 @@ struct lineage_options {
     bool root_leads_group;   /* or of a process group */
 };
 
-/* `tree` was checked by loaded_open(). CRS_DAMAGED: no order of events leads there. */
+/* `tree` was checked by loaded_open(). CRS_DAMAGED: no order of events leads there;
+ * CRS_CANT_RESTART: none that a process could follow. */
 int lineage_plan(const Crs__Tree *tree, const struct lineage_options *options, struct lineage *ret,
                  struct crs_error *err);
 void lineage_clear(struct lineage *lineage);

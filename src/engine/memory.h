@@ -61,7 +61,11 @@ bool memory_vdso_is_same(const Crs__AddressSpace *space);
 #define MEMORY_FD_BASE 512
 int memory_open_files(struct kobj_restore *ctx, struct crs_error *err);
 
-/* Close ours (a stub's are closed by memory_rebuild()). To be called in every case, at the end
+/* Close those of the stub that is built up; of several that share a table of descriptors, when the
+ * memory of all has been rebuilt. */
+int memory_close_remote(struct kobj_restore *ctx, struct crs_error *err);
+
+/* Close ours (a stub's are closed by memory_close_remote()). To be called in every case, at the end
  * of the restart; does nothing the second time. */
 void memory_close_files(struct kobj_restore *ctx);
 
@@ -79,8 +83,12 @@ int memory_exe_number(const struct kobj_restore *ctx, const Crs__AddressSpace *s
  */
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
-/* The last steps: locks, seals, brk and the other fields of the kernel's mm; scratch gone.
- * After this no call may be made that needs scratch memory. RLIMIT_MEMLOCK counts here. */
+/* Instead: ctx->t shares the memory of `with`, which was rebuilt. */
+int memory_join(struct kobj_restore *ctx, const struct tracee *with, struct crs_error *err);
+
+/* The last steps, when all who share it need no more calls: locks, seals, brk and the other fields
+ * of the kernel's mm; scratch gone. After this no call may be made that needs scratch memory.
+ * RLIMIT_MEMLOCK counts here. */
 int memory_seal(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
 #endif

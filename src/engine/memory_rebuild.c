@@ -112,9 +112,7 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
         r = memory_map(ctx, space, err);
     if (r == 0)
         r = memory_fill(ctx, space, err);
-    if (r == 0)
-        r = memory_protect(ctx, space, err);
-    return r < 0 ? r : memory_close_remote(ctx, err);
+    return r < 0 ? r : memory_protect(ctx, space, err);
 }
 
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
@@ -129,4 +127,11 @@ int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
     int r = rebuild(ctx, space, err);
     ctx->memory_files->has_pages = NULL;
     return r;
+}
+
+int memory_join(struct kobj_restore *ctx, const struct tracee *with, struct crs_error *err)
+{
+    ctx->t->scratch = with->scratch;
+    ctx->t->scratch_size = with->scratch_size;
+    return arch_calls_prepare_stub(ctx->t, err);
 }

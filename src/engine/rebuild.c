@@ -232,30 +232,6 @@ static int set_registers(struct tracee *t, const struct loaded *loaded, const Cr
     return r;
 }
 
-/* ---- one process ---- */
-
-static int build_memory(const struct rebuild *b, struct kobj_restore *ctx,
-                        const Crs__Process *process, struct crs_error *err)
-{
-    return memory_rebuild(ctx, loaded_space(b->loaded, process->address_space), err);
-}
-
-/* From its properties to its registers. */
-static int complete(const struct rebuild *b, struct kobj_restore *ctx, const Crs__Process *process,
-                    struct crs_error *err)
-{
-    const Crs__AddressSpace *space = loaded_space(b->loaded, process->address_space);
-    int r = restore_properties(ctx, process, err);
-
-    if (r == 0)
-        r = prepare_registers(ctx, process, err);
-    if (r == 0)
-        r = memory_seal(ctx, space, err);
-    if (r == 0)
-        r = kobj_lock_process(ctx, process, err);
-    return r;
-}
-
 /* ---- the tree ---- */
 
 struct building {
@@ -276,6 +252,27 @@ static bool is_own_child(const struct building *building, size_t i)
     return building->stubs.lineage.members.items[i].parent == LINEAGE_OUTSIDE;
 }
 
+/* Is it that process which what it shares is built up with? The first one of them. */
+static bool is_first(const struct building *building, size_t i, enum kobj_shared what)
+{
+    return building->stubs.lineage.members.items[i].first[what] == (int)i;
+}
+
+/* From its properties to its registers. Of those that share memory the first comes last. */
+static int complete(struct building *building, size_t i, struct crs_error *err)
+{
+    struct kobj_restore *ctx = &building->ctx;
+    const Crs__Process *process = ctx->tree->processes[i];
+    int r = restore_properties(ctx, process, err);
+
+    if (r == 0)
+        r = prepare_registers(ctx, process, err);
+    if (r < 0 || !is_first(building, i, KOBJ_MEMORY))
+        return r;
+    r = memory_seal(ctx, loaded_space(building->b->loaded, process->address_space), err);
+    return r < 0 ? r : kobj_lock_process(ctx, process, err);
+}
+
 /* Each with its parent not complete yet, so that what it sends there can be taken back. */
 static int complete_member(struct building *building, size_t i, struct crs_error *err)
 {
@@ -284,7 +281,7 @@ static int complete_member(struct building *building, size_t i, struct crs_error
     int r = stub_tree_drop_stray(stubs, i, err);
 
     if (r == 0)
-        r = complete(building->b, &building->ctx, p, err);
+        r = complete(building, i, err);
     if (r == 0 && is_stopped(building, i) && !is_own_child(building, i))
         r = stub_tree_stop(stubs, i, !p->stopped || p->stop_reported, err);
     return r < 0 ? r : set_registers(stubs->stubs[i], building->b->loaded, p, err);
@@ -292,13 +289,25 @@ static int complete_member(struct building *building, size_t i, struct crs_error
 
 static int install_files(struct building *building, size_t i, struct crs_error *err)
 {
+    if (!is_first(building, i, KOBJ_DESCRIPTORS))
+        return 0;
     return kobj_install_files(&building->ctx, building->ctx.tree->processes[i],
                               building->service_fd, SERVICE_FD, err);
 }
 
 static int rebuild_memory(struct building *building, size_t i, struct crs_error *err)
 {
-    return build_memory(building->b, &building->ctx, building->ctx.tree->processes[i], err);
+    int first = building->stubs.lineage.members.items[i].first[KOBJ_MEMORY];
+    const Crs__Process *p = building->ctx.tree->processes[i];
+
+    if (first != (int)i)
+        return memory_join(&building->ctx, building->stubs.stubs[first], err);
+    return memory_rebuild(&building->ctx, loaded_space(building->b->loaded, p->address_space), err);
+}
+
+static int close_memory(struct building *building, size_t i, struct crs_error *err)
+{
+    return is_first(building, i, KOBJ_DESCRIPTORS) ? memory_close_remote(&building->ctx, err) : 0;
 }
 
 typedef int (*member_step)(struct building *building, size_t i, struct crs_error *err);
@@ -332,6 +341,8 @@ static int build(struct building *building, int remote_end, struct crs_error *er
         return r;
     tell(b, "fill");
     r = for_each_member(building, rebuild_memory, err);
+    if (r == 0)
+        r = for_each_member(building, close_memory, err);
     tell(b, "files");
     if (b->namespaces & NAMESPACE_MOUNT)
         pty_choose_devpts(&building->ctx);

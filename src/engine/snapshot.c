@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "engine/memory.h"
+#include "engine/sharing.h"
 #include "engine/snapshot.h"
 
 static int damaged(const struct loaded *l, struct crs_error *err, const char *what)
@@ -155,24 +156,6 @@ static int check_ids(const struct loaded *l, struct crs_error *err)
     return 0;
 }
 
-static int check_spaces(const struct loaded *l, struct crs_error *err)
-{
-    const Crs__Tree *tree = l->tree;
-    _cleanup_free_ struct number *spaces = calloc(tree->n_processes, sizeof(*spaces));
-    size_t n = 0;
-
-    if (!spaces)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    for (size_t i = 0; i < tree->n_processes; i++)
-        if (!tree->processes[i]->zombie)
-            spaces[n++] = (struct number){tree->processes[i]->address_space, i};
-    return are_different(spaces, n)
-               ? 0
-               : crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
-                          "two processes of the snapshot share their memory: this version can't "
-                          "bring them back");
-}
-
 /* Leaders of what it belongs to: where they are in the tree, they belong to it too. */
 static int check_leaders(const struct loaded *l, const struct number *pids, size_t i,
                          struct crs_error *err)
@@ -227,8 +210,6 @@ static int check(const struct loaded *l, struct crs_error *err)
         r = check_process(l, tree->processes[i], err);
     if (r == 0)
         r = check_ids(l, err);
-    if (r == 0)
-        r = check_spaces(l, err);
     return r < 0 ? r : check_family(l, err);
 }
 
@@ -261,6 +242,8 @@ int loaded_open(const char *path, struct loaded *ret, struct crs_error *err)
         r = check_packs(&l, err);
     if (r == 0)
         r = check(&l, err);
+    if (r == 0)
+        r = sharing_expand(l.tree, store_reader_path(l.reader), err);
     if (r < 0) {
         loaded_clear(&l);
         return r;

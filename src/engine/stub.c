@@ -263,13 +263,12 @@ int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err)
 }
 
 /* The kernel holds it for us from its birth on; its first stop is before it runs. */
-int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, bool sibling,
+int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, uint64_t flags,
               struct tracee **ret, struct crs_error *err)
 {
     pid_t made;
     int status;
-    int r = sibling ? remote_clone(th, CLONE_PARENT, 0, pid, &made, err)
-                    : remote_clone(th, 0, exit_signal, pid, &made, err);
+    int r = remote_clone(th, flags, flags & CLONE_PARENT ? 0 : exit_signal, pid, &made, err);
 
     if (r < 0)
         return r;

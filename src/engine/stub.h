@@ -25,10 +25,11 @@ int stub_start(const struct stub_options *options, struct tracee **ret, struct c
 /*
  * A child of the stub of which `th` is a thread, with that PID (0: any), forked by that thread: a
  * copy of the stub as it is now, of the same executable. exit_signal is what its parent will get
- * at its end. `sibling`: it is a child of the stub's parent (and exit_signal that of the stub).
+ * at its end. `flags` of clone(2): CLONE_PARENT makes it a child of the stub's parent (and
+ * exit_signal that of the stub), CLONE_VM, CLONE_FILES, CLONE_FS and CLONE_SIGHAND let it share.
  * Errors as above.
  */
-int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, bool sibling,
+int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, uint64_t flags,
               struct tracee **ret, struct crs_error *err);
 
 /* Make it a stub of another executable, of which it has the descriptor remote_exe_fd. It may not

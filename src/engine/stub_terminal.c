@@ -44,7 +44,7 @@ static int set_foreground(struct tracee *t, int fd, pid_t group, struct crs_erro
 static int set_foreground_ended(struct tracee *leader, int fd, struct crs_error *err)
 {
     struct tracee *t;
-    int r = stub_fork(tracee_main(leader), 0, 0, false, &t, err);
+    int r = stub_fork(tracee_main(leader), 0, 0, 0, &t, err);
 
     if (r < 0)
         return r;

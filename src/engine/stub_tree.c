@@ -1,4 +1,5 @@
 /* stub_tree.c - the stubs of all processes of a snapshot */
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,12 +107,30 @@ static int set_subreaper(struct stub_tree *tree, int parent, bool on, struct crs
     return 0;
 }
 
+/* What it shares with its maker, as flags of clone(2). */
+static uint64_t shared_flags(const struct making *making, int i)
+{
+    static const uint64_t flags[KOBJ_N_SHARED] = {
+        [KOBJ_MEMORY] = CLONE_VM,
+        [KOBJ_DESCRIPTORS] = CLONE_FILES,
+        [KOBJ_DIRECTORY] = CLONE_FS,
+        [KOBJ_ACTIONS] = CLONE_SIGHAND,
+    };
+    const struct lineage_member *m = member(making->tree, i);
+    uint64_t all = 0;
+
+    for (unsigned what = 0; what < KOBJ_N_SHARED; what++)
+        if (m->maker >= 0 && m->first[what] == member(making->tree, m->maker)->first[what])
+            all |= flags[what];
+    return all;
+}
+
 /* The process between the leader and the orphan must not have the orphan's ID. */
-static int fork_between(struct tracee *leader, pid_t wanted, struct tracee **ret,
+static int fork_between(struct tracee *leader, pid_t wanted, uint64_t flags, struct tracee **ret,
                         struct crs_error *err)
 {
     for (int tries = 0; tries < FORK_TRIES; tries++) {
-        int r = stub_fork(tracee_main(leader), 0, 0, false, ret, err);
+        int r = stub_fork(tracee_main(leader), 0, 0, flags, ret, err);
         if (r < 0 || (*ret)->pid != wanted)
             return r;
         pid_t pid = (*ret)->pid;
@@ -129,12 +148,13 @@ static int fork_orphan(struct making *making, int i, struct crs_error *err)
     const struct lineage_member *m = member(making->tree, i);
     struct tracee *leader = making->tree->stubs[m->maker], *between = NULL;
     pid_t wanted = wanted_pid(making, m);
-    int r = fork_between(leader, wanted, &between, err);
+    uint64_t flags = shared_flags(making, i);
+    int r = fork_between(leader, wanted, flags, &between, err);
 
     if (r < 0)
         return r;
     pid_t pid = between->pid;
-    r = stub_fork(tracee_main(between), wanted, SIGCHLD, false, &making->tree->stubs[i], err);
+    r = stub_fork(tracee_main(between), wanted, SIGCHLD, flags, &making->tree->stubs[i], err);
     if (r == 0)
         r = stub_end(between, 0, err);
     else
@@ -169,9 +189,11 @@ static int make_process(struct making *making, int i, struct crs_error *err)
     if (m->way == LINEAGE_AS_ORPHAN)
         r = make_orphan(making, i, err);
     else if (m->way == LINEAGE_AS_SIBLING)
-        r = stub_fork(tracee_main(making->tree->stubs[m->maker]), pid, 0, true, stub, err);
+        r = stub_fork(tracee_main(making->tree->stubs[m->maker]), pid, 0,
+                      CLONE_PARENT | shared_flags(making, i), stub, err);
     else
-        r = stub_fork(thread_of(making, m), pid, exit_signal_of(m, i), false, stub, err);
+        r = stub_fork(thread_of(making, m), pid, exit_signal_of(m, i), shared_flags(making, i),
+                      stub, err);
     if (r == 0)
         making->tree->exe[i] = making->tree->exe[m->maker];
     return r;
@@ -198,6 +220,12 @@ static int become(struct making *making, int i, struct crs_error *err)
 
     if (!lives(m))
         return 0;
+    /* The kernel gives who executes something descriptors of its own. */
+    if (making->tree->exe[i] != space->exe && m->first[KOBJ_DESCRIPTORS] != i)
+        return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
+                        "process %d shares its descriptors with one of another executable: that "
+                        "can't be made again",
+                        m->pid);
     if (making->tree->exe[i] != space->exe)
         r = stub_exec(t, memory_exe_number(making->ctx, space), m->record->command, err);
     making->tree->exe[i] = space->exe;

@@ -42,12 +42,18 @@ struct tree {
     uint64_t frozen_at_us; /* at the first interrupt */
 
     ARRAY_OF(struct tree_place) places; /* of the members, sorted by PID: tree_index.c's own */
+    ARRAY_OF(struct tracee *)
+    memories; /* one member for each memory that they have, in an order
+                 that kcmp(2) gives: tree_memory.c's own */
 };
 
 /* Freeze all. deadline_us: now_us() value at which to give up at the latest; 0: none but those that
  * keep a tree that can't be frozen from standing still for long. On failure all go on when the tree
  * is cleared. */
 int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err);
+
+/* Take back all that was changed in them. */
+int tree_undo(struct tree *tree, struct crs_error *err);
 
 /* Let all go on. `stopped`: leave them as by SIGSTOP. */
 int tree_thaw(struct tree *tree, bool stopped, struct crs_error *err);
@@ -64,6 +70,15 @@ struct tree_member *tree_find_member(const struct tree *tree, pid_t pid);
 struct tree_member *tree_add_member(struct tree *tree, pid_t pid);
 /* Free the list of members, not what they own. */
 void tree_forget_members(struct tree *tree);
+
+/* ---- inside: tree_memory.c ---- */
+
+/* It is held, and no call was made in it yet: does it share its memory with a member? Then
+ * t->memory_of is set. *ret_place: for the next function. */
+int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_place,
+                     struct crs_error *err);
+/* It becomes a member. */
+int tree_memory_add(struct tree *tree, struct tracee *t, size_t place, struct crs_error *err);
 
 /* ---- inside: tree_find.c ---- */
 

@@ -21,9 +21,10 @@ static uint64_t earlier(uint64_t time_us, uint64_t deadline_us)
 
 /* ---- one process ---- */
 
-static int freeze_process(pid_t pid, uint64_t deadline_us, struct tracee **ret,
+static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, struct tracee **ret,
                           struct crs_error *err)
 {
+    size_t place = 0;
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
     int64_t result;
     int r = 0;
@@ -31,6 +32,8 @@ static int freeze_process(pid_t pid, uint64_t deadline_us, struct tracee **ret,
     /* A thread may still be on its way back from a call of a tool that was killed. */
     for (int tries = 0; tries < FREEZE_TRIES; tries++) {
         r = tracee_freeze(pid, deadline_us, &t, err);
+        if (r == 0)
+            r = tree_memory_find(tree, t, &place, err);
         if (r == 0) /* before any call in it: the kernel would forget the sequence */
             r = kobj_rseq_abort(t, err);
         if (r == 0)
@@ -40,6 +43,8 @@ static int freeze_process(pid_t pid, uint64_t deadline_us, struct tracee **ret,
         tracee_free(TAKE_PTR(t));
         usleep(10000 << tries);
     }
+    if (r == 0)
+        r = tree_memory_add(tree, t, place, err);
     if (r == 0)
         *ret = TAKE_PTR(t);
     return r;
@@ -129,7 +134,8 @@ static int take_in(struct tree *tree, const struct tree_found *found, uint64_t d
             tree->members.items[tree->members.n - 1].tool = true;
         return r;
     }
-    int r = freeze_process(found->pid, earlier(now_us() + FREEZE_TIME_US, deadline_us), &t, err);
+    int r =
+        freeze_process(tree, found->pid, earlier(now_us() + FREEZE_TIME_US, deadline_us), &t, err);
     if (r == 0)
         return add_member(tree, found, t, err);
     if (found->pid == tree->root)
@@ -268,9 +274,25 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
     return settle(tree, err);
 }
 
-int tree_thaw(struct tree *tree, bool stopped, struct crs_error *err)
+/* Those first whose calls are made in the place of another's. */
+int tree_undo(struct tree *tree, struct crs_error *err)
 {
     int r = 0;
+
+    for (int sharers = 1; sharers >= 0; sharers--)
+        for (size_t i = 0; i < tree->members.n; i++) {
+            struct tracee *t = tree->members.items[i].t;
+            bool now = t && t->frozen && (t->memory_of != NULL) == sharers;
+            int x = now ? tracee_undo_all(t, r == 0 ? err : NULL) : 0;
+            if (r == 0)
+                r = x;
+        }
+    return r;
+}
+
+int tree_thaw(struct tree *tree, bool stopped, struct crs_error *err)
+{
+    int r = tree_undo(tree, err);
 
     for (size_t i = 0; i < tree->members.n; i++) {
         struct tracee *t = tree->members.items[i].t;
@@ -283,7 +305,10 @@ int tree_thaw(struct tree *tree, bool stopped, struct crs_error *err)
 
 void tree_clear(struct tree *tree)
 {
+    tree_thaw(tree, false, NULL);
     for (size_t i = 0; i < tree->members.n; i++)
         tracee_free(tree->members.items[i].t);
     tree_forget_members(tree);
+    free(tree->memories.items);
+    memset(&tree->memories, 0, sizeof(tree->memories));
 }

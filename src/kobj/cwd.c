@@ -36,7 +36,11 @@ static int dump_cwd(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs
     Crs__Cwd message = CRS__CWD__INIT;
     _cleanup_free_ char *path = NULL;
     struct stat st;
-    int r = read_link(ctx->t->proc_fd, "cwd", &path);
+    int r;
+
+    if (!kobj_saves(ctx, KOBJ_DIRECTORY))
+        return 0;
+    r = read_link(ctx->t->proc_fd, "cwd", &path);
 
     if (r < 0 || fstatat(ctx->t->proc_fd, "cwd", &st, 0) < 0)
         return crs_fail(err, CRS_CANT_CHECKPOINT, r < 0 ? -r : errno,

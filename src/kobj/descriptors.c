@@ -299,7 +299,7 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
     if (r == 0)
         r = identify(ctx, &file, &id, err);
     if (r == 0)
-        r = locks_collect(ctx->t, &info, &ctx->files.items[id - 1], err);
+        r = locks_collect(ctx, ctx->t, &info, &ctx->files.items[id - 1], err);
     if (r == 0)
         r = read_cloexec(ctx->t, fd, ctx->files.items[id - 1].flags, &info, &cloexec, err);
     return r < 0 ? r : add_descriptor(process, fd, id, cloexec, err);
@@ -316,6 +316,20 @@ static int too_many(struct crs_error *err)
                     (unsigned long long)limit.rlim_cur);
 }
 
+int kobj_copy_descriptors(Crs__Process *to, const Crs__Process *from, struct crs_error *err)
+{
+    int r = 0;
+
+    to->descriptors = calloc(from->n_descriptors + 1, sizeof(*to->descriptors));
+    if (!to->descriptors)
+        return out_of_memory(err);
+    for (size_t i = 0; r == 0 && i < from->n_descriptors; i++) {
+        const Crs__Descriptor *d = from->descriptors[i];
+        r = add_descriptor(to, d->fd, d->file, d->close_on_exec, err);
+    }
+    return r;
+}
+
 int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
                              Crs__Process *process, struct crs_error *err)
 {
@@ -324,6 +338,9 @@ int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
 
     ctx->t = member->t;
     member->record = process;
+    if (!kobj_saves(ctx, KOBJ_DESCRIPTORS))
+        return kobj_copy_descriptors(
+            process, ctx->members.items[member->first[KOBJ_DESCRIPTORS]].record, err);
     int r = list_numbers(ctx->t, &numbers, &n, err);
     if (r < 0)
         return r;
@@ -389,7 +406,7 @@ int kobj_add_in_flight(struct kobj_dump *ctx, int fd, const struct open_file *ca
     if (r == 0)
         r = identify(ctx, &file, ret_id, err);
     if (r == 0)
-        r = locks_collect(ctx->in_flight, &info, &ctx->files.items[*ret_id - 1], err);
+        r = locks_collect(ctx, ctx->in_flight, &info, &ctx->files.items[*ret_id - 1], err);
     return r;
 }
 

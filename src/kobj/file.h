@@ -79,8 +79,8 @@ bool file_has_number(const struct kobj_restore *ctx, const Crs__OpenFile *record
 /* ---- locks (locks.c) ---- */
 
 /* The locks that a process's fdinfo tells of, into file->locks: of each process its own. */
-int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open_file *file,
-                  struct crs_error *err);
+int locks_collect(const struct kobj_dump *ctx, const struct tracee *t, const struct fdinfo *info,
+                  struct open_file *file, struct crs_error *err);
 int locks_dump(const struct open_file *file, Crs__OpenFile *record, struct crs_error *err);
 /* Could they be taken now? `path`: the file. */
 int locks_check(const Crs__OpenFile *record, const char *path, struct crs_error *err);

@@ -33,10 +33,20 @@ struct kobj_object {
     Crs__MemoryObject *record; /* owned */
 };
 
+/* What processes may share that are not threads of one. */
+enum kobj_shared {
+    KOBJ_MEMORY,      /* CLONE_VM */
+    KOBJ_DESCRIPTORS, /* CLONE_FILES: the table of them */
+    KOBJ_DIRECTORY,   /* CLONE_FS: working directory, root directory and umask */
+    KOBJ_ACTIONS,     /* CLONE_SIGHAND: what it does on signals; with the memory only */
+};
+#define KOBJ_N_SHARED 4
+
 /* A process of the snapshot, frozen. */
 struct kobj_member {
     struct tracee *t;
-    const Crs__Process *record; /* with its descriptors, once they are collected */
+    const Crs__Process *record;  /* with its descriptors, once they are collected */
+    size_t first[KOBJ_N_SHARED]; /* the first member that has the same one, which saves it */
 };
 
 struct kobj_member_place {
@@ -207,10 +217,23 @@ int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
 /* When those of all members are collected: match and dump each of ctx->files, with its holder in
  * the place of ctx->t. */
 int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err);
+/* The member; NULL: it is none. */
+const struct kobj_member *kobj_member_of(const struct kobj_dump *ctx, const struct tracee *t);
 /* The record of a member; its descriptors are sorted by number. */
 const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t);
-/* Members that share memory, descriptors or directories without being threads are refused. */
-int kobj_check_sharing(const struct kobj_dump *ctx, struct crs_error *err);
+/* Find what members share: kobj_member.first of all. */
+int kobj_find_sharing(struct kobj_dump *ctx, struct crs_error *err);
+/* A process that is no member: does `t` share anything with it? Then it is refused. */
+int kobj_check_apart(struct tracee *t, pid_t stranger, struct crs_error *err);
+/* Is it ctx->t that saves it? */
+bool kobj_saves(const struct kobj_dump *ctx, enum kobj_shared what);
+/* "memory (CLONE_VM)" */
+const char *kobj_shared_words(enum kobj_shared what);
+/* What the process has is that of the process with the PID that this tells; 0: it has its own, or
+ * is the first. Not for memory, where Process.address_space tells. */
+uint32_t *kobj_shared_with(Crs__Process *process, enum kobj_shared what);
+/* The descriptors of `from` for `to`, which shares its table. */
+int kobj_copy_descriptors(Crs__Process *to, const Crs__Process *from, struct crs_error *err);
 /* The member that has that PID, as we see it; NULL: none. */
 struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid);
 

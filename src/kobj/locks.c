@@ -24,13 +24,25 @@ static bool is_known(const struct open_file *file, const struct open_lock *lock)
     return false;
 }
 
-int locks_collect(const struct tracee *t, const struct fdinfo *info, struct open_file *file,
-                  struct crs_error *err)
+/* A lock is the table's of descriptors: of those that share one, who took it is told. */
+static pid_t owner_of(const struct kobj_dump *ctx, const struct tracee *t, pid_t taker)
+{
+    const struct kobj_member *member = kobj_member_of(ctx, t);
+    const struct tracee *other = taker > 0 ? kobj_find_member(ctx, taker) : NULL;
+    const struct kobj_member *by = other ? kobj_member_of(ctx, other) : NULL;
+
+    return by && member && by->first[KOBJ_DESCRIPTORS] == member->first[KOBJ_DESCRIPTORS]
+               ? other->inner_pid
+               : t->inner_pid;
+}
+
+int locks_collect(const struct kobj_dump *ctx, const struct tracee *t, const struct fdinfo *info,
+                  struct open_file *file, struct crs_error *err)
 {
     for (size_t i = 0; i < info->locks.n; i++) {
         const struct fdinfo_lock *from = &info->locks.items[i];
         bool posix = from->kind == FDINFO_LOCK_POSIX;
-        struct open_lock lock = {posix ? t->inner_pid : 0,
+        struct open_lock lock = {posix ? owner_of(ctx, t, from->pid) : 0,
                                  posix                             ? CRS__LOCK_KIND__LOCK_POSIX
                                  : from->kind == FDINFO_LOCK_OFD   ? CRS__LOCK_KIND__LOCK_OFD
                                  : from->kind == FDINFO_LOCK_FLOCK ? CRS__LOCK_KIND__LOCK_FLOCK

@@ -40,11 +40,25 @@ struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid)
     return member ? member->t : NULL;
 }
 
-const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t)
+const struct kobj_member *kobj_member_of(const struct kobj_dump *ctx, const struct tracee *t)
 {
     const struct kobj_member *member = find_member(ctx, t->pid);
 
-    return member && member->t == t ? member->record : NULL;
+    return member && member->t == t ? member : NULL;
+}
+
+const Crs__Process *kobj_record_of(const struct kobj_dump *ctx, const struct tracee *t)
+{
+    const struct kobj_member *member = kobj_member_of(ctx, t);
+
+    return member ? member->record : NULL;
+}
+
+bool kobj_saves(const struct kobj_dump *ctx, enum kobj_shared what)
+{
+    const struct kobj_member *member = kobj_member_of(ctx, ctx->t);
+
+    return !member || &ctx->members.items[member->first[what]] == member;
 }
 
 struct tracee *kobj_find_member_inside(const struct kobj_dump *ctx, pid_t inner_pid)

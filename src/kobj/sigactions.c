@@ -56,7 +56,11 @@ static int dump_sigactions(struct kobj_dump *ctx, struct bytes *ret_payload, str
     Crs__Sigactions message = CRS__SIGACTIONS__INIT;
     size_t n = 0;
 
-    int r = kobj_read_status(thread, &status, err);
+    int r;
+
+    if (!kobj_saves(ctx, KOBJ_ACTIONS))
+        return 0;
+    r = kobj_read_status(thread, &status, err);
     if (r < 0)
         return r;
     for (unsigned signal = 1; signal <= N_SIGNALS; signal++)

@@ -10,7 +10,11 @@ static int dump_umask(struct kobj_dump *ctx, struct bytes *ret_payload, struct c
 {
     _cleanup_proc_status_ struct proc_status status = {0};
     Crs__Umask message = CRS__UMASK__INIT;
-    int r = kobj_read_status(tracee_main(ctx->t), &status, err);
+    int r;
+
+    if (!kobj_saves(ctx, KOBJ_DIRECTORY))
+        return 0;
+    r = kobj_read_status(tracee_main(ctx->t), &status, err);
 
     if (r < 0)
         return r;

@@ -71,8 +71,8 @@ static int parse_lock(const char *value, struct fdinfo *info)
     char kind[16], advisory[16], type[16], end[32];
     struct fdinfo_lock lock = {0};
 
-    if (sscanf(value, " %*u: %15s %15s %15s %*d %*x:%*x:%*u %" SCNu64 " %31s", kind, advisory, type,
-               &lock.start, end) != 5)
+    if (sscanf(value, " %*u: %15s %15s %15s %d %*x:%*x:%*u %" SCNu64 " %31s", kind, advisory, type,
+               &lock.pid, &lock.start, end) != 6)
         return -EINVAL;
     if (strcmp(kind, "POSIX") == 0)
         lock.kind = FDINFO_LOCK_POSIX;

@@ -28,6 +28,7 @@ enum fdinfo_lock_kind {
 /* A line "lock:". */
 struct fdinfo_lock {
     enum fdinfo_lock_kind kind;
+    pid_t pid; /* of who took it; -1: nobody's */
     bool write;
     uint64_t start, end; /* first and last byte; UINT64_MAX: to the end, wherever it is */
 };

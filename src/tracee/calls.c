@@ -8,6 +8,10 @@ static int prepare(struct tracee *t, struct crs_error *err)
 {
     if (t->calls && t->scratch)
         return 0;
+    if (t->memory_of && !t->stub) {
+        int r = prepare(t->memory_of, err);
+        return r < 0 ? r : arch_calls_borrow(t, t->memory_of, err);
+    }
     return t->stub ? arch_calls_prepare_stub(t, err) : arch_calls_prepare_live(t, err);
 }
 

@@ -67,7 +67,8 @@ void tracee_free(struct tracee *t)
         bytes_clear(&t->threads[i].status);
     }
     free(t->threads);
-    arch_calls_free(t->calls);
+    if (!t->memory_of)
+        arch_calls_free(t->calls);
     cleanup_close(&t->pidfd);
     cleanup_close(&t->task_pidfd);
     cleanup_close(&t->proc_fd);

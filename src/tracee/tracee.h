@@ -66,8 +66,14 @@ struct tracee {
     size_t scratch_size;      /* 0: TRACEE_SCRATCH_SIZE */
     bool killed;              /* it was ended before it could be let go */
     bool stop_arrived;        /* a SIGSTOP came while calls ran: sent again at the thaw */
-    struct arch_calls *calls; /* how remote calls are made; owned */
+    struct arch_calls *calls; /* how remote calls are made; owned, but for a sharer of memory */
     struct undo *undo;        /* the changes to take back, newest first; owned */
+
+    /* Another held process, whose memory it shares without being a thread of it (CLONE_VM); set by
+     * who holds both, before the first call. Calls of both have one place, which is the other's: at
+     * most one thread of them all is in a call. It is thawed before the other, and freed after the
+     * other was thawed. NULL: none. */
+    struct tracee *memory_of;
 };
 
 #define TRACEE_SCRATCH_SIZE 4096

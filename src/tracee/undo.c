@@ -22,8 +22,12 @@ int tracee_undo_push(struct tracee *t, void (*undo)(struct tracee *t, void *arg)
 
 int tracee_undo_all(struct tracee *t, struct crs_error *err)
 {
-    int r = arch_calls_end(t, err);
+    int r = arch_calls_end(t->memory_of ? t->memory_of : t, err);
 
+    if (t->memory_of) { /* what was changed in its memory is on the other's list */
+        t->calls = NULL;
+        t->scratch = t->scratch_size = 0;
+    }
     while (t->undo) {
         struct undo *u = t->undo;
 

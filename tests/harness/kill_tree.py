@@ -9,8 +9,9 @@ from .cases import Case, Failure, expect
 from .victims import Play, Victim, staged
 
 KILLS = {False: 24, True: 120}
-# One whose processes stay the same, one that starts new ones all the time.
-TARGETS = {"tree_children": True, "tree_storm": False}
+# Two whose processes stay the same (in one of them they share memory), one that starts new ones all
+# the time.
+TARGETS = {"tree_children": True, "tree_sharing_all": True, "tree_storm": False}
 
 
 def members(play):

@@ -3,6 +3,7 @@
  * parents, sessions and groups, and what comes out must be what was saved.
  */
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,14 +16,15 @@
 #define OUTSIDE LINEAGE_OUTSIDE
 #define MAX     16
 
-/* pid, parent, group, session, zombie */
+/* shares: the process that it shares its table of descriptors with */
 struct saved {
-    uint32_t pid, parent, group, session;
+    uint32_t pid, parent, group, session, shares;
 };
 
 struct model {
     bool made;
     int parent, session, group; /* members; OUTSIDE: the restarter's */
+    int table;                  /* whose descriptors it has */
 };
 
 static Crs__Tree *make_tree(const struct saved *saved, size_t n)
@@ -39,6 +41,8 @@ static Crs__Tree *make_tree(const struct saved *saved, size_t n)
         p->parent = saved[i].parent;
         p->group = saved[i].group;
         p->session = saved[i].session;
+        p->shares_descriptors = saved[i].shares;
+        p->exit_signal = SIGCHLD;
     }
     return tree;
 }
@@ -72,8 +76,11 @@ static void play(const struct lineage *l, const struct lineage_step *step, struc
     case LINEAGE_MAKE:
         assert_false(m[i].made);
         assert_true(maker == OUTSIDE || m[maker].made);
-        m[i] = (struct model){true, parent_after(l, m, i), OUTSIDE, OUTSIDE};
+        m[i] = (struct model){true, parent_after(l, m, i), OUTSIDE, OUTSIDE, i};
         if (maker != OUTSIDE) {
+            const int *first = l->members.items[i].first;
+            if (first[KOBJ_DESCRIPTORS] == l->members.items[maker].first[KOBJ_DESCRIPTORS])
+                m[i].table = m[maker].table;
             m[i].session = m[maker].session;
             m[i].group = m[maker].group;
         }
@@ -98,6 +105,16 @@ static void play(const struct lineage *l, const struct lineage_step *step, struc
 static uint32_t number(const struct lineage *l, int leader)
 {
     return leader == OUTSIDE ? 0 : (uint32_t)l->members.items[leader].pid;
+}
+
+static void check_tables(const struct saved *saved, const struct model *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        for (size_t k = 0; k < n; k++) {
+            uint32_t a = saved[i].shares ? saved[i].shares : saved[i].pid;
+            uint32_t b = saved[k].shares ? saved[k].shares : saved[k].pid;
+            assert_int_equal(m[i].table == m[k].table, a == b);
+        }
 }
 
 static void check_tree(const struct saved *saved, size_t n, struct lineage_options options,
@@ -126,6 +143,7 @@ static void check_tree(const struct saved *saved, size_t n, struct lineage_optio
         assert_int_equal(number(&l, m[i].session), session);
         assert_int_equal(number(&l, m[i].group), group);
     }
+    check_tables(saved, m, n);
     lineage_clear(&l);
     crs__tree__free_unpacked(tree, NULL);
 }
@@ -236,6 +254,24 @@ static void an_orphan_of_a_session_that_lives(void **state)
     CHECK_TREE(0, DETACHED, {{100, 0, 100, 50}, {102, 0, 100, 50}, {103, 0, 103, 50}});
 }
 
+static void shared_tables(void **state)
+{
+    /* With a child and a grandchild; with the grandchild only by way of the child. */
+    CHECK_TREE(0, PLAIN, {{100, 0, 100, 50}, {101, 100, 100, 50, 100}, {102, 101, 100, 50, 100}});
+    CHECK_TREE(0, PLAIN, {{100, 0, 100, 50}, {101, 100, 100, 50}, {102, 101, 100, 50, 101}});
+    /* With a sibling, made before or after it. */
+    CHECK_TREE(0, PLAIN, {{100, 0, 100, 50}, {101, 100, 100, 50}, {102, 100, 100, 50, 101}});
+    CHECK_TREE(0, PLAIN,
+               {{100, 0, 100, 50},
+                {101, 100, 101, 101},
+                {102, 100, 100, 50, 101},
+                {103, 101, 101, 101, 101}});
+    /* With a nephew: it is the orphan of one that the nephew made. */
+    CHECK_TREE(
+        0, PLAIN,
+        {{100, 0, 100, 50}, {101, 100, 100, 50}, {102, 100, 100, 50}, {103, 102, 100, 50, 101}});
+}
+
 static void refuses(const struct saved *saved, size_t n, enum crs_kind kind)
 {
     const struct lineage_options options = PLAIN;
@@ -255,7 +291,10 @@ static void what_cannot_have_come_about(void **state)
         {100, 0, 100, 50}, {101, 100, 101, 101}, {102, 101, 102, 101}, {103, 100, 102, 50}};
     static const struct saved unrelated_session[] = {
         {100, 0, 100, 50}, {101, 100, 101, 50}, {102, 100, 102, 102}, {103, 101, 102, 102}};
+    static const struct saved table_of_grandparent[] = {
+        {100, 0, 100, 50}, {101, 100, 100, 50}, {102, 101, 100, 50, 100}};
 
+    refuses(table_of_grandparent, ELEMENTS(table_of_grandparent), CRS_CANT_RESTART);
     refuses(group_of_another_session, ELEMENTS(group_of_another_session), CRS_DAMAGED);
     refuses(unrelated_session, ELEMENTS(unrelated_session), CRS_CANT_RESTART);
 }
@@ -273,6 +312,7 @@ int main(void)
         cmocka_unit_test(a_session_below_two_subreapers),
         cmocka_unit_test(a_child_of_a_session_next_door),
         cmocka_unit_test(an_orphan_of_a_session_that_lives),
+        cmocka_unit_test(shared_tables),
         cmocka_unit_test(what_cannot_have_come_about),
     };
 

@@ -1,28 +1,17 @@
 /*
- * tree_sharing_files.c - a child that shares with its parent what only threads share (CLONE_FILES)
- * refused: share their table of descriptors
+ * tree_sharing_files.c - children that share their descriptors with their parent (CLONE_FILES)
  */
-#include <sched.h>
-#include "victim_tree.h"
+#include "tree_sharing.h"
 
-static char stack[65536] __attribute__((aligned(16)));
-
-static int child(void *arg)
-{
-    for (;;)
-        pause();
-    return arg != NULL;
-}
+/* maker, flags, by way of one gone, parent, groups: memory, files, directory, actions */
+static const struct node nodes[] = {
+    {-1, 0, 0, -1, {0, 0, 0, 0}},
+    {0, CLONE_FILES, 0, 0, {1, 0, 1, 1}},
+    {1, CLONE_FILES, 0, 1, {2, 0, 2, 2}},
+    {0, 0, 0, 0, {3, 3, 3, 3}},
+};
 
 int main(int argc, char **argv)
 {
-    victim_init(argc, argv);
-    pid_t pid = clone(child, stack + sizeof(stack), CLONE_FILES | SIGCHLD, NULL);
-    MUST(pid > 0);
-    victim_ready();
-    while (victim_wait())
-        CHECK_EQ(waitpid(pid, NULL, WNOHANG), 0);
-    kill(pid, SIGKILL);
-    waitpid(pid, NULL, 0);
-    return 0;
+    return sharing_main(argc, argv, nodes, sizeof(nodes) / sizeof(nodes[0]));
 }

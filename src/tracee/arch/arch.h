@@ -79,6 +79,8 @@ int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_
 
 /* ---- remote calls ---- */
 int arch_calls_prepare_live(struct tracee *t, struct crs_error *err);
+/* The place of another's calls, whose memory it shares, for its own too. */
+int arch_calls_borrow(struct tracee *t, struct tracee *from, struct crs_error *err);
 int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err);
 void arch_calls_free(struct arch_calls *calls);
 /* One call, or several in a batch where the stub can. The stub's batch needs t->scratch_size of

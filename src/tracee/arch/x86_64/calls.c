@@ -20,6 +20,7 @@
 #define BATCH_CODE   256 /* bytes at the beginning of the area */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
 #define EVENT_STOP   128
+#define RED_ZONE     128 /* what a function may use below its stack pointer */
 
 /*
  * Run r12 calls from the table at rbx, entries of 64 bytes: number, six arguments, result.
@@ -211,6 +212,41 @@ static int find_frame_area(struct tracee *t, uint64_t *ret, struct crs_error *er
     return r;
 }
 
+static int check_no_frame(struct tracee *t, struct crs_error *err)
+{
+    tracee_for_each_thread (t, th) {
+        if (frame_in_use(th))
+            return crs_fail(err, CRS_BUSY, EAGAIN,
+                            "thread %d is on its way back from a tool that was killed: try again",
+                            th->tid);
+    }
+    return 0;
+}
+
+int arch_calls_borrow(struct tracee *t, struct tracee *from, struct crs_error *err)
+{
+    uint64_t start = from->calls->frame_area, end = start + FRAME_AREA_SIZE + RED_ZONE;
+    int r;
+
+    t->calls = from->calls;
+    r = check_no_frame(t, err);
+    tracee_for_each_thread (t, th) {
+        uint64_t sp = arch_stack_pointer(&th->regs);
+        if (r == 0 && start && sp >= start && sp < end)
+            r = crs_fail(err, CRS_BUSY, EAGAIN,
+                         "thread %d of process %d stands in the middle of the stack of process %d: "
+                         "try again",
+                         th->tid, t->pid, from->pid);
+    }
+    if (r < 0) {
+        t->calls = NULL;
+        return r;
+    }
+    t->scratch = from->scratch;
+    t->scratch_size = from->scratch_size;
+    return 0;
+}
+
 int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
 {
     struct arch_calls *c = calloc(1, sizeof(*c));
@@ -220,12 +256,8 @@ int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
     t->calls = c;
     int r = gadgets_find(t, &c->gadgets, err);
     uint64_t area = 0;
-    tracee_for_each_thread (t, th) {
-        if (r == 0 && frame_in_use(th))
-            r = crs_fail(err, CRS_BUSY, EAGAIN,
-                         "thread %d is on its way back from a tool that was killed: try again",
-                         th->tid);
-    }
+    if (r == 0)
+        r = check_no_frame(t, err);
     if (r == 0)
         r = find_frame_area(t, &area, err);
     if (r < 0) {
