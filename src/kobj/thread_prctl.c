@@ -6,6 +6,7 @@
 #include <sys/syscall.h>
 
 #include "kobj/attributes.h"
+#include "proc/stat.h"
 #include "thread_prctl.pb-c.h"
 
 /* Those that the kernel answers in memory come first, 4 bytes of scratch for each. */
@@ -19,6 +20,13 @@ enum {
 };
 #define N_IN_MEMORY   2
 #define N_SPECULATION 3 /* PR_SPEC_STORE_BYPASS, INDIRECT_BRANCH, L1D_FLUSH */
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+/* PF_MEMALLOC_NOIO and PF_LOCAL_THROTTLE of the kernel, which it sets together for it alone. Who
+ * may not become one (any more) can't ask by prctl(2), either. */
+#define FLAGS_OF_FLUSHER 0x00180000
 
 #define SPECULATION_SETTINGS (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC)
 
@@ -67,6 +75,21 @@ static int ask_speculation(struct tracee_thread *thread, const struct proc_statu
     return r;
 }
 
+static int is_io_flusher(struct tracee_thread *thread, bool *ret, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat stat;
+    int r = kobj_read_proc(thread->owner, &text, err, "task/%d/stat", thread->tid);
+
+    if (r < 0)
+        return r;
+    r = proc_stat_parse((const char *)text.data, &stat);
+    *ret = r == 0 && (stat.flags & FLAGS_OF_FLUSHER) == FLAGS_OF_FLUSHER;
+    return r < 0 ? crs_fail(err, CRS_FAILED, -r, "can't make sense of /proc/%d/task/%d/stat",
+                            thread->owner->pid, thread->tid)
+                 : 0;
+}
+
 static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread,
                              struct bytes *ret_payload, struct crs_error *err)
 {
@@ -74,14 +97,18 @@ static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread
     Crs__ThreadPrctl message = CRS__THREAD_PRCTL__INIT;
     _cleanup_proc_status_ struct proc_status status = {0};
     uint32_t values[N_QUESTIONS], controls[N_SPECULATION];
+    bool io_flusher = false;
     int r = kobj_read_status(thread, &status, err);
 
     if (r == 0)
         r = ask(thread, values, err);
     if (r == 0)
         r = ask_speculation(thread, &status, controls, err);
+    if (r == 0)
+        r = is_io_flusher(thread, &io_flusher, err);
     if (r < 0)
         return r;
+    message.io_flusher = io_flusher;
     message.parent_death_signal = values[DEATH_SIGNAL];
     message.no_new_privileges = status.no_new_privs;
     message.timer_slack_ns = values[SLACK];
@@ -110,6 +137,21 @@ static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const cha
 
     if (r == 0 && kobj_call_failed(result))
         KOBJ_WARN(ctx, "can't %s again: %s", words, strerror(-result));
+    return r;
+}
+
+/* "Keep capabilities" is one of them that needs no privilege. */
+static int restore_securebits(struct kobj_restore *ctx, struct tracee_thread *thread,
+                              uint32_t wanted, uint32_t now, struct crs_error *err)
+{
+    uint32_t others = ~(uint32_t)SECBIT_KEEP_CAPS;
+    int r = 0;
+
+    if ((wanted ^ now) & others)
+        r = set(ctx, thread, "set the secure bits", PR_SET_SECUREBITS, wanted, 0, err);
+    else if (wanted != now)
+        r = set(ctx, thread, "set whether capabilities are kept", PR_SET_KEEPCAPS,
+                (wanted & SECBIT_KEEP_CAPS) != 0, 0, err);
     return r;
 }
 
@@ -150,8 +192,10 @@ static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *
         r = ask(thread, values, err);
     if (r == 0 && m->timer_slack_ns && m->timer_slack_ns != values[SLACK])
         r = set(ctx, thread, "set the timer slack", PR_SET_TIMERSLACK, m->timer_slack_ns, 0, err);
-    if (r == 0 && m->securebits != values[SECUREBITS])
-        r = set(ctx, thread, "set the secure bits", PR_SET_SECUREBITS, m->securebits, 0, err);
+    if (r == 0)
+        r = restore_securebits(ctx, thread, m->securebits, values[SECUREBITS], err);
+    if (r == 0 && m->io_flusher)
+        r = set(ctx, thread, "make it an I/O flusher", PR_SET_IO_FLUSHER, 1, 0, err);
     if (r == 0 && m->tsc && m->tsc != values[TSC])
         r = set(ctx, thread, "deny the time stamp counter", PR_SET_TSC, m->tsc, 0, err);
     if (r == 0 && m->mce_kill != values[MCE])
@@ -184,7 +228,7 @@ const struct kobj_thread_kind kobj_thread_prctl = {
     .title = "prctl settings",
     .saved = "yes",
     .conditions = "the parent-death signal not with --detach",
-    .privilege = "CAP_SETPCAP to change secure bits",
+    .privilege = "CAP_SETPCAP to change secure bits, CAP_SYS_RESOURCE for an I/O flusher",
     .dump = dump_thread_prctl,
     .restore = restore_thread_prctl,
     .describe = describe_thread_prctl,
