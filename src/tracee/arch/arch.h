@@ -124,6 +124,15 @@ int arch_xstate_convert(const struct bytes *saved, const struct arch_xstate_layo
 int arch_set_xstate_from(pid_t tid, const struct bytes *saved,
                          const struct arch_xstate_layout *from, struct crs_error *err);
 
+/* The parts, by their bit in XCR0, that th's process has asked its kernel for; 0: none. */
+int arch_xstate_permitted(struct tracee_thread *th, uint64_t *ret, struct crs_error *err);
+/* In a stub: ask for them, before registers are set. CRS_CANT_RESTART. */
+int arch_xstate_permit(struct tracee_thread *th, uint64_t parts, struct crs_error *err);
+/* Then, while calls may be run in batches: let the kernel make room in `th` for those of the parts
+ * that are in use in `xstate`. */
+int arch_xstate_make_room(struct tracee_thread *th, const struct bytes *xstate, uint64_t parts,
+                          struct crs_error *err);
+
 /* ---- vDSO ---- */
 
 /*
