@@ -28,7 +28,7 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 /* ---- before ---- */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
+    _cleanup_bytes_ struct bytes text = {0}, numa = {0};
     struct memory_image *image;
     char path[40];
 
@@ -41,6 +41,9 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     r = memory_image_get(set, pid, &image, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
+    if (r == 0 && read_file(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */
+        r = memory_policy_list(image, (const char *)numa.data, err);
     return r;
 }
 
@@ -85,7 +88,11 @@ static int read_smaps(struct memory_image *image, struct kobj_dump *ctx, struct 
     if (image->can_scan && flags_are_known(image))
         return 0;
     int r = memory_read_proc(image, ctx, "smaps", &text, err);
-    return r < 0 ? r : proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    if (r == 0)
+        r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    if (r == 0 && memory_read_proc(image, ctx, "numa_maps", &text, NULL) == 0)
+        r = memory_policy_list(image, (const char *)text.data, err);
+    return r;
 }
 
 static int list_vmas(struct memory_image *image, struct crs_error *err)
@@ -200,6 +207,8 @@ static int collect_vmas(struct memory_image *image, struct kobj_dump *ctx, struc
         r = memory_vma_classify(image, ctx, vma, err);
         if (r == 0 && vma->record && vma->record->kind == CRS__VMA_KIND__VMA_VDSO)
             r = collect_vdso(image, ctx, vma, err);
+        if (r == 0 && vma->record)
+            r = memory_policy_collect(image, ctx, vma, err);
         if (r == 0 && vma->record)
             r = plan_vma(image, vma, sink, err);
     }

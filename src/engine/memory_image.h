@@ -115,7 +115,8 @@ struct memory_image {
     pid_t pid, tid;   /* tid: the thread whose tables are read (a leader may have exited) */
     struct tracee *t; /* the frozen process, from memory_collect() on */
     struct proc_smaps smaps;
-    bool smaps_of_freeze; /* they were read in the freeze */
+    bool smaps_of_freeze;           /* they were read in the freeze */
+    ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
     struct proc_maps maps;
     ARRAY_OF(struct memory_vma) vmas;
     ARRAY_OF(struct memory_descriptor) descriptors;
@@ -145,6 +146,12 @@ struct memory_set {
 /* memory_set.c: the image of that process; a new one where it wasn't prepared. */
 int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **ret,
                      struct crs_error *err);
+
+/* memory_policy.c: which mappings may have one, from the text of numa_maps; and that of a mapping
+ * with a record. */
+int memory_policy_list(struct memory_image *image, const char *text, struct crs_error *err);
+int memory_policy_collect(struct memory_image *image, struct kobj_dump *ctx,
+                          const struct memory_vma *vma, struct crs_error *err);
 
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,

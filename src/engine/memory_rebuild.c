@@ -111,6 +111,8 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
     if (r == 0)
         r = memory_map(ctx, space, err);
     if (r == 0)
+        r = memory_policy_restore(ctx, space, err);
+    if (r == 0)
         r = memory_fill(ctx, space, err);
     return r < 0 ? r : memory_protect(ctx, space, err);
 }

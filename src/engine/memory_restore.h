@@ -90,6 +90,10 @@ int memory_protect(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
 /* memory_fill.c */
 int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
+/* memory_policy.c: before the memory is filled. */
+int memory_policy_restore(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                          struct crs_error *err);
+
 /* memory_files.c, memory_elf.c */
 int memory_checksum_file(int fd, uint64_t size, struct bytes *ret);
 int elf_build_id(int fd, struct bytes *ret);

@@ -56,6 +56,7 @@ static void image_free(struct memory_image *image)
     page_runs_clear(&image->guards);
     proc_smaps_clear(&image->smaps);
     proc_maps_clear(&image->maps);
+    free(image->with_policy.items);
     free(image->vmas.items);
     free(image->descriptors.items);
     free(image);

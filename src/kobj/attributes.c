@@ -39,6 +39,7 @@ const struct kobj_thread_kind *const kobj_thread_kinds[] = {
     &kobj_personality,
     &kobj_scheduling,
     &kobj_ioprio,
+    &kobj_memory_policy,
     &kobj_altstack,
     &kobj_tid_address,
     &kobj_robust_list,

@@ -60,6 +60,6 @@ extern const struct kobj_process_kind kobj_sharing, kobj_namespaces, kobj_sysv_i
     kobj_pending_signals;
 extern const struct kobj_thread_kind kobj_seccomp, kobj_shadow_stack, kobj_comm, kobj_personality,
     kobj_scheduling, kobj_ioprio, kobj_thread_prctl, kobj_altstack, kobj_tid_address,
-    kobj_robust_list, kobj_rseq, kobj_thread_pending_signals;
+    kobj_robust_list, kobj_rseq, kobj_memory_policy, kobj_thread_pending_signals;
 
 #endif
