@@ -335,8 +335,10 @@ static int for_each_member(struct building *building, member_step step, struct c
 static int build(struct building *building, int remote_end, struct crs_error *err)
 {
     const struct rebuild *b = building->b;
-    int r = start(b, &building->ctx, &building->stubs, remote_end, err);
+    int r = kobj_restore_ipc(&building->ctx, err);
 
+    if (r == 0)
+        r = start(b, &building->ctx, &building->stubs, remote_end, err);
     if (r < 0)
         return r;
     tell(b, "fill");

@@ -141,6 +141,8 @@ int sysv_check(const struct kobj_restore *ctx, const Crs__MemoryObject *record,
                struct crs_error *err);
 /* Detach the segments from the caller; without ctx->built, remove those that were made. */
 void sysv_restore_end(struct kobj_restore *ctx);
+/* Free what a checkpoint of semaphores and message queues has kept. */
+void sysv_dump_end(struct kobj_dump *ctx);
 /* Set the seals that had to wait until memory was mapped. */
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 

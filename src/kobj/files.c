@@ -193,6 +193,7 @@ void kobj_dump_clear(struct kobj_dump *ctx)
     free(ctx->members.items);
     free(ctx->member_places);
     in_flight_end(ctx);
+    sysv_dump_end(ctx);
     unix_dump_end(ctx);
     restore_own_limit(ctx->nofile_before);
     *ctx = (struct kobj_dump){0};

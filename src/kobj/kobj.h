@@ -75,6 +75,7 @@ struct kobj_dump {
     bool own_net;                  /* and on such a network */
     int diag_fd;                   /* inet_diag.c's own: for questions in own_net; 0: none */
     void *tcp;                     /* tcp_survey()'s own */
+    void *sysv;                    /* sysv_ipc.c's own */
     enum crs_unix unix_policy;     /* what becomes of unix sockets connected to the outside */
     struct unix_table *unix_table; /* unix_dump_table()'s own */
     struct unix_guard *unix_guard; /* unix_guard_get()'s own */
@@ -298,6 +299,10 @@ int kobj_sysv_save(struct kobj_dump *ctx, Crs__MemoryObject *record, int shmid,
 /* Make segment `id` of ctx->memory->objects, filled: *ret_shmid. It stays attached to the caller
  * until kobj_restore_clear(), so that a removed one lives until all processes have attached it. */
 int kobj_sysv_open(struct kobj_restore *ctx, uint32_t id, int *ret_shmid, struct crs_error *err);
+
+/* In the program's own IPC namespace, before anything else is made in it: its limits, System V
+ * semaphores and message queues (sysv_ipc.c). */
+int kobj_restore_ipc(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 

@@ -6,7 +6,6 @@
  * gone, or was removed already (IPC_RMID) and ended with its program, is made again. Its ID can be
  * chosen by privilege only; after shmat(2) programs need just the address.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
@@ -16,6 +15,7 @@
 #include "base/io.h"
 #include "kobj/file.h"
 #include "kobj/inside.h"
+#include "kobj/sysv.h"
 
 #define PERMISSIONS 0777
 
@@ -107,22 +107,11 @@ int sysv_check(const struct kobj_restore *ctx, const Crs__MemoryObject *record,
                     m->key);
 }
 
-/* Where the kernel lets us, the next segment gets this ID. */
-static void choose_id(uint32_t shmid)
-{
-    _cleanup_close_ int fd = open("/proc/sys/kernel/shm_next_id", O_WRONLY | O_CLOEXEC);
-    char text[16];
-
-    int n = snprintf(text, sizeof(text), "%u", shmid);
-    if (fd >= 0 && write(fd, text, n) < 0)
-        errno = 0; /* then it gets any */
-}
-
 static int make(const Crs__MemoryObject *record, struct segment *segment, struct crs_error *err)
 {
     const Crs__SysvSegment *m = record->sysv;
 
-    choose_id(m->shmid);
+    sysv_choose_id("shm", m->shmid); /* where we can't, it gets any */
     segment->shmid = shmget(m->key ? (key_t)m->key : IPC_PRIVATE, record->size,
                             IPC_CREAT | IPC_EXCL | (record->mode & PERMISSIONS));
     if (segment->shmid < 0)

@@ -25,6 +25,9 @@ class Victim:
         self.without = {word[1:] for word in self.header.get("situations", "").split()
                         if word.startswith("-")}
         self.refused = self.header.get("refused")
+        self.isolate = self.header.get("isolate")
+        if self.isolate:  # what was isolated comes back in namespaces of its own only
+            self.without |= {"same", "new"}
         self.args = self.header.get("args", "").split()
         self.binary = os.path.join(build.output_directory(setup, "victims"), self.name)
         self.job = (source, self.binary, self.header.get("link", ""),
@@ -57,7 +60,14 @@ class Play:
         if self.victim.needs_mib() > machine.memory_available_mib():
             raise Skip(f"needs {self.victim.needs_mib()} MiB of memory")
         binary = os.path.join(self.env.setup.stage, "victims", self.victim.name)
-        self.process = self.env.start(binary, self.work, *self.victim.args)
+        command = [binary, self.work, *self.victim.args]
+        if self.victim.isolate:
+            reason = machine.user_namespaces_work(self.env.uid, self.env.gid)
+            if reason:
+                raise Skip(reason)
+            command = [self.env.setup.crs, "run", f"--isolate={self.victim.isolate}", "--",
+                       *command]
+        self.process = self.env.start(*command)
         ready = os.path.join(self.work, "ready")
         machine.wait_for(lambda: os.path.exists(ready) or self.process.poll() is not None,
                          self.ready_s * self.env.patience)
@@ -68,6 +78,17 @@ class Play:
                f"the victim did not get ready (exit code {code})\n"
                f"{machine.describe(self.process.pid)}")
         self.pid = self.process.pid
+        if self.victim.isolate:
+            self.foreground = self.process
+            self.pid = self.isolated(binary)
+
+    def isolated(self, binary):
+        """The victim's PID as it is seen here: below crs run and its supervisor."""
+        wanted = os.path.realpath(binary)
+        found = [pid for pid in machine.descendants(self.process.pid)
+                 if os.path.realpath(f"/proc/{pid}/exe") == wanted]
+        parents = {pid: int(machine.stat_fields(pid)[1]) for pid in found}
+        return next(pid for pid in found if parents[pid] not in parents)
 
     def ask(self, how):
         """Let the victim check itself; `how` it came to live on."""

@@ -25,6 +25,7 @@
  *                                  -user (as root only), -root, -continue; several: -new -user
  *     refused: WORDS               the checkpoint must be refused with exit code 5 and these words
  *                                  in the message, and the victim must be unharmed
+ *     isolate: NAMESPACES          started by crs run --isolate=NAMESPACES; restarted in those only
  *     args: A B                    more arguments, after DIR
  *     needs: N MiB                 of free memory; skipped where there is less
  *     link: -static -lm            more arguments for the compiler
