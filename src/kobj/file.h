@@ -76,6 +76,9 @@ int file_check_path(const char *path, mode_t type, struct stat *ret, struct crs_
 /* Is it one of the descriptors 0 to 2 of a process of the snapshot? */
 bool file_has_number(const struct kobj_restore *ctx, const Crs__OpenFile *record, uint32_t fd);
 
+/* Has nobody but the caller, by this one descriptor, the file open or mapped? */
+bool file_is_unused(int fd);
+
 /* ---- locks (locks.c) ---- */
 
 /* The locks that a process's fdinfo tells of, into file->locks: of each process its own. */

@@ -112,12 +112,9 @@ static int make_path(const char *path)
     return open(path, flags, 0600);
 }
 
-/*
- * Has nobody else the file open or mapped? Then, and only then, the kernel gives a lease for
- * writing. It is given back at once; who opens the file in between causes a signal, which must not
- * be SIGIO.
- */
-static bool is_unused(int fd)
+/* Then, and only then, the kernel gives a lease for writing. It is given back at once; who opens
+ * the file in between causes a signal, which must not be SIGIO. */
+bool file_is_unused(int fd)
 {
     if (fcntl(fd, F_SETSIG, SIGURG) < 0 || fcntl(fd, F_SETLEASE, F_WRLCK) < 0)
         return false;
@@ -141,7 +138,7 @@ int object_open_named(struct kobj_restore *ctx, const Crs__MemoryObject *record,
     if (there)
         r = check_there(record, fd, err);
     if (r == 0 && there && record->kind == CRS__OBJECT_KIND__OBJECT_POSIX_SHM) {
-        *ret_fill = is_unused(fd);
+        *ret_fill = file_is_unused(fd);
         if (!*ret_fill)
             kobj_warn(ctx->progress, ctx->progress_arg,
                       "the shared memory %s is in use by another program and stays as it is now",

@@ -92,7 +92,8 @@ def begin(env, victim):
 
 def victims_of_the_kill(tool, number):
     """Every other time the command that the user sees, else the process that holds the target."""
-    return [tool] if number % 2 else (machine.descendants(tool) or [tool])
+    tracers = [pid for pid in machine.descendants(tool) if machine.parent(pid) == tool]
+    return tracers if tracers and number % 2 == 0 else [tool]
 
 
 INTERRUPTING = "crs-interrupts"

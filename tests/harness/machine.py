@@ -73,6 +73,11 @@ def command(pid):
     return text or f"[{status(pid).get('Name', '?')}]"
 
 
+def parent(pid):
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields else 0
+
+
 def descendants(of=None):
     """All living processes below `of` (default: this process), children first."""
     of = os.getpid() if of is None else of

@@ -87,8 +87,7 @@ class Play:
         wanted = os.path.realpath(binary)
         found = [pid for pid in machine.descendants(self.process.pid)
                  if os.path.realpath(f"/proc/{pid}/exe") == wanted]
-        parents = {pid: int(machine.stat_fields(pid)[1]) for pid in found}
-        return next(pid for pid in found if parents[pid] not in parents)
+        return next(pid for pid in found if machine.parent(pid) not in found)
 
     def ask(self, how):
         """Let the victim check itself; `how` it came to live on."""

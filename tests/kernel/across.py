@@ -112,8 +112,10 @@ class Travelling(victims.Play):
 def save(setup, directory, user, name):
     env = begin(setup, directory, name, user)
     source = os.path.join(TOP, "tests", "victims", name + ".c")
+    header = victims.build.header(source)
     play = Travelling(env, types.SimpleNamespace(
-        name=name, args=victims.build.header(source).get("args", "").split(), needs_mib=lambda: 0))
+        name=name, args=header.get("args", "").split(), isolate=header.get("isolate"),
+        needs_mib=lambda: 0))
     play.start()
     path = play.checkpoint(terminate=True)
     with open(env.path("notes.json"), "w", encoding="ascii") as file:
