@@ -9,10 +9,10 @@ from .cases import Case, Failure, expect
 from .victims import Play, Victim, staged
 
 KILLS = {False: 24, True: 120}
-# Most of them stay the same (in one they share memory; a message queue is read by taking the
-# messages out), one starts new processes all the time.
+# Most of them stay the same (in one they share memory; message queues and terminals are read
+# by taking things out), one starts new processes all the time.
 TARGETS = {"tree_children": True, "tree_sharing_all": True, "tree_storm": False,
-           "mqueue_messages": True}
+           "mqueue_messages": True, "pty_input": True}
 
 
 def members(play):
