@@ -24,6 +24,7 @@
 #include "engine/options.h"
 #include "engine/sharing.h"
 #include "store/store.h"
+#include "tracee/sandbox.h"
 
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
@@ -121,7 +122,8 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 /* ---- the freeze ---- */
 
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
- * frozen, or is refused then in words. */
+ * frozen, or is refused then in words. What stands under a filter that isn't known is refused
+ * now. */
 static int prepare(struct checkpoint *c, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
@@ -129,6 +131,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
 
     if (r == 0)
         r = tree_list(&c->members, &founds, err);
+    for (size_t i = 0; r == 0 && i < founds.array.n; i++)
+        r = sandbox_check(founds.array.items[i].pid, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)

@@ -11,29 +11,21 @@
 /* ---- the tables ---- */
 
 /* In the order of the restore: signals are queued when their actions stand, since setting an
- * action empties the queue; timers run from when they are set, so they come late. */
+ * action empties the queue; timers run from when they are set, so they come late. What a filter
+ * forbids can't be done after it: so the filters come last of all. */
 const struct kobj_process_kind *const kobj_process_kinds[] = {
-    &kobj_sharing,
-    &kobj_namespaces,
-    &kobj_sysv_ipc,
-    &kobj_root,
-    &kobj_credentials,
-    &kobj_cwd,
-    &kobj_umask,
-    &kobj_rlimits,
-    &kobj_oom_score_adj,
-    &kobj_coredump_filter,
-    &kobj_process_prctl,
-    &kobj_vector_permission,
-    &kobj_sigactions,
-    &kobj_itimers,
-    &kobj_posix_timers,
-    &kobj_pending_signals,
-    NULL,
+    &kobj_sharing,       &kobj_namespaces,
+    &kobj_sysv_ipc,      &kobj_root,
+    &kobj_credentials,   &kobj_cwd,
+    &kobj_umask,         &kobj_rlimits,
+    &kobj_oom_score_adj, &kobj_coredump_filter,
+    &kobj_process_prctl, &kobj_vector_permission,
+    &kobj_sigactions,    &kobj_itimers,
+    &kobj_posix_timers,  &kobj_pending_signals,
+    &kobj_seccomp,       NULL,
 };
 
 const struct kobj_thread_kind *const kobj_thread_kinds[] = {
-    &kobj_seccomp,
     &kobj_shadow_stack,
     &kobj_comm,
     &kobj_personality,

@@ -44,8 +44,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
 static int open_ended(struct crs_error *err)
 {
     int fd = -1;
-    struct clone_args args = {.flags = CLONE_PIDFD, .pidfd = (uint64_t)&fd};
-    pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+    pid_t pid = syscall(SYS_clone, CLONE_PIDFD, NULL, &fd, NULL, 0);
 
     if (pid == 0)
         _exit(0);

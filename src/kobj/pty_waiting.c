@@ -139,10 +139,9 @@ static void run(int master, struct pty_waiting *w)
 
 int pty_read_waiting(int master, struct pty_waiting *w)
 {
-    struct clone_args args = {0}; /* no signal at its end: it isn't one of the caller's children */
-
     w->result = -EIO; /* if it is killed */
-    pid_t pid = syscall(SYS_clone3, &args, sizeof(args));
+    /* No signal at its end: it isn't one of the caller's children. */
+    pid_t pid = syscall(SYS_clone, 0, NULL, NULL, NULL, 0);
     if (pid < 0)
         return -errno;
     if (pid == 0)

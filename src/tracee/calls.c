@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tracee/tracee.h"
+#include "tracee/rehearsal.h"
 
 static int prepare(struct tracee *t, struct crs_error *err)
 {
@@ -20,6 +20,8 @@ int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
 {
     int r = prepare(th->owner, err);
 
+    for (size_t i = 0; r == 0 && i < n && th->owner->rehearsal; i++)
+        r = rehearsal_try(th->owner, &calls[i], err);
     if (r < 0)
         return r;
     r = arch_calls_run(th, calls, n, err);

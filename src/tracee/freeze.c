@@ -18,6 +18,7 @@
 
 #include "base/io.h"
 #include "tracee/reaped.h"
+#include "tracee/sandbox.h"
 #include "tracee/task.h"
 
 #ifndef PTRACE_EVENT_STOP
@@ -323,7 +324,8 @@ static int put_leader_first(struct tracee *t, struct crs_error *err)
     return 0;
 }
 
-static int open_process(struct tracee *t, struct crs_error *err)
+/* *ret_sandboxed (may be NULL): is it under seccomp? */
+static int open_process(struct tracee *t, bool *ret_sandboxed, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
     char path[64];
@@ -337,6 +339,8 @@ static int open_process(struct tracee *t, struct crs_error *err)
     if (leader != t->pid)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "%d is a thread of process %ld: name that",
                         t->pid, leader);
+    if (ret_sandboxed)
+        *ret_sandboxed = task_status_number((char *)status.data, "\nSeccomp:", false) != 0;
     t->inner_pid = task_status_number((char *)status.data, "\nNSpid:", true);
     if (t->inner_pid <= 0)
         t->inner_pid = t->pid;
@@ -391,7 +395,7 @@ int tracee_check(pid_t pid, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes status = {0};
     struct tracee t = {.pid = pid, .pidfd = -1, .task_pidfd = -1, .proc_fd = -1, .mem_fd = -1};
-    int r = open_process(&t, err);
+    int r = open_process(&t, NULL, err);
     if (r == 0)
         r = look_past_leader(&t, err);
     _cleanup_close_ int proc_fd = t.proc_fd, pidfd = t.pidfd;
@@ -434,14 +438,20 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
 {
     _cleanup_(cleanup_tracee) struct tracee *t = new_tracee(pid);
     size_t n_new = 1;
+    bool sandboxed;
 
     if (!t)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    int r = open_process(t, err);
+    int r = open_process(t, &sandboxed, err);
     if (r < 0)
         return r;
     if (pid == getpid())
         return crs_fail(err, CRS_USAGE, EINVAL, "a process can't checkpoint itself from outside");
+    /* One that has come since all were looked at. */
+    if (sandboxed)
+        r = sandbox_check(pid, err);
+    if (r < 0)
+        return r;
     t->frozen = true;
     if (!deadline_us)
         deadline_us = now_us() + FREEZE_DEFAULT_TIME_US;
@@ -460,6 +470,9 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
     t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);
     if (t->mem_fd < 0)
         return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open the memory of process %d", pid);
+    r = sandbox_enter(t, err);
+    if (r < 0)
+        return r;
     *ret = TAKE_PTR(t);
     return 0;
 }
@@ -509,7 +522,7 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     t->stub = true;
     t->frozen = true;
-    int r = open_process(t, err);
+    int r = open_process(t, NULL, err);
     if (r < 0)
         return r;
     if (!add_thread(t, pid))

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "tracee/rehearsal.h"
 #include "tracee/task.h"
 
 #define STOP_TIME_US 1000000
@@ -69,6 +70,7 @@ void tracee_free(struct tracee *t)
     free(t->threads);
     if (!t->memory_of)
         arch_calls_free(t->calls);
+    rehearsal_free(t->rehearsal);
     cleanup_close(&t->pidfd);
     cleanup_close(&t->task_pidfd);
     cleanup_close(&t->proc_fd);

@@ -41,6 +41,9 @@ struct tracee_thread {
     uint64_t sigmask;       /* the blocked signals, as the program set them */
     bool exited;            /* a thread-group leader that has exited while others live */
     int exit_status;        /* of such a one: its own, as of wait(2) */
+    unsigned seccomp;       /* SECCOMP_MODE_*; not of a stub */
+    unsigned n_filters;     /* how many filters it is under, on kernels that tell (5.9), */
+    bool filters_inherited; /* and that they are those that the tool is under, too */
     struct bytes xstate;    /* NT_X86_XSTATE, read when it is first needed */
     struct bytes status;    /* the text of its status in /proc, likewise; not of a stub */
 };
@@ -74,6 +77,8 @@ struct tracee {
      * most one thread of them all is in a call. It is thawed before the other, and freed after the
      * other was thawed. NULL: none. */
     struct tracee *memory_of;
+    struct rehearsal
+        *rehearsal; /* calls are tried here before they are made; owned; NULL: no need */
 };
 
 #define TRACEE_SCRATCH_SIZE 4096

@@ -62,6 +62,9 @@ bool arch_call_gives_up(long number);
 int arch_repair_call(struct tracee_thread *th, struct crs_error *err);
 int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
                          struct crs_error *err);
+/* A seccomp filter may not allow restart_syscall, by which the kernel would let a call go on whose
+ * timeout it keeps: the call is made again instead, with what is left. After the one above. */
+int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err);
 /*
  * In a stub: make the kernel hold the timeout of the call that `regs` is in, with remaining_ns
  * left: the call is started and interrupted, so that `regs`, when set as they are, go on with it.

@@ -121,6 +121,19 @@ static uint64_t left_of(uint64_t timeout_ns, const struct arch_waiting *waiting)
 
 /* ---- calls that would give EINTR ---- */
 
+/* Let an argument of the call point to that time. */
+static int put_timespec(struct tracee_thread *th, unsigned long long *arg, uint64_t ns,
+                        struct crs_error *err)
+{
+    struct timespec ts = {ns / 1000000000, ns % 1000000000};
+    uint64_t place = (th->regs.user.rsp - BELOW_RED_ZONE) & ~7ULL;
+    int r = tracee_write(th->owner, place, &ts, sizeof(ts), err);
+
+    if (r == 0)
+        *arg = place;
+    return r;
+}
+
 /* Put what is left in the place of the timeout, for the call that will be made again. */
 static int shorten_timeout(struct tracee_thread *th, const struct waiting_call *call,
                            const struct arch_waiting *waiting, struct crs_error *err)
@@ -135,13 +148,7 @@ static int shorten_timeout(struct tracee_thread *th, const struct waiting_call *
         *arg = (left_of((uint64_t)(int)*arg * 1000000, waiting) + 999999) / 1000000;
     if (call->kind != TIMEOUT_TIMESPEC || !read_timespec(th->owner, *arg, &ns))
         return 0;
-    ns = left_of(ns, waiting);
-    struct timespec ts = {ns / 1000000000, ns % 1000000000};
-    uint64_t place = (u->rsp - BELOW_RED_ZONE) & ~7ULL;
-    int r = tracee_write(th->owner, place, &ts, sizeof(ts), err);
-    if (r == 0)
-        *arg = place;
-    return r;
+    return put_timespec(th, arg, left_of(ns, waiting), err);
 }
 
 static bool gave_up(const struct user_regs_struct *u)
@@ -254,6 +261,26 @@ int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *wa
     if ((int64_t)u->orig_rax >= 0 && (int64_t)u->rax == RESTART_BLOCK)
         keep_timeout(th, waiting);
     return r;
+}
+
+int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err)
+{
+    struct user_regs_struct *u = &th->regs.user;
+    const struct waiting_call *call = find_call(th->image.user.orig_rax);
+    uint64_t ns = th->remaining_ns;
+    int r = 0;
+
+    if ((int64_t)u->orig_rax < 0 || (int64_t)u->rax != RESTART_BLOCK || !call)
+        return 0;
+    if (th->has_remaining && call->kind == TIMEOUT_MS)
+        *argument(u, call->arg) = (ns + 999999) / 1000000;
+    if (th->has_remaining && call->kind == TIMEOUT_TIMESPEC)
+        r = put_timespec(th, argument(u, call->arg), ns, err);
+    u->orig_rax = call->number;
+    u->rax = RESTART_NO_HAND;
+    th->image = th->regs;
+    th->has_remaining = false;
+    return r < 0 ? r : arch_set_regs(th->tid, &th->regs, err);
 }
 
 /* ---- in a stub ---- */
