@@ -92,5 +92,5 @@ int memory_check(struct kobj_restore *ctx, struct crs_error *err)
         r = check_file(memory->files[i], err);
     for (size_t i = 0; r == 0 && i < memory->n_objects; i++)
         r = kobj_object_check(ctx, memory->objects[i], err);
-    return r;
+    return r < 0 ? r : memory_check_huge(ctx, err);
 }

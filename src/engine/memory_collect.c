@@ -110,6 +110,10 @@ static int list_vmas(struct memory_image *image, struct crs_error *err)
                                    .vm_flags = smap->flags,
                                    .protection_key = smap->protection_key,
                                    .limit = smap->resident_pages + smap->swapped_pages};
+        if (smap->flags & PROC_VM_HUGETLB) {
+            vma->huge_page_bytes = smap->page_bytes;
+            vma->limit = PAGE_OF(map->end - map->start); /* those fields don't count them */
+        }
     }
     return 0;
 }

@@ -126,7 +126,8 @@ static int plan_window(struct contents *c, const struct window *w, struct crs_er
     int r = use_image(c, w->image, err);
     if (r < 0)
         return r;
-    if (!swap_in_use())
+    /* Of huge pages mincore(2) doesn't tell those that another process has made: all are read. */
+    if (!swap_in_use() && !w->vma->huge_page_bytes)
         return plan_resident(c, w->vma, start, how, err);
     return copy_plan_add(&c->image->plan, c->sink, -1, first, end - first, start, how, err);
 }
@@ -192,7 +193,8 @@ int memory_plan_objects(struct memory_set *set, struct crs_error *err)
         struct contents contents = {.object = &set->objects.items[i]};
         r = contents.object->fd >= 0 ? plan_from_fd(&contents, err)
                                      : plan_from_windows(&contents, &windows, &next, err);
-        contents.object->record->content->size = contents.object->record->size;
+        contents.object->record->content->size =
+            kobj_object_whole_pages(contents.object->record, contents.object->record->size);
     }
     return r;
 }

@@ -98,7 +98,8 @@ struct memory_object {
 struct memory_vma {
     struct proc_map map;
     uint32_t vm_flags, protection_key;
-    uint64_t limit; /* pages that are there, by smaps */
+    uint64_t limit;           /* pages that are there, by smaps */
+    uint64_t huge_page_bytes; /* 0: not of huge pages (hugetlb) */
     enum { PAGES_NONE, PAGES_TOUCHED, PAGES_CHANGED, PAGES_ALL } pages; /* which are to be saved */
     Crs__Vma *record; /* owned until memory_collect() hands it to the space; NULL: not saved */
 };

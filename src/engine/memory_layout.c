@@ -35,6 +35,10 @@ static int check_vma(const Crs__Memory *memory, const Crs__Vma *vma, struct crs_
         (vma->start | vma->end | vma->offset) % PAGE || vma->offset > INT64_MAX ||
         vma->protection & ~7u)
         return damaged(vma, "lies where none can be", err);
+    if (vma->huge_page_bytes && (vma->start | vma->end | vma->offset) % vma->huge_page_bytes)
+        return damaged(vma, "isn't of whole huge pages", err);
+    if (!memory_is_huge_size(vma->huge_page_bytes))
+        return damaged(vma, "has pages of an impossible size", err);
     switch (vma->kind) {
     case CRS__VMA_KIND__VMA_ANONYMOUS:
     case CRS__VMA_KIND__VMA_VDSO:

@@ -1,4 +1,5 @@
 /* memory_map.c - the mappings of a restarted process */
+#include <linux/mman.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -56,12 +57,21 @@ static uint32_t map_type(const Crs__Vma *vma)
     return vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_SYNC) ? MAP_SHARED_VALIDATE | MAP_SYNC : MAP_SHARED;
 }
 
+/* Descriptors know the size of their pages by themselves. */
+static uint32_t huge_flags(const Crs__Vma *vma, int fd)
+{
+    return fd < 0 && vma->huge_page_bytes
+               ? MAP_HUGETLB | (uint32_t)__builtin_ctzll(vma->huge_page_bytes) << MAP_HUGE_SHIFT
+               : 0;
+}
+
 static void add_mmap(struct memory_calls *calls, const Crs__Vma *vma, bool has_pages)
 {
     int fd = mapped_fd(calls->ctx->memory_files, vma);
     uint32_t flags = map_type(vma) | MAP_FIXED_NOREPLACE | (fd < 0 ? MAP_ANONYMOUS : 0) |
                      (vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_NORESERVE) ? MAP_NORESERVE : 0) |
-                     (vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_GROWSDOWN) ? MAP_GROWSDOWN : 0);
+                     (vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_GROWSDOWN) ? MAP_GROWSDOWN : 0) |
+                     huge_flags(vma, fd);
 
     memory_calls_add(calls, "map memory", SYS_mmap, vma->start, vma->end - vma->start,
                      first_protection(vma, has_pages), flags, fd, fd < 0 ? 0 : vma->offset);

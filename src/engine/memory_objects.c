@@ -97,7 +97,8 @@ static int set_name(Crs__MemoryObject *record, const char *name, size_t size)
 static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
 {
     Crs__ObjectKind named_kind;
-    static const char memfd[] = "/memfd:", zero[] = "/dev/zero", named[] = "[anon_shmem:";
+    static const char memfd[] = "/memfd:", zero[] = "/dev/zero",
+                      named[] = "[anon_shmem:", huge[] = "/anon_hugepage";
     size_t size = map->end_of_path - map->name;
 
     if (!proc_map_marked_deleted(map) && kobj_object_is_named(map->name, true, &named_kind)) {
@@ -109,7 +110,8 @@ static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
         return set_name(record, map->name + strlen(memfd), size - strlen(memfd));
     }
     if ((size == strlen(zero) && strncmp(map->name, zero, size) == 0) ||
-        strncmp(map->name, named, strlen(named)) == 0)
+        strncmp(map->name, named, strlen(named)) == 0 ||
+        strncmp(map->name, huge, strlen(huge)) == 0)
         record->kind = CRS__OBJECT_KIND__OBJECT_SHARED_ANONYMOUS;
     else
         record->kind = CRS__OBJECT_KIND__OBJECT_DELETED_FILE;
@@ -117,11 +119,13 @@ static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
 }
 
 static int fill_record(struct kobj_dump *ctx, struct memory_object *object,
-                       const struct proc_map *map, struct crs_error *err)
+                       const struct memory_vma *vma, struct crs_error *err)
 {
     Crs__MemoryObject *record = object->record;
+    const struct proc_map *map = &vma->map;
     struct stat st;
 
+    record->huge_page_bytes = vma->huge_page_bytes;
     record->content = malloc(sizeof(*record->content));
     if (!record->content)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
@@ -158,5 +162,5 @@ int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
     *object = (struct memory_object){shared->record, image, -1};
     int r = open_object(image, ctx, &vma->map, &object->fd, err);
-    return r < 0 ? r : fill_record(ctx, object, &vma->map, err);
+    return r < 0 ? r : fill_record(ctx, object, vma, err);
 }

@@ -42,6 +42,11 @@ bool memory_vma_is_private(const Crs__Vma *vma);
  * files and objects that exist; pages only where they may be. CRS_DAMAGED. */
 int memory_check_layout(const Crs__Memory *memory, const Crs__AddressSpace *space,
                         struct crs_error *err);
+/* memory_huge.c: 0, or a size that huge pages have somewhere. */
+bool memory_is_huge_size(uint64_t bytes);
+/* Does this machine have as many huge pages left as the snapshot needs? */
+int memory_check_huge(struct kobj_restore *ctx, struct crs_error *err);
+
 /* Mark the mappings that get pages. has_pages: space->n_vmas items. */
 int memory_mark_pages(const Crs__AddressSpace *space, bool *has_pages, struct crs_error *err);
 

@@ -42,7 +42,7 @@ int memory_check_attached(const struct memory_image *image, const struct kobj_du
         if (!vma->record || !memory_is_sysv(&vma->map))
             continue;
         const Crs__MemoryObject *object = ctx->objects.items[vma->record->object - 1].record;
-        if (is_whole(image, i, PAGE_OF(object->size + PAGE - 1)))
+        if (is_whole(image, i, PAGE_OF(kobj_object_whole_pages(object, object->size) + PAGE - 1)))
             continue;
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
                         "the mapping %#llx-%#llx is a part of a segment of System V shared memory "

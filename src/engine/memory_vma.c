@@ -10,8 +10,6 @@ static const struct {
     uint32_t flags;
     const char *words;
 } refused_flags[] = {
-    {PROC_VM_HUGETLB, "is hugetlbfs memory, which can't be saved yet; use transparent huge pages "
-                      "(MADV_HUGEPAGE) instead"},
     {PROC_VM_SHADOW_STACK, "is a shadow stack, which can't be saved yet; run the program with "
                            "GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"},
     {PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR,
@@ -170,13 +168,31 @@ static int classify_deleted(struct memory_image *image, struct kobj_dump *ctx,
     return 0;
 }
 
+/* What the kernel calls a file that a mapping of huge pages without one is made of. */
+static bool is_huge_anonymous(const struct memory_vma *vma)
+{
+    return vma->huge_page_bytes && starts_with(vma->map.name, "/anon_hugepage");
+}
+
+static int classify_huge_anonymous(struct memory_image *image, struct kobj_dump *ctx,
+                                   struct memory_vma *vma, struct crs_error *err)
+{
+    if (vma->map.shared)
+        return classify_object(image, ctx, vma, err);
+    vma->record->offset = 0;
+    vma->pages = PAGES_TOUCHED;
+    return 0;
+}
+
 static int classify_file(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                          struct crs_error *err)
 {
     bool writable = vma->vm_flags & PROC_VM_MAY_WRITE;
     Crs__ObjectKind kind;
 
-    if (vma->map.shared && named(&vma->map) && kobj_object_is_named(vma->map.name, writable, &kind))
+    /* The content of a file of huge pages lives no longer than the machine runs. */
+    if ((vma->map.shared || vma->huge_page_bytes) && named(&vma->map) &&
+        kobj_object_is_named(vma->map.name, writable, &kind))
         return classify_object(image, ctx, vma, err);
     if (vma->map.shared) {
         vma->record->kind = CRS__VMA_KIND__VMA_FILE_SHARED;
@@ -205,6 +221,7 @@ static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
     record->protection = vma->map.protection;
     record->offset = vma->map.inode || memory_is_sysv(&vma->map) ? vma->map.offset : 0;
     record->kind = CRS__VMA_KIND__VMA_ANONYMOUS;
+    record->huge_page_bytes = vma->huge_page_bytes;
     record->flags = record_flags(vma, space);
     vma->record = record;
     return 0;
@@ -226,6 +243,8 @@ static int classify(struct memory_image *image, struct kobj_dump *ctx, struct me
         return r;
     if (memory_is_sysv(&vma->map)) /* whose inode number may be 0 */
         return classify_object(image, ctx, vma, err);
+    if (is_huge_anonymous(vma))
+        return classify_huge_anonymous(image, ctx, vma, err);
     if (vma->map.inode == 0)
         return classify_without_file(vma, ret_skip, err);
     if (starts_with(vma->map.name, "[anon_shmem:")) /* given a name by prctl(PR_SET_VMA) */

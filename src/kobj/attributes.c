@@ -22,7 +22,8 @@ const struct kobj_process_kind *const kobj_process_kinds[] = {
     &kobj_process_prctl, &kobj_vector_permission,
     &kobj_sigactions,    &kobj_itimers,
     &kobj_posix_timers,  &kobj_pending_signals,
-    &kobj_seccomp,       NULL,
+    &kobj_seccomp,
+    NULL,
 };
 
 const struct kobj_thread_kind *const kobj_thread_kinds[] = {

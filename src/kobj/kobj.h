@@ -285,6 +285,14 @@ int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__Obj
 bool kobj_object_is_named(const char *path, bool writable, Crs__ObjectKind *ret_kind);
 /* The object with that path: its id; 0: there is none. */
 uint32_t kobj_object_find_named(const struct kobj_restore *ctx, const char *path);
+/* The bytes of an object, rounded up to its pages. */
+static inline uint64_t kobj_object_whole_pages(const Crs__MemoryObject *record, uint64_t bytes)
+{
+    uint64_t page = record->huge_page_bytes;
+
+    return page ? (bytes + page - 1) / page * page : bytes;
+}
+
 /* Can it be made here? Before anything is started. */
 int kobj_object_check(struct kobj_restore *ctx, const Crs__MemoryObject *record,
                       struct crs_error *err);

@@ -29,10 +29,12 @@ bool kobj_object_is_named(const char *path, bool writable, Crs__ObjectKind *ret_
 {
     struct statfs fs;
 
-    if (is_below(path, SHM_DIRECTORY))
+    bool known = statfs(path, &fs) == 0;
+
+    if (is_below(path, SHM_DIRECTORY) || (known && fs.f_type == HUGETLBFS_MAGIC))
         *ret_kind = CRS__OBJECT_KIND__OBJECT_POSIX_SHM;
-    else if (writable && (is_below(path, TEMPORARY_DIRECTORY) ||
-                          (statfs(path, &fs) == 0 && fs.f_type == TMPFS_MAGIC)))
+    else if (writable &&
+             (is_below(path, TEMPORARY_DIRECTORY) || (known && fs.f_type == TMPFS_MAGIC)))
         *ret_kind = CRS__OBJECT_KIND__OBJECT_TEMPORARY_FILE;
     else
         return false;

@@ -1,10 +1,12 @@
 /* objects.c - shared memory and files without a name: saved once, made once */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <linux/memfd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -47,6 +49,14 @@ static int open_reader(int fd, int *ret_fd)
     return file_reopen(fd, O_RDONLY | O_NONBLOCK, ret_fd);
 }
 
+/* 0: it isn't of huge pages. */
+static uint64_t huge_page_bytes(int fd)
+{
+    struct statfs fs;
+
+    return fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC ? fs.f_bsize : 0;
+}
+
 int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__ObjectKind kind,
                      const char *name, int fd, struct crs_error *err)
 {
@@ -70,6 +80,7 @@ int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__Obj
     record->kind = kind;
     record->size = st.st_size;
     record->mode = st.st_mode & 07777;
+    record->huge_page_bytes = huge_page_bytes(reader);
     int seals = fcntl(reader, F_GET_SEALS);
     record->seals = kind == CRS__OBJECT_KIND__OBJECT_MEMFD && seals > 0 ? seals : 0;
     return store_put_content(ctx->writer, reader, st.st_size, &record->content, err);
@@ -114,11 +125,16 @@ static int make_deleted(const Crs__MemoryObject *record)
 
 static int make(const Crs__MemoryObject *record)
 {
+    unsigned huge = record->huge_page_bytes
+                        ? MFD_HUGETLB | (unsigned)__builtin_ctzll(record->huge_page_bytes)
+                                            << MFD_HUGE_SHIFT
+                        : 0;
+
     switch (record->kind) {
     case CRS__OBJECT_KIND__OBJECT_SHARED_ANONYMOUS:
-        return memfd_create(ANONYMOUS_NAME, MFD_CLOEXEC);
+        return memfd_create(ANONYMOUS_NAME, MFD_CLOEXEC | huge);
     case CRS__OBJECT_KIND__OBJECT_MEMFD:
-        return memfd_create(record->name, MFD_CLOEXEC | MFD_ALLOW_SEALING);
+        return memfd_create(record->name, MFD_CLOEXEC | MFD_ALLOW_SEALING | huge);
     case CRS__OBJECT_KIND__OBJECT_DELETED_FILE:
         return make_deleted(record);
     default:

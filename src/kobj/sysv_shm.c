@@ -6,6 +6,7 @@
  * gone, or was removed already (IPC_RMID) and ended with its program, is made again. Its ID can be
  * chosen by privilege only; after shmat(2) programs need just the address.
  */
+#include <linux/mman.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/shm.h>
@@ -110,10 +111,17 @@ int sysv_check(const struct kobj_restore *ctx, const Crs__MemoryObject *record,
 static int make(const Crs__MemoryObject *record, struct segment *segment, struct crs_error *err)
 {
     const Crs__SysvSegment *m = record->sysv;
+    int huge = record->huge_page_bytes
+                   ? SHM_HUGETLB | __builtin_ctzll(record->huge_page_bytes) << MAP_HUGE_SHIFT
+                   : 0;
 
     sysv_choose_id("shm", m->shmid); /* where we can't, it gets any */
     segment->shmid = shmget(m->key ? (key_t)m->key : IPC_PRIVATE, record->size,
-                            IPC_CREAT | IPC_EXCL | (record->mode & PERMISSIONS));
+                            IPC_CREAT | IPC_EXCL | (record->mode & PERMISSIONS) | huge);
+    if (segment->shmid < 0 && errno == EPERM && huge)
+        return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
+                        "System V shared memory of huge pages takes CAP_IPC_LOCK, or to be in the "
+                        "group of vm.hugetlb_shm_group");
     if (segment->shmid < 0)
         return crs_fail_errno(err, CRS_CANT_RESTART,
                               "can't make System V shared memory of %llu bytes (ipcs -l shows the "
@@ -136,10 +144,11 @@ static int fill(struct kobj_restore *ctx, const Crs__MemoryObject *record, struc
                 struct crs_error *err)
 {
     if (!segment->made)
-        memset(segment->memory, 0, record->size);
-    return record->content ? store_get_content_to_memory(ctx->reader, record->content,
-                                                         segment->memory, record->size, err)
-                           : 0;
+        memset(segment->memory, 0, kobj_object_whole_pages(record, record->size));
+    return record->content
+               ? store_get_content_to_memory(ctx->reader, record->content, segment->memory,
+                                             kobj_object_whole_pages(record, record->size), err)
+               : 0;
 }
 
 /* Only marks it: it lives as long as it is attached, and a tool that is killed leaves nothing. */

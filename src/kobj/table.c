@@ -9,7 +9,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_process_file,
     &kobj_path,
     &kobj_mqueue,
-    &unsupported_hugetlb.kind,
     &unsupported_secret.kind,
 
     &kobj_memfd,

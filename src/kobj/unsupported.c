@@ -150,13 +150,6 @@ static bool match_namespace(const struct open_file *file)
 ROW(namespace, "namespace", "namespace", match_namespace,
     "the namespace isn't part of the checkpoint", CLOSE_IT);
 
-static bool match_hugetlb(const struct open_file *file)
-{
-    return S_ISREG(file->st.st_mode) && is_on(file, HUGETLBFS_MAGIC);
-}
-ROW(hugetlb, "hugetlb", "file of huge pages (hugetlbfs)", match_hugetlb,
-    "huge pages can't be saved yet", "unmap and close it before the checkpoint");
-
 static bool match_secret(const struct open_file *file)
 {
     return strncmp(file->link, "/secretmem", 10) == 0;

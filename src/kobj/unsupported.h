@@ -13,8 +13,8 @@ struct unsupported {
     const char *reason, *remedy;
 };
 
-extern const struct unsupported unsupported_hugetlb, unsupported_secret, unsupported_inet,
-    unsupported_netlink, unsupported_packet, unsupported_vsock, unsupported_alg, unsupported_socket,
+extern const struct unsupported unsupported_secret, unsupported_inet, unsupported_netlink,
+    unsupported_packet, unsupported_vsock, unsupported_alg, unsupported_socket,
     unsupported_fanotify, unsupported_io_uring, unsupported_userfaultfd, unsupported_perf,
     unsupported_bpf, unsupported_seccomp, unsupported_landlock, unsupported_namespace,
     unsupported_block, unsupported_character, unsupported_other;

@@ -56,7 +56,9 @@ static void parse_field(const char *line, struct proc_smap *smap)
     if (take_pages(line, "Rss:", &smap->resident_pages) ||
         take_pages(line, "Swap:", &smap->swapped_pages))
         return;
-    if (strncmp(line, "ProtectionKey:", 14) == 0)
+    if (strncmp(line, "KernelPageSize:", 15) == 0)
+        smap->page_bytes = strtoull(line + 15, NULL, 10) << 10;
+    else if (strncmp(line, "ProtectionKey:", 14) == 0)
         smap->protection_key = strtoul(line + 14, NULL, 10);
     else if (strncmp(line, "VmFlags:", 8) == 0)
         smap->flags = parse_flags(line + 8);

@@ -39,6 +39,7 @@ struct proc_smap {
     struct proc_map map;
     uint32_t flags; /* enum proc_vm_flag */
     uint32_t protection_key;
+    uint64_t page_bytes; /* the kernel's own (hugetlb); not of transparent huge pages */
     uint64_t resident_pages, swapped_pages;
 };
 

@@ -1,6 +1,9 @@
 /* content.c - a file's bytes, into packs and out of them */
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
 
 #include "base/io.h"
 #include "store/layout.h"
@@ -252,8 +255,34 @@ int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Conten
 /* Where content goes: into a file, or to memory. */
 struct target {
     int fd;
-    uint8_t *memory; /* not NULL: there */
+    uint8_t *memory;          /* not NULL: there */
+    uint64_t huge_page_bytes; /* not 0: of the file, which can only be mapped */
 };
+
+/* Page by page: what is mapped is reserved for good, and holes are to stay holes. */
+static int write_huge(const struct target *to, const uint8_t *data, size_t size, uint64_t offset,
+                      struct crs_error *err)
+{
+    const uint64_t page = to->huge_page_bytes;
+
+    while (size > 0) {
+        uint64_t within = offset % page;
+        size_t n = size < page - within ? size : page - within;
+        uint8_t *memory =
+            mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, to->fd, offset - within);
+        if (memory == MAP_FAILED)
+            return crs_fail_errno(err, CRS_CANT_RESTART,
+                                  "no huge page of %llu KiB is left for a file (see "
+                                  "/sys/kernel/mm/hugepages)",
+                                  (unsigned long long)page >> 10);
+        memcpy(memory + within, data, n);
+        munmap(memory, page);
+        data += n;
+        offset += n;
+        size -= n;
+    }
+    return 0;
+}
 
 static int write_at(const struct target *to, const void *data, size_t size, uint64_t offset,
                     struct crs_error *err)
@@ -262,6 +291,8 @@ static int write_at(const struct target *to, const void *data, size_t size, uint
         memcpy(to->memory + offset, data, size);
         return 0;
     }
+    if (to->huge_page_bytes)
+        return write_huge(to, data, size, offset, err);
     int r = pwrite_full(to->fd, data, size, offset);
     if (r < 0) {
         errno = -r;
@@ -317,9 +348,12 @@ static int restore_data(struct store_reader *r, const Crs__Content *content,
 int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,
                       struct crs_error *err)
 {
-    const struct target to = {.fd = fd};
+    struct target to = {.fd = fd};
     int x = check_size(r, content, err);
+    struct statfs fs;
 
+    if (fstatfs(fd, &fs) == 0 && fs.f_type == HUGETLBFS_MAGIC)
+        to.huge_page_bytes = fs.f_bsize;
     if (x == 0 && ftruncate(fd, content->size) < 0)
         x = crs_fail_errno(err, CRS_CANT_RESTART, "can't make a file of %llu bytes",
                            (unsigned long long)content->size);

@@ -1,4 +1,5 @@
 """The machine as /proc shows it: processes, their state, what a test left behind."""
+import contextlib
 import ctypes
 import fcntl
 import functools
@@ -189,6 +190,42 @@ def mappings(pid):
 def memory_available_mib():
     match = re.search(r"MemAvailable:\s+(\d+) kB", read("/proc/meminfo") or "")
     return int(match.group(1)) // 1024 if match else 0
+
+
+HUGE = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
+
+
+def huge_pages_free():
+    """Huge pages of 2 MiB that nobody has, nor has been promised."""
+    free, reserved = (int(read(HUGE + name) or 0) for name in ("free_hugepages", "resv_hugepages"))
+    return free - reserved
+
+
+@contextlib.contextmanager
+def huge_pages(n):
+    """So many more huge pages for as long as the context lasts; ValueError: they can't be had."""
+    def add(difference):
+        with open(HUGE + "nr_hugepages", "r+", encoding="ascii") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            before = int(file.read())
+            file.seek(0)
+            file.write(str(before + difference))
+            file.flush()
+            file.seek(0)
+            return int(file.read()) - before
+    if n == 0 or (not os.access(HUGE + "nr_hugepages", os.W_OK) and huge_pages_free() >= n):
+        yield
+        return
+    try:
+        added = add(n)
+    except OSError as error:
+        raise ValueError(f"{HUGE}nr_hugepages can't be written: {error.strerror}") from None
+    try:
+        if added < n:
+            raise ValueError(f"only {added} of {n} huge pages can be had")
+        yield
+    finally:
+        add(-added)
 
 
 def places():

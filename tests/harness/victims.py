@@ -33,6 +33,9 @@ class Victim:
         self.job = (source, self.binary, self.header.get("link", ""),
                     self.header.get("compiler", "gcc"), (os.path.dirname(source),))
 
+    def huge_pages(self):
+        return int(self.header.get("hugepages", "0"))
+
     def needs_mib(self):
         words = self.header.get("needs", "").split()
         return int(words[0]) if len(words) == 2 and words[1] == "MiB" else 0
@@ -313,5 +316,9 @@ def staged(setup, victim, run):
             build.once(setup, f"victims/{victim.name}", make)
         except build.BuildError as error:
             raise Failure(str(error)) from None
-        run(env)
+        try:
+            with machine.huge_pages(victim.huge_pages()):
+                run(env)
+        except ValueError as reason:
+            raise Skip(str(reason)) from None
     return wrapped

@@ -28,6 +28,7 @@
  *     isolate: NAMESPACES          started by crs run --isolate=NAMESPACES; restarted in those only
  *     args: A B                    more arguments, after DIR
  *     needs: N MiB                 of free memory; skipped where there is less
+ *     hugepages: 4             so many huge pages of 2 MiB are made for it, where the test may
  *     link: -static -lm            more arguments for the compiler
  *     compiler: musl-gcc           instead of gcc
  * CRS_TESTS_SLOW is in its environment where the tool is instrumented, or the processor emulated.
