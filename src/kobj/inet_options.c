@@ -209,6 +209,10 @@ static const struct row rows[] = {
     NUMBERED(IPPROTO_UDP, UDP_GRO, 0),
     NUMBERED(IPPROTO_UDPLITE_LEVEL, UDPLITE_SEND_CSCOV, 0),
     NUMBERED(IPPROTO_UDPLITE_LEVEL, UDPLITE_RECV_CSCOV, 0),
+
+    ROW("ICMP_FILTER", IPPROTO_RAW, 1, sizeof(uint32_t), 0),
+    ROW("ICMPV6_FILTER", IPPROTO_ICMPV6, 1, 8 * sizeof(uint32_t), 0),
+    ROW("IPV6_CHECKSUM", IPPROTO_RAW, 7, sizeof(int), 0),
 };
 
 /* A buffer's size is the program's own only where it is locked. */

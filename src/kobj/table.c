@@ -29,6 +29,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_unix_socket,
     &kobj_tcp_socket,
     &kobj_udp_socket,
+    &kobj_raw_socket,
     &unsupported_inet.kind,
     &kobj_netlink_socket,
     &unsupported_netlink.kind,

@@ -55,7 +55,7 @@ static bool is_inet(const struct open_file *file)
     return is_family(file, AF_INET) || is_family(file, AF_INET6);
 }
 
-ROW(inet, "inet-socket", "internet socket other than TCP and UDP", is_inet,
+ROW(inet, "inet-socket", "internet socket of another protocol", is_inet,
     "sockets can't be saved yet", CLOSE_IT);
 
 static bool match_netlink(const struct open_file *file)

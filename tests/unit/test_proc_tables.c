@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "proc/children.h"
 #include "proc/igmp.h"
+#include "proc/net_raw.h"
 #include "proc/net_unix.h"
 #include "proc/stat.h"
 #include "proc/timers.h"
@@ -259,6 +260,37 @@ static void test_igmp_of_another_form(void **state)
     }
 }
 
+/* ---- raw sockets ---- */
+
+#define RAW_HEAD "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt ...\n"
+
+static void test_raw_peer(void **state)
+{
+    static const char text[] =
+        RAW_HEAD "   1: 00000000:0001 00000000:0000 07 00000000:00000000 00:00000000 00000000     0"
+                 "        0 4711 2 0000000000000000 0\n"
+                 "   1: 0100007F:0001 0200007F:0000 01 00000000:00000000 00:00000000 00000000  1000"
+                 "        0 4712 2 0000000000000000 0\n";
+    static const char text6[] = RAW_HEAD
+        "   58: 00000000000000000000000000000000:003A 00000000000000000000000001000000:0000"
+        " 01 00000000:00000000 00:00000000 00000000     0        0 4713 2 "
+        "0000000000000000 0\n";
+    uint8_t address[16] = {0};
+    size_t size = 0;
+
+    assert_int_equal(net_raw_find_peer(text, 4712, address, &size), 0);
+    assert_int_equal(size, 4);
+    assert_memory_equal(address, "\x7f\0\0\2", 4);
+    assert_int_equal(net_raw_find_peer(text, 4711, address, &size), -ENOENT);
+    assert_int_equal(net_raw_find_peer(text, 4713, address, &size), -ENOENT);
+    assert_int_equal(net_raw_find_peer(text6, 4713, address, &size), 0);
+    assert_int_equal(size, 16);
+    assert_int_equal(address[15], 1);
+    assert_int_equal(net_raw_find_peer("nothing", 1, address, &size), -EINVAL);
+    assert_int_equal(net_raw_find_peer(RAW_HEAD, 1, address, &size), -ENOENT);
+    assert_int_equal(net_raw_find_peer(RAW_HEAD " 1: what\n", 1, address, &size), -EINVAL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +307,7 @@ int main(void)
         cmocka_unit_test(test_no_unix_sockets),
         cmocka_unit_test(test_igmp),
         cmocka_unit_test(test_igmp_of_another_form),
+        cmocka_unit_test(test_raw_peer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
