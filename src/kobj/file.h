@@ -181,6 +181,6 @@ int file_number(const struct kobj_restore *ctx, uint32_t id);
 extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
     kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_unix_socket,
-    kobj_tcp_socket, kobj_udp_socket, kobj_netlink_socket, kobj_raw_socket;
+    kobj_tcp_socket, kobj_udp_socket, kobj_netlink_socket, kobj_raw_socket, kobj_fanotify;
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * inotify_paths.c - paths of what an inotify instance watches
+ * inotify_paths.c - paths of what an inotify instance watches, or a fanotify group
  *
  * With CAP_DAC_READ_SEARCH a directory can be opened by its file handle. Without it the inode is
  * looked for where it is likely: where the program is and has files open, above these, in its home
@@ -446,7 +446,8 @@ void inotify_prepare(struct kobj_dump *ctx, int proc_fd)
         cleanup_close(&fd);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *link = NULL;
-        if (read_link(dirfd(dir), e->d_name, &link) == 0 && strcmp(link, "anon_inode:inotify") == 0)
+        if (read_link(dirfd(dir), e->d_name, &link) == 0 &&
+            (strcmp(link, "anon_inode:inotify") == 0 || strcmp(link, "anon_inode:[fanotify]") == 0))
             prepare_instance(ctx, proc_fd, e->d_name);
     }
 }

@@ -24,6 +24,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_signalfd,
     &kobj_epoll,
     &kobj_inotify,
+    &kobj_fanotify,
     &kobj_pidfd,
 
     &kobj_unix_socket,
@@ -37,7 +38,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_vsock.kind,
     &unsupported_alg.kind,
     &unsupported_socket.kind,
-    &unsupported_fanotify.kind,
     &unsupported_io_uring.kind,
     &unsupported_userfaultfd.kind,
     &unsupported_perf.kind,

@@ -103,31 +103,120 @@ static int parse_hex_bytes(const char *text, uint8_t *data, size_t size)
     return 0;
 }
 
-/* "wd:2 ino:3c51a sdev:fe00003 mask:84000fff ignored_mask:0 fhandle-bytes:8 fhandle-type:1
- * f_handle:1ac5030000000000"; of the device the lower 20 bits are the minor number */
+/* Of a device the lower 20 bits are the minor number. */
+static dev_t make_device(uint32_t number)
+{
+    return makedev(number >> 20, number & 0xfffff);
+}
+
+/* "... fhandle-bytes:8 fhandle-type:1 f_handle:1ac5030000000000", if it is there. */
+static int parse_handle(const char *value, struct fdinfo_watch *w)
+{
+    const char *handle = strstr(value, "fhandle-bytes:");
+    uint32_t size, type;
+    int end = 0;
+
+    if (!handle || sscanf(handle, "fhandle-bytes:%" SCNx32 " fhandle-type:%" SCNx32 " f_handle:%n",
+                          &size, &type, &end) != 2)
+        return 0;
+    if (end == 0 || size > sizeof(w->handle) || parse_hex_bytes(handle + end, w->handle, size) < 0)
+        return -EINVAL;
+    w->handle_size = size;
+    w->handle_type = type;
+    return 0;
+}
+
+static int add_watch(struct fdinfo *info, const struct fdinfo_watch *w)
+{
+    struct fdinfo_watch *new = ARRAY_ADD(&info->watches);
+
+    if (!new)
+        return -ENOMEM;
+    *new = *w;
+    return 0;
+}
+
+/* "wd:2 ino:3c51a sdev:fe00003 mask:84000fff ignored_mask:0 fhandle-bytes:8 ..." */
 static int parse_watch(const char *value, struct fdinfo *info)
 {
     struct fdinfo_watch w = {0};
-    uint32_t device, size, type;
-    int end = 0;
+    uint32_t device;
 
     if (sscanf(value, "%" SCNx32 " ino:%" SCNx64 " sdev:%" SCNx32 " mask:%" SCNx32,
                (uint32_t *)&w.wd, &w.ino, &device, &w.mask) != 4)
         return -EINVAL;
-    w.device = makedev(device >> 20, device & 0xfffff);
-    const char *handle = strstr(value, "fhandle-bytes:");
-    if (handle && sscanf(handle, "fhandle-bytes:%" SCNx32 " fhandle-type:%" SCNx32 " f_handle:%n",
-                         &size, &type, &end) == 2) {
-        if (end == 0 || size > sizeof(w.handle) ||
-            parse_hex_bytes(handle + end, w.handle, size) < 0)
-            return -EINVAL;
-        w.handle_size = size;
-        w.handle_type = type;
-    }
-    struct fdinfo_watch *new = ARRAY_ADD(&info->watches);
+    w.device = make_device(device);
+    int r = parse_handle(value, &w);
+    return r < 0 ? r : add_watch(info, &w);
+}
+
+/* "flags:e03 event-flags:8000" */
+static int parse_fanotify(const char *value, struct fdinfo *info)
+{
+    info->has_fanotify = true;
+    return sscanf(value, "%" SCNx32 " event-flags:%" SCNx32, &info->fanotify_flags,
+                  &info->event_flags) == 2
+               ? 0
+               : -EINVAL;
+}
+
+/* "... mflags:40 mask:0 ignored_mask:20 ..." */
+static int add_mark(const char *value, struct fdinfo *info, struct fdinfo_mark *m)
+{
+    const char *rest = strstr(value, "mflags:");
+    struct fdinfo_mark *new;
+
+    if (!rest || sscanf(rest, "mflags:%" SCNx32 " mask:%" SCNx64 " ignored_mask:%" SCNx64,
+                        &m->flags, &m->mask, &m->ignored_mask) != 3)
+        return -EINVAL;
+    new = ARRAY_ADD(&info->marks);
     if (!new)
         return -ENOMEM;
-    *new = w;
+    *new = *m;
+    return 0;
+}
+
+/* "ino:3c51a sdev:fe00000 mflags:40 mask:0 ignored_mask:20 fhandle-bytes:8 ..." */
+static int parse_inode_mark(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_mark m = {.kind = FDINFO_MARK_INODE, .watch = info->watches.n};
+    struct fdinfo_watch w = {0};
+    uint32_t device;
+
+    if (sscanf(value, "%" SCNx64 " sdev:%" SCNx32, &w.ino, &device) != 2)
+        return -EINVAL;
+    w.device = make_device(device);
+    int r = parse_handle(value, &w);
+    if (r == 0)
+        r = add_watch(info, &w);
+    return r < 0 ? r : add_mark(value, info, &m);
+}
+
+static int parse_mount_mark(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_mark m = {.kind = FDINFO_MARK_MOUNT};
+
+    return sscanf(value, "%" SCNx32, &m.mount) == 1 ? add_mark(value, info, &m) : -EINVAL;
+}
+
+static int parse_file_system_mark(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_mark m = {.kind = FDINFO_MARK_FILE_SYSTEM};
+    uint32_t device;
+
+    if (sscanf(value, "%" SCNx32, &device) != 1)
+        return -EINVAL;
+    m.device = make_device(device);
+    return add_mark(value, info, &m);
+}
+
+static int parse_other_mark(const char *value, struct fdinfo *info)
+{
+    struct fdinfo_mark *new = ARRAY_ADD(&info->marks);
+
+    if (!new)
+        return -ENOMEM;
+    *new = (struct fdinfo_mark){.kind = FDINFO_MARK_OTHER};
     return 0;
 }
 
@@ -226,6 +315,11 @@ static const struct {
     {"Pid:", parse_pid},
     {"NSpid:", parse_inner_pid},
     {"inotify wd:", parse_watch},
+    {"fanotify flags:", parse_fanotify},
+    {"fanotify ino:", parse_inode_mark},
+    {"fanotify mnt_id:", parse_mount_mark},
+    {"fanotify sdev:", parse_file_system_mark},
+    {"fanotify ", parse_other_mark},
 };
 
 static int parse_line(const char *line, struct fdinfo *info, bool *ret_flags)
@@ -270,5 +364,6 @@ void fdinfo_clear(struct fdinfo *info)
     free(info->targets.items);
     free(info->locks.items);
     free(info->watches.items);
+    free(info->marks.items);
     *info = (struct fdinfo){0};
 }

@@ -44,6 +44,23 @@ struct fdinfo_watch {
     uint8_t handle_size; /* 0: the file system has none */
 };
 
+enum fdinfo_mark_kind {
+    FDINFO_MARK_INODE,
+    FDINFO_MARK_MOUNT,
+    FDINFO_MARK_FILE_SYSTEM,
+    FDINFO_MARK_OTHER, /* of a kind that is newer than this */
+};
+
+/* A line "fanotify ..." with a mark of a fanotify group. */
+struct fdinfo_mark {
+    enum fdinfo_mark_kind kind;
+    uint32_t flags; /* FAN_MARK_IGNORED_SURV_MODIFY, FAN_MARK_EVICTABLE, FAN_MARK_IGNORE */
+    uint64_t mask, ignored_mask;
+    size_t watch;   /* of an inode: its place in watches */
+    uint32_t mount; /* of a mount: its number in mountinfo */
+    dev_t device;   /* of a file system: its superblock's */
+};
+
 struct fdinfo {
     uint64_t position;
     uint32_t flags; /* of open(2), with O_CLOEXEC of the descriptor */
@@ -66,6 +83,10 @@ struct fdinfo {
     bool has_pidfd;
     int32_t pid;       /* of a pidfd, as the reader sees it; -1: it has ended */
     int32_t inner_pid; /* as it sees itself */
+
+    bool has_fanotify;
+    uint32_t fanotify_flags, event_flags; /* as given to fanotify_init(2) */
+    ARRAY_OF(struct fdinfo_mark) marks;
 
     ARRAY_OF(struct fdinfo_target) targets;
     ARRAY_OF(struct fdinfo_lock) locks;

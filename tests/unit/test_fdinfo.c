@@ -100,6 +100,44 @@ static void test_epoll(void **state)
     assert_int_equal(fdinfo_parse("flags:\t02\ntfd: x\n", &info), -EINVAL);
 }
 
+static void test_fanotify(void **state)
+{
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+
+    assert_int_equal(
+        fdinfo_parse("pos:\t0\nflags:\t02004002\n"
+                     "fanotify flags:e03 event-flags:8000\n"
+                     "fanotify ino:3c51a sdev:fe00000 mflags:40 mask:0 ignored_mask:20 "
+                     "fhandle-bytes:8 fhandle-type:1 f_handle:1ac5030000000000\n"
+                     "fanotify mnt_id:1b mflags:0 mask:8000020 ignored_mask:0\n"
+                     "fanotify sdev:fe00003 mflags:0 mask:8000100 ignored_mask:0\n"
+                     "fanotify mnt_ns:7 mflags:0 mask:1\n",
+                     &info),
+        0);
+    assert_true(info.has_fanotify);
+    assert_int_equal(info.fanotify_flags, 0xe03);
+    assert_int_equal(info.event_flags, 0x8000);
+    assert_int_equal(info.marks.n, 4);
+    assert_int_equal(info.marks.items[0].kind, FDINFO_MARK_INODE);
+    assert_int_equal(info.marks.items[0].flags, 0x40);
+    assert_int_equal(info.marks.items[0].ignored_mask, 0x20);
+    assert_int_equal(info.watches.items[info.marks.items[0].watch].ino, 0x3c51a);
+    assert_int_equal(info.watches.items[0].handle_size, 8);
+    assert_int_equal(info.marks.items[1].kind, FDINFO_MARK_MOUNT);
+    assert_int_equal(info.marks.items[1].mount, 0x1b);
+    assert_int_equal(info.marks.items[1].mask, 0x8000020);
+    assert_int_equal(info.marks.items[2].kind, FDINFO_MARK_FILE_SYSTEM);
+    assert_true(info.marks.items[2].device == makedev(254, 3));
+    assert_int_equal(info.marks.items[3].kind, FDINFO_MARK_OTHER);
+    fdinfo_clear(&info);
+    assert_int_equal(fdinfo_parse("flags:\t02\nfanotify flags:x\n", &info), -EINVAL);
+    assert_int_equal(fdinfo_parse("flags:\t02\nfanotify mnt_id:1 mask:1\n", &info), -EINVAL);
+    assert_int_equal(fdinfo_parse("flags:\t02\nfanotify ino:1 sdev:1 mflags:0 mask:1 "
+                                  "ignored_mask:0 fhandle-bytes:ff fhandle-type:1 f_handle:00\n",
+                                  &info),
+                     -EINVAL);
+}
+
 static void test_inotify(void **state)
 {
     struct fdinfo info;
@@ -199,11 +237,11 @@ static void test_hostile(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_plain),   cmocka_unit_test(test_eventfd),
-        cmocka_unit_test(test_timerfd), cmocka_unit_test(test_signalfd),
-        cmocka_unit_test(test_epoll),   cmocka_unit_test(test_inotify),
-        cmocka_unit_test(test_pidfd),   cmocka_unit_test(test_locks),
-        cmocka_unit_test(test_hostile),
+        cmocka_unit_test(test_plain),    cmocka_unit_test(test_eventfd),
+        cmocka_unit_test(test_timerfd),  cmocka_unit_test(test_signalfd),
+        cmocka_unit_test(test_epoll),    cmocka_unit_test(test_inotify),
+        cmocka_unit_test(test_fanotify), cmocka_unit_test(test_pidfd),
+        cmocka_unit_test(test_locks),    cmocka_unit_test(test_hostile),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
