@@ -86,6 +86,8 @@ int memory_check(struct kobj_restore *ctx, struct crs_error *err)
         if (r == 0)
             r = memory_mark_pages(memory->spaces[i], NULL, err);
         if (r == 0)
+            r = memory_check_keys(memory->spaces[i], err);
+        if (r == 0)
             r = memory_check_vdso(memory->spaces[i], err);
     }
     for (size_t i = 0; r == 0 && i < memory->n_files; i++)

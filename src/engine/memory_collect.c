@@ -246,6 +246,10 @@ static int collect(struct memory_image *image, struct kobj_dump *ctx, struct crs
     if (r == 0)
         r = collect_mm(image, ctx, err);
     if (r == 0)
+        r = memory_collect_keys(image, err);
+    if (r == 0)
+        r = memory_collect_locks(image, err);
+    if (r == 0)
         r = memory_find_exe(image, ctx, err);
     if (r == 0)
         r = collect_vmas(image, ctx, err);

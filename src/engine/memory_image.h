@@ -177,6 +177,11 @@ int memory_object_get(struct memory_image *image, struct kobj_dump *ctx,
 int memory_has_descriptor(struct memory_image *image, struct kobj_dump *ctx,
                           const struct proc_map *map, bool *ret, struct crs_error *err);
 
+/* memory_keys.c, memory_lock.c: which protection keys are taken, and whether memory is locked when
+ * it is mapped, into the record of the space. */
+int memory_collect_keys(struct memory_image *image, struct crs_error *err);
+int memory_collect_locks(struct memory_image *image, struct crs_error *err);
+
 /* memory_sysv.c: is it System V shared memory? The inode number is its ID then. */
 bool memory_is_sysv(const struct proc_map *map);
 /* Are all mappings of segments whole attachments, or parts of them that join? */

@@ -109,12 +109,18 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
     if (r == 0)
         r = memory_vdso_place(ctx, space, vdso, n_vdso, vdso_at, err);
     if (r == 0)
+        r = memory_take_keys(ctx, space, err);
+    if (r == 0)
         r = memory_map(ctx, space, err);
     if (r == 0)
         r = memory_policy_restore(ctx, space, err);
     if (r == 0)
         r = memory_fill(ctx, space, err);
-    return r < 0 ? r : memory_protect(ctx, space, err);
+    if (r == 0)
+        r = memory_protect(ctx, space, err);
+    if (r == 0)
+        r = memory_set_keys(ctx, space, err);
+    return r < 0 ? r : memory_close_remote(ctx, err);
 }
 
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)

@@ -92,6 +92,19 @@ int memory_add_attach(struct memory_calls *calls, const Crs__Vma *vma, struct cr
 int memory_map(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 int memory_protect(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 
+/* memory_keys.c: protection keys. Can they be had here? Take them before anything is mapped; give
+ * them to the mappings when these are filled. */
+int memory_check_keys(const Crs__AddressSpace *space, struct crs_error *err);
+int memory_take_keys(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                     struct crs_error *err);
+int memory_set_keys(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                    struct crs_error *err);
+
+/* memory_lock.c: lock what was locked; and what will be mapped, when nothing of ours will be. */
+int memory_lock(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+int memory_lock_future(struct kobj_restore *ctx, const Crs__AddressSpace *space,
+                       struct crs_error *err);
+
 /* memory_fill.c */
 int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
 

@@ -10,31 +10,6 @@
 #ifndef SYS_mseal
 #define SYS_mseal 462
 #endif
-#ifndef MLOCK_ONFAULT
-#define MLOCK_ONFAULT 1
-#endif
-
-static void add_lock(struct memory_calls *calls, const Crs__Vma *vma)
-{
-    uint64_t size = vma->end - vma->start;
-
-    if (vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_LOCK_ON_FAULT))
-        memory_calls_add(calls, "?lock memory", SYS_mlock2, vma->start, size, MLOCK_ONFAULT, 0, 0,
-                         0);
-    else if (vma_has(vma, CRS__VMA_FLAG__VMA_FLAG_LOCKED))
-        memory_calls_add(calls, "?lock memory", SYS_mlock, vma->start, size, 0, 0, 0, 0);
-}
-
-/* Locks: an untouchable mapping is locked although mlock(2) then fails, as it did at first. */
-static int lock_memory(struct kobj_restore *ctx, const Crs__AddressSpace *space,
-                       struct crs_error *err)
-{
-    _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
-
-    for (size_t i = 0; i < space->n_vmas; i++)
-        add_lock(&calls, space->vmas[i]);
-    return memory_calls_run(&calls, err);
-}
 
 static int seal_memory(struct kobj_restore *ctx, const Crs__AddressSpace *space,
                        struct crs_error *err)
@@ -84,7 +59,7 @@ static int set_mm(struct kobj_restore *ctx, const Crs__AddressSpace *space, stru
 
 int memory_seal(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
 {
-    int r = lock_memory(ctx, space, err);
+    int r = memory_lock(ctx, space, err);
 
     if (r == 0)
         r = seal_memory(ctx, space, err);
@@ -93,7 +68,8 @@ int memory_seal(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct
     if (r == 0)
         r = REMOTE_CHECKED(tracee_main(ctx->t), NULL, err, CRS_FAILED, "can't unmap the scratch",
                            SYS_munmap, ctx->t->scratch, ctx->t->scratch_size);
-    if (r == 0)
-        ctx->t->scratch = ctx->t->scratch_size = 0;
-    return r;
+    if (r < 0)
+        return r;
+    ctx->t->scratch = ctx->t->scratch_size = 0;
+    return memory_lock_future(ctx, space, err);
 }

@@ -84,12 +84,6 @@ static int check_refused(const struct memory_vma *vma, struct crs_error *err)
     for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
         if (vma->vm_flags & refused_flags[i].flags)
             return refuse(map, refused_flags[i].words, err);
-    /* The kernel itself uses a key where memory may be executed but not read. */
-    if (vma->protection_key != 0 && map->protection != PROT_EXEC)
-        return refuse(map,
-                      "has a memory protection key, which can't be saved yet; free the keys "
-                      "before the checkpoint",
-                      err);
     return 0;
 }
 
@@ -222,6 +216,7 @@ static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
     record->offset = vma->map.inode || memory_is_sysv(&vma->map) ? vma->map.offset : 0;
     record->kind = CRS__VMA_KIND__VMA_ANONYMOUS;
     record->huge_page_bytes = vma->huge_page_bytes;
+    record->protection_key = vma->protection_key;
     record->flags = record_flags(vma, space);
     vma->record = record;
     return 0;

@@ -116,6 +116,8 @@ struct arch_xstate_layout {
 
 /* This processor's. */
 void arch_xstate_layout(struct arch_xstate_layout *ret);
+/* Has the thread, by its vector state, other rights by memory protection keys than a new one? */
+bool arch_has_key_rights(const struct bytes *xstate);
 /* The components of `saved_xcr0` that this processor lacks. */
 uint64_t arch_xstate_lacking(uint64_t saved_xcr0);
 /* Fill `area`, which a thread of this machine has now, with what was saved on another processor.

@@ -16,6 +16,8 @@
 #define LEGACY_SIZE   512 /* x87 and SSE, the same everywhere; its last bytes are the software's */
 #define SOFTWARE_AT   464
 #define HEADER_SIZE   64
+#define PKRU          9          /* the component with the rights by protection keys */
+#define PKRU_OF_NEW   0x55555554 /* all access but by key 0 is denied */
 #define EXTENDED_FROM (LEGACY_SIZE + HEADER_SIZE)
 
 /* MPX: processors may still enable its components, but no kernel since 5.6 lets programs use it,
@@ -34,6 +36,19 @@ void arch_xstate_layout(struct arch_xstate_layout *ret)
         ret->parts[i].size = a;
         ret->parts[i].offset = b;
     }
+}
+
+bool arch_has_key_rights(const struct bytes *xstate)
+{
+    struct arch_xstate_layout layout;
+    uint32_t rights;
+
+    arch_xstate_layout(&layout);
+    const size_t at = layout.parts[PKRU].offset;
+    if (layout.parts[PKRU].size < sizeof(rights) || xstate->size < at + sizeof(rights))
+        return false;
+    memcpy(&rights, xstate->data + at, sizeof(rights));
+    return rights != PKRU_OF_NEW;
 }
 
 uint64_t arch_xstate_lacking(uint64_t saved_xcr0)
