@@ -48,6 +48,7 @@ static enum row row_of(const Crs__Vma *vma)
         return ROW_OBJECT;
     case CRS__VMA_KIND__VMA_VDSO:
     case CRS__VMA_KIND__VMA_VVAR:
+    case CRS__VMA_KIND__VMA_RING:
         return ROW_KERNEL;
     default:
         return ROW_ANONYMOUS;

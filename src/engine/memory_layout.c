@@ -43,6 +43,7 @@ static int check_vma(const Crs__Memory *memory, const Crs__Vma *vma, struct crs_
     case CRS__VMA_KIND__VMA_ANONYMOUS:
     case CRS__VMA_KIND__VMA_VDSO:
     case CRS__VMA_KIND__VMA_VVAR:
+    case CRS__VMA_KIND__VMA_RING:
         return 0;
     case CRS__VMA_KIND__VMA_FILE_PRIVATE:
     case CRS__VMA_KIND__VMA_FILE_SHARED:

@@ -95,7 +95,8 @@ static int add_map(struct memory_calls *calls, const Crs__Vma *vma, bool has_pag
 
 static bool is_mapped(const Crs__Vma *vma)
 {
-    return vma->kind != CRS__VMA_KIND__VMA_VDSO && vma->kind != CRS__VMA_KIND__VMA_VVAR;
+    return vma->kind != CRS__VMA_KIND__VMA_VDSO && vma->kind != CRS__VMA_KIND__VMA_VVAR &&
+           vma->kind != CRS__VMA_KIND__VMA_RING;
 }
 
 int memory_map(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)

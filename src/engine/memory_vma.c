@@ -22,12 +22,8 @@ static const struct {
 static const struct {
     const char *prefix, *words;
 } refused_names[] = {
-    {"/[aio]", "is the ring of an asynchronous I/O context, which can't be saved yet; call "
-               "io_destroy() before the checkpoint"},
     {"/secretmem", "is secret memory, which nobody but the program can read; unmap it before the "
                    "checkpoint"},
-    {"anon_inode:[io_uring]", "is the ring of an io_uring, which can't be saved; close it before "
-                              "the checkpoint"},
     {"anon_inode:", "belongs to an object of the kernel that can't be saved; unmap it before the "
                     "checkpoint"},
     {"[uprobes]", "is there because a tracer has set uprobes; remove them before the checkpoint"},
@@ -197,6 +193,28 @@ static int classify_file(struct memory_image *image, struct kobj_dump *ctx, stru
     return memory_file_get(image, vma, &vma->record->file, err);
 }
 
+/* Is it a ring that the program shares with the kernel? Its content belongs to the object. */
+static int classify_ring(struct kobj_dump *ctx, struct memory_vma *vma, bool *ret_is_ring,
+                         struct crs_error *err)
+{
+    const struct proc_map *map = &vma->map;
+    bool aio = starts_with(map->name, "/[aio]") && proc_map_marked_deleted(map) && !named(map);
+
+    *ret_is_ring = aio || strcmp(map->name, "anon_inode:[io_uring]") == 0;
+    if (!*ret_is_ring)
+        return 0;
+    vma->record->kind = CRS__VMA_KIND__VMA_RING;
+    if (aio) /* the kind "aio" has seen to it */
+        return 0;
+    vma->record->ring = kobj_io_uring_of(ctx, map->dev, map->inode);
+    if (!vma->record->ring)
+        return refuse(map,
+                      "is the ring of an io_uring whose descriptor is closed here, so it can't be "
+                      "reached; keep it open in the process that maps it, or unmap it",
+                      err);
+    return 0;
+}
+
 static int make_record(struct memory_vma *vma, const Crs__AddressSpace *space,
                        struct crs_error *err)
 {
@@ -231,9 +249,14 @@ static bool is_vdso_or_vsyscall(const struct proc_map *map)
 static int classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                     bool *ret_skip, struct crs_error *err)
 {
+    bool is_ring;
+
     if (is_vdso_or_vsyscall(&vma->map))
         return classify_without_file(vma, ret_skip, err);
-    int r = check_refused(vma, err);
+    int r = classify_ring(ctx, vma, &is_ring, err);
+    if (r < 0 || is_ring)
+        return r;
+    r = check_refused(vma, err);
     if (r < 0)
         return r;
     if (memory_is_sysv(&vma->map)) /* whose inode number may be 0 */

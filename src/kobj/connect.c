@@ -143,6 +143,8 @@ int kobj_connect_files(struct kobj_restore *ctx, struct crs_error *err)
 
     ctx->holders = &holders;
     if (r == 0)
+        r = io_uring_restore_all(ctx, err);
+    if (r == 0)
         r = epoll_restore_lists(ctx, err);
     if (r == 0)
         r = connect_files(ctx, err);

@@ -149,6 +149,17 @@ void sysv_dump_end(struct kobj_dump *ctx);
 /* Set the seals that had to wait until memory was mapped. */
 int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 
+/* ---- rings ---- */
+
+/* When all descriptors are collected: let requests end that end by themselves. *ret_waited: the
+ * program's files may have changed meanwhile. */
+int io_uring_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err);
+int aio_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err);
+/* Read again what is in fdinfo, of a file that some process has. */
+int file_look_again(struct open_file *file, struct crs_error *err);
+/* In the place of the descriptors that stand there for them. Changes ctx->t. */
+int io_uring_restore_all(struct kobj_restore *ctx, struct crs_error *err);
+
 /* ---- who has a file (connect.c) ---- */
 
 struct file_holder {
@@ -181,6 +192,7 @@ int file_number(const struct kobj_restore *ctx, uint32_t id);
 extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj_device, kobj_pipe,
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
     kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_unix_socket,
-    kobj_tcp_socket, kobj_udp_socket, kobj_netlink_socket, kobj_raw_socket, kobj_fanotify;
+    kobj_tcp_socket, kobj_udp_socket, kobj_netlink_socket, kobj_raw_socket, kobj_fanotify,
+    kobj_io_uring;
 
 #endif

@@ -134,13 +134,28 @@ static int dump_of_holder(struct kobj_dump *ctx, struct open_file *file, struct 
     return r;
 }
 
+/* Nothing may change any more what is about to be saved. */
+static int settle(struct kobj_dump *ctx, struct crs_error *err)
+{
+    bool waited = false;
+    int r = io_uring_settle(ctx, &waited, err);
+
+    if (r == 0)
+        r = aio_settle(ctx, &waited, err);
+    for (size_t i = 0; r == 0 && waited && i < ctx->files.n; i++)
+        r = file_look_again(&ctx->files.items[i], err);
+    return r;
+}
+
 /* All kinds are known before the first is dumped: an epoll instance refers to others, and a pipe
  * asks for its other end. Files that are only in flight are told apart by our own descriptors,
  * which stay open therefore. */
 int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err)
 {
-    int r = explore(ctx, err);
+    int r = settle(ctx, err);
 
+    if (r == 0)
+        r = explore(ctx, err);
     for (size_t i = 0; r == 0 && i < ctx->files.n; i++)
         r = dump_of_holder(ctx, &ctx->files.items[i], err);
     for (size_t i = 0; i < ctx->files.n; i++) {

@@ -299,6 +299,12 @@ int kobj_object_check(struct kobj_restore *ctx, const Crs__MemoryObject *record,
 /* Make object `id` of ctx->memory->objects here, filled; a descriptor of ours, kept by ctx. */
 int kobj_object_open(struct kobj_restore *ctx, uint32_t id, int *ret_fd, struct crs_error *err);
 
+/* ---- rings (io_uring.c) ---- */
+
+/* The id of the io_uring of ctx->t whose ring has that inode; 0: it has none. When all descriptors
+ * are collected. */
+uint32_t kobj_io_uring_of(struct kobj_dump *ctx, dev_t dev, ino_t ino);
+
 /* ---- System V shared memory (sysv_shm.c) ---- */
 
 /* Fill the record of the segment with that ID, which the process has attached: all but content. */

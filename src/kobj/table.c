@@ -26,6 +26,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &kobj_inotify,
     &kobj_fanotify,
     &kobj_pidfd,
+    &kobj_io_uring,
 
     &kobj_unix_socket,
     &kobj_tcp_socket,
@@ -38,7 +39,6 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_vsock.kind,
     &unsupported_alg.kind,
     &unsupported_socket.kind,
-    &unsupported_io_uring.kind,
     &unsupported_userfaultfd.kind,
     &unsupported_perf.kind,
     &unsupported_bpf.kind,

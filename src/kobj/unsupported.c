@@ -100,10 +100,6 @@ ROW(socket, "socket", "socket of another family", match_socket, "sockets can't b
         return file_is_anonymous(file, link);                                                      \
     }
 
-ANONYMOUS(io_uring, "[io_uring]")
-ROW(io_uring, "io-uring", "io_uring", match_io_uring,
-    "its ring and the requests in it can't be saved", CLOSE_IT);
-
 ANONYMOUS(userfaultfd, "[userfaultfd]")
 ROW(userfaultfd, "userfaultfd", "userfaultfd", match_userfaultfd,
     "the page faults that it handles can't be saved", CLOSE_IT);

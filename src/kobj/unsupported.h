@@ -15,8 +15,8 @@ struct unsupported {
 
 extern const struct unsupported unsupported_secret, unsupported_inet, unsupported_netlink,
     unsupported_packet, unsupported_vsock, unsupported_alg, unsupported_socket,
-    unsupported_io_uring, unsupported_userfaultfd, unsupported_perf, unsupported_bpf,
-    unsupported_seccomp, unsupported_landlock, unsupported_namespace, unsupported_block,
-    unsupported_character, unsupported_other;
+    unsupported_userfaultfd, unsupported_perf, unsupported_bpf, unsupported_seccomp,
+    unsupported_landlock, unsupported_namespace, unsupported_block, unsupported_character,
+    unsupported_other;
 
 #endif

@@ -1,24 +1,64 @@
 /*
- * io_uring.c - an io_uring can't be saved yet: the refusal names it
- *
- * refused: is an io_uring (anon_inode:[io_uring])
+ * io_uring.c - a ring with answers that wait to be taken, and requests that wait to be submitted
  */
-#include <linux/io_uring.h>
-#include <sys/syscall.h>
-#include "victim.h"
+#include "victim_uring.h"
+
+#define N_WAITING 3
+
+static int file;
+static uint64_t round_number;
+
+static void read_number(struct ring *r, uint64_t *place)
+{
+    struct io_uring_sqe *sqe = ring_next(r, IORING_OP_READ, 700 + round_number);
+
+    sqe->fd = file;
+    sqe->addr = (uintptr_t)place;
+    sqe->len = sizeof(*place);
+}
+
+/* Some answered, one more written into the ring but not submitted. */
+static void put(struct ring *r)
+{
+    for (int i = 0; i < N_WAITING; i++)
+        ring_next(r, IORING_OP_NOP, 1000 * round_number + i);
+    ring_submit(r, N_WAITING);
+    MUST(pwrite(file, &round_number, sizeof(round_number), 0) == sizeof(round_number));
+}
 
 int main(int argc, char **argv)
 {
-    victim_init(argc, argv);
-    struct io_uring_params params = {0};
-    int fd = syscall(SYS_io_uring_setup, 4, &params);
-    if (fd < 0) {
-        perror("io_uring_setup");
-        return 77;
-    }
+    uint64_t number;
+    struct ring r;
 
+    victim_init(argc, argv);
+    ring_make(&r, 8, 0);
+    char path[4200];
+    victim_path(path, sizeof(path), "data");
+    file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    MUST(file >= 0);
+    ring_spin(&r, 1000); /* round and round */
+    put(&r);
+    read_number(&r, &number);
+    ring_publish(&r);
+    int flags = fcntl(r.fd, F_GETFD);
     victim_ready();
-    while (victim_wait())
-        CHECK(fcntl(fd, F_GETFD) >= 0);
+    while (victim_wait()) {
+        CHECK_EQ(fcntl(r.fd, F_GETFD), flags);
+        CHECK_EQ(ring_waiting(&r), N_WAITING);
+        for (int i = 0; i < N_WAITING; i++)
+            ring_expect(&r, 1000 * round_number + i, 0);
+        number = 0;
+        CHECK_EQ(ring_enter(&r, 1, 1, 0), 1);
+        ring_expect(&r, 700 + round_number, sizeof(number));
+        CHECK_EQ(number, round_number);
+        CHECK_EQ(*ring_word(&r, r.p.sq_off.head), r.sq_tail);
+        CHECK_EQ(ring_waiting(&r), 0);
+        ring_spin(&r, 100);
+        round_number++;
+        put(&r);
+        read_number(&r, &number);
+        ring_publish(&r);
+    }
     return 0;
 }
