@@ -16,6 +16,7 @@ enum row {
     ROW_FILE_SHARED,
     ROW_OBJECT,
     ROW_KERNEL,
+    ROW_RING,
     ROWS
 };
 
@@ -27,6 +28,7 @@ static const char *const row_names[ROWS] = {
     [ROW_FILE_SHARED] = "shared of a file",
     [ROW_OBJECT] = "shared memory",
     [ROW_KERNEL] = "vdso and vvar",
+    [ROW_RING] = "rings shared with the kernel",
 };
 
 struct count {
@@ -48,8 +50,9 @@ static enum row row_of(const Crs__Vma *vma)
         return ROW_OBJECT;
     case CRS__VMA_KIND__VMA_VDSO:
     case CRS__VMA_KIND__VMA_VVAR:
-    case CRS__VMA_KIND__VMA_RING:
         return ROW_KERNEL;
+    case CRS__VMA_KIND__VMA_RING:
+        return ROW_RING;
     default:
         return ROW_ANONYMOUS;
     }

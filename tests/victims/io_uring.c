@@ -1,6 +1,7 @@
 /*
  * io_uring.c - a ring with answers that wait to be taken, and requests that wait to be submitted
  */
+#include <sys/wait.h>
 #include "victim_uring.h"
 
 #define N_WAITING 3
@@ -26,6 +27,18 @@ static void put(struct ring *r)
     MUST(pwrite(file, &round_number, sizeof(round_number), 0) == sizeof(round_number));
 }
 
+static bool is_inherited(const uint8_t *mapping)
+{
+    int status;
+    pid_t pid = fork();
+
+    MUST(pid >= 0);
+    if (pid == 0)
+        _exit(msync((void *)mapping, 1, MS_ASYNC) == 0);
+    MUST(waitpid(pid, &status, 0) == pid);
+    return status != 0;
+}
+
 int main(int argc, char **argv)
 {
     uint64_t number;
@@ -37,6 +50,9 @@ int main(int argc, char **argv)
     victim_path(path, sizeof(path), "data");
     file = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     MUST(file >= 0);
+    /* As old programs map the answers: by themselves. */
+    uint8_t *answers = mmap(NULL, r.rings_size, PROT_READ, MAP_SHARED, r.fd, IORING_OFF_CQ_RING);
+    MUST(answers != MAP_FAILED && madvise(answers, r.rings_size, MADV_DONTFORK) == 0);
     ring_spin(&r, 1000); /* round and round */
     put(&r);
     read_number(&r, &number);
@@ -46,6 +62,8 @@ int main(int argc, char **argv)
     while (victim_wait()) {
         CHECK_EQ(fcntl(r.fd, F_GETFD), flags);
         CHECK_EQ(ring_waiting(&r), N_WAITING);
+        CHECK(memcmp(answers, r.rings, r.rings_size) == 0);
+        CHECK(!is_inherited(answers));
         for (int i = 0; i < N_WAITING; i++)
             ring_expect(&r, 1000 * round_number + i, 0);
         number = 0;

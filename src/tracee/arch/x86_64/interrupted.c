@@ -34,6 +34,7 @@ enum timeout_kind {
     TIMEOUT_NONE,
     TIMEOUT_MS,       /* an int, in ms; negative: for ever */
     TIMEOUT_TIMESPEC, /* a pointer; NULL: for ever */
+    TIMEOUT_URING,    /* struct uring_wait, where the flags say so */
 };
 
 struct waiting_call {
@@ -68,7 +69,7 @@ static const struct waiting_call waiting_calls[] = {
     {SYS_writev, TIMEOUT_NONE, 0, true},
     {SYS_sendto, TIMEOUT_NONE, 0, true},
     {SYS_sendmsg, TIMEOUT_NONE, 0, true},
-    {SYS_io_uring_enter, TIMEOUT_NONE, 0, true},
+    {SYS_io_uring_enter, TIMEOUT_URING, 4, true},
 };
 
 static const struct waiting_call *find_call(long number)
@@ -119,6 +120,47 @@ static uint64_t left_of(uint64_t timeout_ns, const struct arch_waiting *waiting)
     return timeout_ns > elapsed ? timeout_ns - elapsed : 0;
 }
 
+/* ---- the timeout of io_uring_enter ---- */
+
+#define URING_EXT_ARG     (1u << 3)
+#define URING_ABS_TIMER   (1u << 5)
+#define URING_EXT_ARG_REG (1u << 6) /* in memory that is registered with the ring */
+#define BELOW_URING_WAIT  (BELOW_RED_ZONE + sizeof(struct uring_wait))
+
+/* As of struct io_uring_getevents_arg. */
+struct uring_wait {
+    uint64_t signal_mask;
+    uint32_t signal_mask_size, min_wait_us;
+    uint64_t timespec; /* 0: for ever */
+};
+
+/* What is put below the red zone in their place. */
+struct uring_wait_block {
+    struct timespec timespec;
+    struct uring_wait wait;
+};
+
+static bool read_uring_wait(struct tracee_thread *th, const struct user_regs_struct *u,
+                            struct uring_wait *ret, uint64_t *ret_ns)
+{
+    return (u->r10 & URING_EXT_ARG) && !(u->r10 & URING_EXT_ARG_REG) && u->r9 >= sizeof(*ret) &&
+           tracee_read(th->owner, u->r8, ret, sizeof(*ret), NULL) == 0 &&
+           read_timespec(th->owner, ret->timespec, ret_ns);
+}
+
+static int put_uring_wait(struct tracee_thread *th, struct user_regs_struct *u,
+                          const struct uring_wait *wait, uint64_t ns, struct crs_error *err)
+{
+    uint64_t place = (u->rsp - BELOW_URING_WAIT) & ~7ULL;
+    struct uring_wait_block block = {.timespec = {ns / 1000000000, ns % 1000000000}, .wait = *wait};
+
+    block.wait.timespec = place + offsetof(struct uring_wait_block, timespec);
+    int r = tracee_write(th->owner, place, &block, sizeof(block), err);
+    if (r == 0)
+        u->r8 = place + offsetof(struct uring_wait_block, wait);
+    return r;
+}
+
 /* ---- calls that would give EINTR ---- */
 
 /* Let an argument of the call point to that time. */
@@ -142,8 +184,14 @@ static int shorten_timeout(struct tracee_thread *th, const struct waiting_call *
     unsigned long long *arg = argument(u, call->arg);
     uint64_t ns;
 
+    struct uring_wait wait;
+
     if (!waiting->known)
         return 0;
+    if (call->kind == TIMEOUT_URING)
+        return (u->r10 & URING_ABS_TIMER) || !read_uring_wait(th, u, &wait, &ns)
+                   ? 0
+                   : put_uring_wait(th, u, &wait, left_of(ns, waiting), err);
     if (call->kind == TIMEOUT_MS && (int)*arg > 0)
         *arg = (left_of((uint64_t)(int)*arg * 1000000, waiting) + 999999) / 1000000;
     if (call->kind != TIMEOUT_TIMESPEC || !read_timespec(th->owner, *arg, &ns))
@@ -338,6 +386,11 @@ int arch_resume_timeout(struct tracee_thread *th, struct arch_regs *regs, uint64
     return r;
 }
 
+static uint64_t shift(uint64_t ns, int64_t shift_ns)
+{
+    return (int64_t)ns + shift_ns > 0 ? ns + shift_ns : 0;
+}
+
 int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_t shift_ns,
                         struct crs_error *err)
 {
@@ -345,8 +398,14 @@ int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_
     unsigned long long *arg = NULL;
     uint64_t ns;
 
+    struct uring_wait wait;
+
     if (!is_restart(u->rax) || shift_ns == 0)
         return 0;
+    if (u->orig_rax == SYS_io_uring_enter)
+        return (u->r10 & URING_ABS_TIMER) && read_uring_wait(th, u, &wait, &ns)
+                   ? put_uring_wait(th, u, &wait, shift(ns, shift_ns), err)
+                   : 0;
     if (u->orig_rax == SYS_clock_nanosleep && (u->rsi & TIMER_ABSTIME) &&
         (u->rdi == CLOCK_MONOTONIC || u->rdi == CLOCK_BOOTTIME))
         arg = &u->rdx;
@@ -354,7 +413,7 @@ int arch_shift_deadline(struct tracee_thread *th, struct arch_regs *regs, int64_
         arg = &u->r10;
     if (!arg || !read_timespec(th->owner, *arg, &ns))
         return 0;
-    ns = (int64_t)ns + shift_ns > 0 ? ns + shift_ns : 0;
+    ns = shift(ns, shift_ns);
     struct timespec ts = {ns / 1000000000, ns % 1000000000};
     uint64_t place = (u->rsp - BELOW_RED_ZONE) & ~7ULL;
     int r = tracee_write(th->owner, place, &ts, sizeof(ts), err);
