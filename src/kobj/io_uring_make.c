@@ -137,20 +137,24 @@ static void fill(const struct ring *ring)
 
 /* ---- its mappings ---- */
 
-static int map_part(const struct ring *ring, const Crs__Vma *vma, struct crs_error *err)
+static int map_part(const struct ring *ring, const Crs__Vma *vma, uint64_t address, uint32_t flags,
+                    int64_t *ret, struct crs_error *err)
 {
-    int64_t at;
-    int r = ring_room_open(ring->thread, vma, err);
+    return REMOTE(ring->thread, ret, err, SYS_mmap, address, vma->end - vma->start, vma->protection,
+                  MAP_SHARED | flags, ring->remote_fd, vma->offset);
+}
 
-    if (r == 0)
-        r = REMOTE_CHECKED(ring->thread, &at, err, CRS_CANT_RESTART, "map an io_uring", SYS_mmap, 0,
-                           vma->end - vma->start, vma->protection, MAP_SHARED, ring->remote_fd,
-                           vma->offset);
-    if (r == 0 && (uint64_t)at != vma->start)
+static int check_part(const struct ring *ring, const Crs__Vma *vma, int64_t at,
+                      struct crs_error *err)
+{
+    if (at < 0 && at >= -4095)
+        return crs_fail(err, CRS_CANT_RESTART, -at, "can't map an io_uring at %#llx: %s",
+                        (unsigned long long)vma->start, strerror(-at));
+    if ((uint64_t)at != vma->start)
         return crs_fail(err, CRS_CANT_RESTART, EEXIST,
                         "can't map an io_uring at %#llx: it went to %#llx",
                         (unsigned long long)vma->start, (unsigned long long)at);
-    return r < 0 ? r : ring_advise(ring->thread, vma, err);
+    return ring_advise(ring->thread, vma, err);
 }
 
 /* Its mappings, in order. */
@@ -166,19 +170,42 @@ static size_t list_parts(const struct ring *ring, const Crs__AddressSpace *space
     return n;
 }
 
+/* Where the kernel chooses the address. */
+static int map_in_room(const struct ring *ring, const Crs__Vma *const *parts, size_t n,
+                       struct crs_error *err)
+{
+    _cleanup_ring_room_ struct ring_room room = {0};
+    int64_t at;
+    int r = ring_room_take(ring->thread, &room, err);
+
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = ring_room_open(ring->thread, parts[i], err);
+        if (r == 0)
+            r = map_part(ring, parts[i], 0, 0, &at, err);
+        if (r == 0)
+            r = check_part(ring, parts[i], at, err);
+    }
+    return r < 0 ? r : ring_room_give_back(ring->thread, &room, parts, n, err);
+}
+
 static int map_parts(const struct ring *ring, struct crs_error *err)
 {
     const Crs__AddressSpace *space = ring_space(ring->ctx, ring->ctx->process);
-    _cleanup_ring_room_ struct ring_room room = {0};
     _cleanup_free_ const Crs__Vma **parts = space ? calloc(space->n_vmas, sizeof(*parts)) : NULL;
+    int64_t at;
+    int r = 0;
 
     if (!parts)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     size_t n = list_parts(ring, space, parts);
-    int r = n > 0 ? ring_room_take(ring->thread, &room, err) : 0;
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = map_part(ring, parts[i], err);
-    return r < 0 ? r : ring_room_give_back(ring->thread, &room, parts, n, err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        r = map_part(ring, parts[i], parts[i]->start, MAP_FIXED_NOREPLACE, &at, err);
+        if (r == 0 && i == 0 && at == -EINVAL)
+            return map_in_room(ring, parts, n, err);
+        if (r == 0)
+            r = check_part(ring, parts[i], at, err);
+    }
+    return r;
 }
 
 /* ---- what is registered ---- */

@@ -2,7 +2,7 @@
  * io_uring_wind.c - a new io_uring's counters, brought to where they were
  *
  * The kernel's own counters can't be set. So as many requests are made as the old ring has had,
- * that do nothing: about 40 ns each, 3 minutes for as many as can be counted (2^32).
+ * that do nothing: 40 to 70 ns each, 3 to 5 minutes for as many as can be counted (2^32).
  */
 #include <stdatomic.h>
 #include <string.h>
@@ -175,7 +175,7 @@ int uring_wind(const struct uring_winder *w, uint32_t sq_consumed, uint32_t cq_p
     if (sq_consumed > MANY)
         kobj_warn(w->ctx->progress, w->ctx->progress_arg,
                   "an io_uring has had %u requests: bringing its counters there takes about %u s",
-                  sq_consumed, sq_consumed / 25000000);
+                  sq_consumed, sq_consumed / 15000000);
     r = wind_to(w, cq_posted, false, err);
     if (r == 0)
         r = wind_to(w, sq_consumed, true, err);

@@ -64,7 +64,7 @@ static int parse_number(const char *key, const char *value, struct proc_uring *r
 
 /* ---- lists ---- */
 
-/* "    0: 0x7f0000/4096", "    1: <none>" */
+/* "    0: 0x7f0000/4096", "    1: <none>", "    2: 0xffffffffffffffff/1" */
 static int parse_buffer(const char *line, struct proc_uring *ring)
 {
     struct proc_uring_buffer b = {0};
@@ -74,6 +74,8 @@ static int parse_buffer(const char *line, struct proc_uring *ring)
             return -EINVAL;
         b.address = 0;
     }
+    if (b.address == UINT64_MAX) /* how older kernels show none */
+        b.address = b.size = 0;
     struct proc_uring_buffer *new = ARRAY_ADD(&ring->buffers);
     if (!new)
         return -ENOMEM;

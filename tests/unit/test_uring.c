@@ -22,7 +22,8 @@ static const char full[] =
     "    5: user_data:7, res:-2, flag:0, extra1:0, extra2:0\n\n"
     "SqThread:\t5828\nSqThreadCpu:\t0\nSqTotalTime:\t0\nSqWorkTime:\t0\n"
     "UserFiles:\t1\n    0: /dev/null\n"
-    "UserBufs:\t2\n    0: 0x7f0000001000/8192\n    1: <none>\n"
+    "UserBufs:\t3\n    0: 0x7f0000001000/8192\n    1: <none>\n"
+    "    2: 0xffffffffffffffff/1\n"
     "Personalities:\n    1\n\tUid:\t0\n"
     "PollList:\n  op=6, task_works=0\n  op=27, task_works=1\n"
     "CqOverflowList:\n  user_data=1, res=0, flags=0\n"
@@ -45,10 +46,11 @@ static void test_full(void **state)
     assert_true(r.n_cqes_shown == 1 && r.big_cqes);
     assert_int_equal(r.sq_thread, 5828);
     assert_int_equal(r.n_files, 1);
-    assert_int_equal(r.n_buffers, 2);
-    assert_int_equal(r.buffers.n, 2);
+    assert_int_equal(r.n_buffers, 3);
+    assert_int_equal(r.buffers.n, 3);
     assert_true(r.buffers.items[0].address == 0x7f0000001000 && r.buffers.items[0].size == 8192);
     assert_true(r.buffers.items[1].place == 1 && r.buffers.items[1].address == 0);
+    assert_true(r.buffers.items[2].place == 2 && r.buffers.items[2].address == 0);
     assert_true(r.n_polled == 2 && r.polled_op == 6);
     assert_int_equal(r.n_overflown, 1);
     assert_true(r.personalities && r.napi);
