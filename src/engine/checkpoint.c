@@ -160,10 +160,14 @@ static int begin_dump(struct checkpoint *c, struct crs_error *err)
     for (size_t i = 0; i < n; i++)
         c->result.n_threads += held[i]->n_threads;
     c->result.n_processes = c->members.members.n;
+    /* Before anything is asked in them. */
+    int r = kobj_check_namespaces(held[0], err);
+    if (r < 0)
+        return r;
     unsigned apart = namespaces_apart(held[0]->proc_fd);
     c->ctx.own_ipc = apart & NAMESPACE_IPC;
     c->ctx.own_net = apart & NAMESPACE_NET;
-    int r = namespaces_record(apart, c->tree, err);
+    r = namespaces_record(apart, c->tree, err);
     return r == 0 ? kobj_dump_begin(&c->ctx, held, n, err) : r;
 }
 
@@ -331,6 +335,7 @@ static int afterwards(struct checkpoint *c, struct crs_error *err)
 static int run(struct checkpoint *c, struct crs_error *err)
 {
     int r = tracee_check(c->pid, err);
+    c->members.adopter = c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)

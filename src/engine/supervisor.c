@@ -16,7 +16,7 @@
 #include "base/io.h"
 #include "engine/rebuild.h"
 #include "engine/supervisor.h"
-#include "kobj/attributes.h"
+#include "kobj/supervisor_mark.h"
 
 /* What supervisor and caller say to each other: one message, one datagram. */
 enum message_type {
@@ -113,7 +113,7 @@ void supervisor_forget_signals(void)
  * Others may outlive it (daemons): they go on, and so do we, since the end of PID 1 would be
  * theirs; whoever waits for the program does not wait for them.
  */
-static void supervise(pid_t program, int fd)
+static void supervise(pid_t program, int fd, int mark)
 {
     struct message m = {.type = MESSAGE_STATUS};
     siginfo_t info;
@@ -126,7 +126,7 @@ static void supervise(pid_t program, int fd)
             if (pid == program) {
                 send_message(fd, &m, -1);
                 if (WIFEXITED(m.status) || WIFSIGNALED(m.status))
-                    program = 0; /* its number may be another's from now on */
+                    supervisor_mark_set(mark, program = 0); /* its number may become another's */
             }
         if (pid < 0 && errno == ECHILD)
             return;
@@ -138,11 +138,31 @@ static void supervise(pid_t program, int fd)
     }
 }
 
-static void forget_descriptors(int keep)
+static void forget_descriptors(int keep, int other)
 {
-    if (keep > 0)
-        syscall(SYS_close_range, 0, keep - 1, 0);
-    syscall(SYS_close_range, keep + 1, ~0U, 0);
+    unsigned low = keep < other ? keep : other, high = keep < other ? other : keep;
+
+    if (low > 0)
+        syscall(SYS_close_range, 0, low - 1, 0);
+    if (high - low > 1)
+        syscall(SYS_close_range, low + 1, high - 1, 0);
+    syscall(SYS_close_range, high + 1, ~0U, 0);
+}
+
+/* The mark is there before the program is, so that no checkpoint comes too early. */
+static int make_marked(const struct supervisor_work *work, int fd, int *ret_mark,
+                       pid_t *ret_program, struct crs_error *err)
+{
+    int r = supervisor_mark_new(ret_mark);
+
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, -r, "can't mark the supervisor: %s", strerror(-r));
+    r = work->make(work, fd, ret_program, err);
+    if (r < 0)
+        return r;
+    r = supervisor_mark_set(*ret_mark, *ret_program);
+    return r == 0 ? 0
+                  : crs_fail(err, CRS_FAILED, -r, "can't mark the supervisor: %s", strerror(-r));
 }
 
 __attribute__((noreturn)) static void run_supervisor(const struct supervisor_work *work, int fd,
@@ -151,6 +171,7 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     struct message m = {0};
     sigset_t all;
     pid_t program = 0;
+    int mark = -1;
 
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
@@ -161,7 +182,7 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     int r = namespaces_set_up(work->namespaces, &m.error);
     if (r == 0) {
         m.type = MESSAGE_FAILED;
-        r = work->make(work, fd, &program, &m.error);
+        r = make_marked(work, fd, &mark, &program, &m.error);
     }
     if (r < 0) {
         send_message(fd, &m, -1);
@@ -173,8 +194,8 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     m.done_bytes = now_us() - started_us;
     if (pidfd < 0 || send_message(fd, &m, pidfd) < 0)
         _exit(1);
-    forget_descriptors(fd);
-    supervise(program, fd);
+    forget_descriptors(fd, mark);
+    supervise(program, fd, mark);
     _exit(0);
 }
 

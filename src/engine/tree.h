@@ -34,7 +34,9 @@ struct tree {
     /* set by the caller */
     pid_t root; /* the process that was named */
     enum crs_scope scope;
-    pid_t tool; /* a process that waits for us; 0: none */
+    pid_t tool;    /* a process that waits for us; 0: none */
+    pid_t adopter; /* the supervisor of the root's own namespaces: what it has taken in belongs to
+                      the tree; 0: none (tree_find_adopter()) */
 
     /* by tree_freeze(): parents before their children; [0] is the root, or with scopes other than
      * a tree its topmost ancestor among the members */
@@ -46,6 +48,9 @@ struct tree {
     memories; /* one member for each memory that they have, in an order
                  that kcmp(2) gives: tree_memory.c's own */
 };
+
+/* The supervisor whose program the process is; 0: it is none's. */
+pid_t tree_find_adopter(pid_t root);
 
 /* Freeze all. deadline_us: now_us() value at which to give up at the latest; 0: none but those that
  * keep a tree that can't be frozen from standing still for long. On failure all go on when the tree

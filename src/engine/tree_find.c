@@ -7,8 +7,10 @@
 
 #include "base/io.h"
 #include "engine/tree.h"
+#include "kobj/supervisor_mark.h"
 #include "proc/children.h"
 #include "proc/stat.h"
+#include "proc/status.h"
 
 #define LIST_PASSES 64 /* generations that are looked for in a tree that runs */
 
@@ -46,7 +48,7 @@ enum tree_how tree_how(const struct tree *tree)
 
 /* ---- by each thread's list ---- */
 
-static int add_children_of(const struct tree *tree, pid_t pid, const char *thread,
+static int add_children_of(const struct tree *tree, pid_t pid, const char *thread, bool adopted,
                            struct tree_founds *ret, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0};
@@ -64,7 +66,7 @@ static int add_children_of(const struct tree *tree, pid_t pid, const char *threa
         return crs_fail(err, CRS_FAILED, -r, "can't read %s: %s", path, strerror(-r));
     for (size_t i = 0; r == 0 && i < n; i++)
         if (!tree_find_member(tree, children[i]))
-            r = add(ret, children[i], pid, atoi(thread), err);
+            r = add(ret, children[i], pid, adopted ? 0 : atoi(thread), err);
     return r;
 }
 
@@ -80,13 +82,14 @@ static int add_children(const struct tree *tree, pid_t pid, struct tree_founds *
         return 0; /* it has ended */
     for (struct dirent *e; r == 0 && (e = readdir(dir));)
         if (e->d_name[0] != '.')
-            r = add_children_of(tree, pid, e->d_name, ret, err);
+            r = add_children_of(tree, pid, e->d_name, false, ret, err);
     return r;
 }
 
 static int find_children(const struct tree *tree, size_t from, struct tree_founds *ret,
                          struct crs_error *err)
 {
+    char thread[16];
     int r = 0;
 
     if (tree->members.n == 0)
@@ -94,7 +97,30 @@ static int find_children(const struct tree *tree, size_t from, struct tree_found
     for (size_t i = from; r == 0 && tree->scope != CRS_ONLY && i < tree->members.n; i++)
         if (!tree->members.items[i].tool)
             r = add_children(tree, tree->members.items[i].pid, ret, err);
+    if (r == 0 && tree->adopter) {
+        snprintf(thread, sizeof(thread), "%d", tree->adopter);
+        r = add_children_of(tree, tree->adopter, thread, true, ret, err);
+    }
     return r;
+}
+
+/* ---- who takes orphans in ---- */
+
+pid_t tree_find_adopter(pid_t root)
+{
+    struct supervisor_found above = {.proc_fd = -1};
+    _cleanup_proc_status_ struct proc_status status = {0};
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    if (supervisor_above(root, &above) < 0)
+        return 0;
+    close(above.proc_fd);
+    snprintf(path, sizeof(path), "/proc/%d/status", root);
+    if (read_file(AT_FDCWD, path, 1 << 20, &text) < 0 ||
+        proc_status_parse((const char *)text.data, &status) < 0)
+        return 0;
+    return status.parent == above.pid && status.inner_tgid == above.program ? above.pid : 0;
 }
 
 /* ---- by a scan of all ---- */
@@ -130,7 +156,8 @@ static bool belongs(const struct wanted *w, const struct proc_stat *stat)
         break;
     }
     parent = tree_find_member(w->tree, stat->parent);
-    return stat->pid == w->tree->root || (parent && !parent->tool);
+    return stat->pid == w->tree->root || (parent && !parent->tool) ||
+           (w->tree->adopter && stat->parent == w->tree->adopter);
 }
 
 static int scan(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
@@ -237,7 +264,8 @@ static int take_in(struct tree *copy, const struct tree_founds *founds, struct c
 
 int tree_list(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
 {
-    struct tree copy = {.root = tree->root, .scope = tree->scope, .tool = tree->tool};
+    struct tree copy = {
+        .root = tree->root, .scope = tree->scope, .tool = tree->tool, .adopter = tree->adopter};
     _cleanup_tree_founds_ struct tree_founds all = {0};
     enum tree_how how = tree_how(tree);
     size_t from = 0;

@@ -251,8 +251,9 @@ static int settle(struct tree *tree, struct crs_error *err)
 int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
 {
     enum tree_how how = tree_how(tree);
-    /* The list of a process that stands still has all its children. A scan is not of one moment. */
-    int clean = 0, wanted = how == TREE_BY_SCAN ? 2 : 1;
+    /* The list of a process that stands still has all its children. A scan is not of one moment,
+     * and who takes orphans in doesn't stand still. */
+    int clean = 0, wanted = how == TREE_BY_SCAN || tree->adopter ? 2 : 1;
     uint64_t started_us = now_us();
     size_t n_new, from = 0;
 

@@ -49,9 +49,6 @@ static inline bool kobj_call_failed(int64_t result)
 
 #define KOBJ_WARN(ctx, ...) kobj_warn((ctx)->progress, (ctx)->progress_arg, __VA_ARGS__)
 
-/* The name (comm) of PID 1 of the namespaces that a restart makes for a program. */
-#define SUPERVISOR_NAME "crs-supervisor"
-
 /* ---- the rows of the tables ---- */
 
 extern const struct kobj_process_kind kobj_sharing, kobj_namespaces, kobj_sysv_ipc, kobj_root,

@@ -86,7 +86,7 @@ static int enter(int user, int fd)
 static int fail_to_enter(const struct tracee *t, const char *name, int r, struct crs_error *err)
 {
     return crs_fail(err, CRS_NOT_PERMITTED, -r,
-                    "process %d has an %s namespace of its own, which can't be entered to look at "
+                    "process %d has a namespace of its own (%s), which can't be entered to look at "
                     "its objects: %s; ask as the user who started it",
                     t->pid, name, strerror(-r));
 }

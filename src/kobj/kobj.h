@@ -235,6 +235,8 @@ const char *kobj_shared_words(enum kobj_shared what);
 uint32_t *kobj_shared_with(Crs__Process *process, enum kobj_shared what);
 /* The descriptors of `from` for `to`, which shares its table. */
 int kobj_copy_descriptors(Crs__Process *to, const Crs__Process *from, struct crs_error *err);
+/* A root in other namespaces than ours is refused, but for those that a restart makes. */
+int kobj_check_namespaces(const struct tracee *root, struct crs_error *err);
 /* The member that has that PID, as we see it; NULL: none. */
 struct tracee *kobj_find_member(const struct kobj_dump *ctx, pid_t pid);
 

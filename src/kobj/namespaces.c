@@ -10,11 +10,9 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/io.h"
+#include "base/cleanup.h"
 #include "kobj/attributes.h"
-#include "proc/status.h"
-
-#define STATUS_LIMIT (1 << 20)
+#include "kobj/supervisor_mark.h"
 
 static const struct {
     const char *file, *name;
@@ -40,43 +38,13 @@ static bool is_same(int proc_fd, int other_proc_fd, const char *file)
 
 /* ---- the root of the tree ---- */
 
-/* /proc/PID of the nearest process above it that is PID 1 of a namespace; -1: none can be seen. */
-static int open_first_of_namespace(pid_t pid)
-{
-    char path[40];
-
-    while (pid > 0) {
-        _cleanup_proc_status_ struct proc_status status = {0};
-        _cleanup_bytes_ struct bytes text = {0};
-        snprintf(path, sizeof(path), "/proc/%d", pid);
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || read_file(fd, "status", STATUS_LIMIT, &text) < 0 ||
-            proc_status_parse((const char *)text.data, &status) < 0)
-            return -1;
-        if (status.inner_tgid == 1)
-            return TAKE_FD(fd);
-        pid = status.parent;
-    }
-    return -1;
-}
-
-/* The supervisor that a restart has put above the program. */
-static int open_supervisor(pid_t pid)
-{
-    _cleanup_close_ int fd = open_first_of_namespace(pid);
-    _cleanup_bytes_ struct bytes comm = {0};
-
-    if (fd < 0 || read_file(fd, "comm", STATUS_LIMIT, &comm) < 0 ||
-        strcmp((const char *)comm.data, SUPERVISOR_NAME "\n") != 0)
-        return -1;
-    return TAKE_FD(fd);
-}
-
-static int check_root(const struct tracee *root, struct crs_error *err)
+int kobj_check_namespaces(const struct tracee *root, struct crs_error *err)
 {
     _cleanup_close_ int tool = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_close_ int supervisor = open_supervisor(root->pid);
+    struct supervisor_found above = {.proc_fd = -1};
 
+    supervisor_above(root->pid, &above); /* what a restart, or --isolate, has put there */
+    _cleanup_close_ int supervisor = above.proc_fd;
     if (tool < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't open /proc/self");
     for (size_t i = 0; i < ELEMENTS(kinds); i++) {
@@ -99,8 +67,6 @@ static int dump_namespaces(struct kobj_dump *ctx, struct bytes *ret_payload, str
 {
     const struct tracee *root = ctx->members.items[0].t;
 
-    if (ctx->t == root)
-        return check_root(root, err);
     for (size_t i = 0; i < ELEMENTS(kinds); i++)
         if (!is_same(ctx->t->proc_fd, root->proc_fd, kinds[i].file))
             return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
