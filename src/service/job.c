@@ -79,7 +79,9 @@ static bool process_lives(const struct job_process *process, char *ret_state)
     if (process->pid <= 0 || read_stat(process->pid, &stat) < 0)
         return false;
     *ret_state = stat.state;
-    return stat.start_time == process->start_time && stat.state != 'Z' && stat.state != 'X';
+    /* One whose first thread has ended while others live is no zombie yet. */
+    return stat.start_time == process->start_time && stat.state != 'X' &&
+           (stat.state != 'Z' || stat.threads > 1);
 }
 
 bool job_process_stopped(const struct job_process *process)
