@@ -42,6 +42,7 @@ static void begin(const struct rebuild *b, struct kobj_restore *ctx)
         .memory = b->loaded->memory,
         .pids = b->pids,
         .own_ipc = b->namespaces & NAMESPACE_IPC,
+        .own_net = b->namespaces & NAMESPACE_NET,
         .detach = b->detach,
         .monotonic_shift_ns = clock_shift(b),
         .progress = b->progress,

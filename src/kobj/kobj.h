@@ -97,6 +97,7 @@ struct kobj_restore {
     int (*inherited_fds)[3]; /* for each: what stands for it where its number is 0, 1 or 2 */
     enum crs_pids pids;
     bool own_ipc; /* it gets an IPC namespace of its own */
+    bool own_net; /* and a network, where no address is in use yet: checks don't look at ours */
     bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;

@@ -14,7 +14,7 @@ static bool match(const struct open_file *file)
 
 #define QUEUE_MAX (1ull << 30) /* no queue of the kernel is as long */
 
-static int check_record(const Crs__TcpSocket *m, struct crs_error *err)
+static int check_record(const Crs__TcpSocket *m, bool own_net, struct crs_error *err)
 {
     struct inet_address local;
     int r = inet_check(m->socket, err);
@@ -28,7 +28,7 @@ static int check_record(const Crs__TcpSocket *m, struct crs_error *err)
     if (r < 0 || !m->socket->local)
         return r;
     r = inet_address_load(m->socket->local, &local, err);
-    if (r == 0 && (m->state != CRS__TCP_STATE__TCP_CONNECTED || m->accepts))
+    if (r == 0 && !own_net && (m->state != CRS__TCP_STATE__TCP_CONNECTED || m->accepts))
         r = inet_check_bind(m->socket, SOCK_STREAM, &local, err);
     return r;
 }
@@ -40,7 +40,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
 
     if (r < 0)
         return r;
-    r = check_record(m, err);
+    r = check_record(m, ctx->own_net, err);
     crs__tcp_socket__free_unpacked(m, NULL);
     return r < 0 ? crs_fail_at(err, r, "%s", record->name) : 0;
 }

@@ -46,7 +46,7 @@ static int load_local(const Crs__InetSocket *socket, struct inet_address *ret, b
     return r;
 }
 
-static int check_record(const Crs__UdpSocket *m, struct crs_error *err)
+static int check_record(const Crs__UdpSocket *m, bool own_net, struct crs_error *err)
 {
     struct inet_address local;
     bool moved;
@@ -57,7 +57,7 @@ static int check_record(const Crs__UdpSocket *m, struct crs_error *err)
     if (r < 0 || !m->socket->local)
         return r;
     r = load_local(m->socket, &local, &moved, err);
-    return r == 0 ? inet_check_bind(m->socket, SOCK_DGRAM, &local, err) : r;
+    return r == 0 && !own_net ? inet_check_bind(m->socket, SOCK_DGRAM, &local, err) : r;
 }
 
 int udp_check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err)
@@ -67,7 +67,7 @@ int udp_check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_
 
     if (r < 0)
         return r;
-    r = check_record(m, err);
+    r = check_record(m, ctx->own_net, err);
     crs__udp_socket__free_unpacked(m, NULL);
     return r < 0 ? crs_fail_at(err, r, "%s", record->name) : 0;
 }

@@ -124,14 +124,15 @@ static int check_path(struct unix_set *set, const char *path, struct crs_error *
     return 0;
 }
 
-int unix_name_check(struct unix_set *set, const struct unix_made *item, struct crs_error *err)
+int unix_name_check(struct unix_set *set, const struct unix_made *item, bool own_net,
+                    struct crs_error *err)
 {
     const Crs__UnixSocket *m = item->m;
 
     if (m->name.len == 0 || m->name_shared)
         return 0;
     if (unix_name_is_abstract(&m->name))
-        return is_autobound(&m->name) ? 0 : check_abstract(set, item, err);
+        return is_autobound(&m->name) || own_net ? 0 : check_abstract(set, item, err);
     if (!m->file)
         return 0;
     _cleanup_free_ char *path = full_path(m);

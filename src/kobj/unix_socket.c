@@ -132,7 +132,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
         return r;
     struct unix_made *item = unix_set_find(set, record->id);
     r = unix_set_check(set, item, ctx, err);
-    return r == 0 ? unix_name_check(set, item, err) : r;
+    return r == 0 ? unix_name_check(set, item, ctx->own_net, err) : r;
 }
 
 static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,

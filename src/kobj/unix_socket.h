@@ -116,8 +116,9 @@ int unix_datagrams_finish(struct kobj_restore *ctx, struct unix_set *set, struct
 pid_t unix_holder(uint64_t inode);
 /* "process 7 (dbus-daemon)" */
 const char *unix_holder_words(uint64_t inode, char *text, size_t size);
-/* Can the name be had here? */
-int unix_name_check(struct unix_set *set, const struct unix_made *item, struct crs_error *err);
+/* Can the name be had here? own_net: on a network of its own, where no names without files are. */
+int unix_name_check(struct unix_set *set, const struct unix_made *item, bool own_net,
+                    struct crs_error *err);
 /* Give it its name, with its file if it had one. */
 int unix_name_restore(struct kobj_restore *ctx, struct unix_set *set, struct unix_made *item,
                       struct crs_error *err);
