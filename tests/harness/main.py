@@ -14,6 +14,7 @@ import traceback
 from . import build, examples, kill, kill_tree, machine, programs, scale, scripts, victims
 from .cases import Failure, Skip
 from .env import Env, Setup
+from .tally import Tally
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CHANCES = 3
@@ -140,8 +141,9 @@ class Worker:
 class Run:
     """All cases: some at a time, those that measure the machine alone at the end."""
 
-    def __init__(self, setup, base):
+    def __init__(self, setup, base, cases):
         self.setup, self.base = setup, base
+        self.tally = Tally(cases)
         self.counts = {"passed": 0, "failed": 0, "skipped": 0}
         self.reasons = {}
         self.failed = []  # cases
@@ -197,6 +199,7 @@ class Run:
         verdict, words = worker.result(timed_out)
         seconds = time.monotonic() - worker.begun
         self.counts[verdict] += 1
+        self.tally.add(worker.case, verdict, words)
         if verdict == "skipped":
             self.reasons.setdefault(words, []).append(worker.case.name)
         if verdict == "failed":
@@ -220,6 +223,8 @@ class Run:
                   ", ".join(case.name for case in self.unsteady))
         if self.failed:
             print("failed: " + ", ".join(case.name for case in self.failed))
+        if self.tally.line():
+            print(self.tally.line())
         counts = self.counts
         tail = f", {counts['skipped']} skipped" if counts["skipped"] else ""
         print(f"{counts['passed']} passed, {counts['failed']} failed{tail}", flush=True)
@@ -272,7 +277,7 @@ def main():
             print("\n".join(case.name for case in cases))
             return 0
         build.stage(setup, cases)
-        run = Run(setup, base)
+        run = Run(setup, base, cases)
         run.all(cases)
         left = left_behind(before, base)
         if left:

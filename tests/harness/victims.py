@@ -63,14 +63,7 @@ class Play:
         if self.victim.needs_mib() > machine.memory_available_mib():
             raise Skip(f"needs {self.victim.needs_mib()} MiB of memory")
         binary = os.path.join(self.env.setup.stage, "victims", self.victim.name)
-        command = [binary, self.work, *self.victim.args]
-        if self.victim.isolate:
-            reason = machine.user_namespaces_work(self.env.uid, self.env.gid)
-            if reason:
-                raise Skip(reason)
-            command = [self.env.setup.crs, "run", f"--isolate={self.victim.isolate}", "--",
-                       *command]
-        self.process = self.env.start(*command)
+        self.process = self.launch(binary, self.work, *self.victim.args)
         ready = os.path.join(self.work, "ready")
         machine.wait_for(lambda: os.path.exists(ready) or self.process.poll() is not None,
                          self.ready_s * self.env.patience)
@@ -80,16 +73,25 @@ class Play:
         expect(code is None and os.path.exists(ready),
                f"the victim did not get ready (exit code {code})\n"
                f"{machine.describe(self.process.pid)}")
-        self.pid = self.process.pid
-        if self.victim.isolate:
-            self.foreground = self.process
-            self.pid = self.isolated(binary)
+        self.pid = self.program()
 
-    def isolated(self, binary):
-        """The victim's PID as it is seen here: below crs run and its supervisor."""
-        wanted = os.path.realpath(binary)
+    def launch(self, *command):
+        if not self.victim.isolate:
+            return self.env.start(*command)
+        reason = machine.user_namespaces_work(self.env.uid, self.env.gid)
+        if reason:
+            raise Skip(reason)
+        self.foreground = self.env.start(self.env.setup.crs, "run",
+                                         f"--isolate={self.victim.isolate}", "--", *command)
+        return self.foreground
+
+    def program(self):
+        """The PID of what was launched, as seen from here; it is ready."""
+        if not self.victim.isolate:
+            return self.process.pid
+        wanted = os.path.join(self.env.setup.stage, "victims", self.victim.name)
         found = [pid for pid in machine.descendants(self.process.pid)
-                 if os.path.realpath(f"/proc/{pid}/exe") == wanted]
+                 if os.path.realpath(f"/proc/{pid}/exe") == os.path.realpath(wanted)]
         return next(pid for pid in found if machine.parent(pid) not in found)
 
     def ask(self, how):
@@ -146,7 +148,7 @@ class Play:
     def restart(self, path, policy, foreground):
         self.restarts += 1
         pid_file = self.env.path(f"pid.{self.restarts}")
-        command = ["restart", f"--pids={policy}", "--pid-file", pid_file]
+        command = ["restart", *([f"--pids={policy}"] if policy else []), "--pid-file", pid_file]
         if foreground:
             self.foreground = self.env.start(self.env.setup.crs, *command, path,
                                              stdout=f"stdout.{self.restarts}",
@@ -272,6 +274,8 @@ def same_when_taken(victim):
 
 
 def cases(setup):
+    from . import isolated  # it stands on this file
+
     sources = sorted(glob.glob(os.path.join(setup.top, "tests", "victims", "*.c")))
     victims = [Victim(setup, source) for source in sources]
     found = []
@@ -279,6 +283,8 @@ def cases(setup):
         for user in ("root", "user"):
             if user not in victim.without:
                 found += victim_cases(setup, victim, user)
+        if "user" not in victim.without:
+            found += isolated.cases(setup, victim)
     plain = next((v for v in victims if v.name == "memory_private"), None) or \
         next((v for v in victims if not v.refused and not v.without), None)
     if plain:

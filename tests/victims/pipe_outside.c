@@ -1,6 +1,7 @@
 /*
  * pipe_outside.c - a pipe whose other end another program holds
  *
+ * isolated: saved (who is outside is taken in by the supervisor)
  * refused: its writing end is held by process
  */
 #include <sys/wait.h>

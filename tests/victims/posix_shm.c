@@ -15,7 +15,7 @@ int main(int argc, char **argv)
     uint64_t count = 0, seen;
 
     victim_init(argc, argv);
-    snprintf(name, sizeof(name), "/crs-victim-%d-%ld", (int)getpid(), (long)time(NULL));
+    snprintf(name, sizeof(name), "/crs-victim-%lu-%ld", victim_number(), (long)time(NULL));
     snprintf(path, sizeof(path), "/dev/shm%s", name);
     int fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0640);
     MUST(fd >= 0 && ftruncate(fd, SIZE) == 0 && fchmod(fd, 0640) == 0);

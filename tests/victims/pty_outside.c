@@ -1,6 +1,7 @@
 /*
  * pty_outside.c - the master of a pseudoterminal whose slave another program has is refused
  *
+ * isolated: saved (who is outside is taken in by the supervisor)
  * refused: its slave is open in process
  */
 #include <sys/wait.h>

@@ -2,6 +2,7 @@
  * pty_session_outside.c - a pseudoterminal that is the controlling terminal of another program,
  * which has no descriptor of it, is refused
  *
+ * isolated: saved (who is outside is taken in by the supervisor)
  * refused: is the controlling terminal of session
  */
 #include <sys/wait.h>

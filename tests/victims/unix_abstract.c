@@ -13,9 +13,9 @@ int main(int argc, char **argv)
     socklen_t size = sizeof(address);
 
     victim_init(argc, argv);
-    snprintf(service, sizeof(service), "@victim-%d-service", (int)getpid());
-    snprintf(client, sizeof(client), "@victim-%d-client", (int)getpid());
-    snprintf(lonely, sizeof(lonely), "@victim-%d-lonely", (int)getpid());
+    snprintf(service, sizeof(service), "@victim-%lu-service", victim_number());
+    snprintf(client, sizeof(client), "@victim-%lu-client", victim_number());
+    snprintf(lonely, sizeof(lonely), "@victim-%lu-lonely", victim_number());
     int listener = bound(SOCK_STREAM, service), one = bound(SOCK_STREAM, client);
     MUST(listen(listener, 4) == 0 && connect_to(one, service) == 0);
     int two = connected(SOCK_STREAM, service);

@@ -2,6 +2,7 @@
  * unix_outside.c - a socket whose other end another program holds
  *
  * kinds: unix-socket
+ * isolated: saved (who is outside is taken in by the supervisor)
  * refused: is a unix socket (socket:[
  */
 #include <sys/wait.h>

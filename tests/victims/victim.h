@@ -26,6 +26,8 @@
  *     refused: WORDS               the checkpoint must be refused with exit code 5 and these words
  *                                  in the message, and the victim must be unharmed
  *     isolate: NAMESPACES          started by crs run --isolate=NAMESPACES; restarted in those only
+ *     isolated: WORDS              the same as a job in namespaces of its own (crs run --isolate);
+ *                                  saved: there it can be checkpointed and restarted
  *     args: A B                    more arguments, after DIR
  *     needs: N MiB                 of free memory; skipped where there is less
  *     hugepages: 4             so many huge pages of 2 MiB are made for it, where the test may
@@ -47,6 +49,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/types.h>
 #include <time.h>
 #include <unistd.h>
@@ -98,6 +101,15 @@ static inline void victim_init(int argc, char **argv)
     }
     snprintf(victim_dir, sizeof(victim_dir), "%s", argv[1]);
     victim_allow_tracer();
+}
+
+/* For names that the whole machine shares: victims in PID namespaces of their own have the same
+ * PIDs. */
+static inline unsigned long victim_number(void)
+{
+    struct stat st;
+
+    return stat(victim_dir, &st) == 0 ? (unsigned long)st.st_ino : 0;
 }
 
 static inline void victim_ready(void)

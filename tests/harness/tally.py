@@ -1,0 +1,58 @@
+"""How many victims came through, as whom: one line at the end of a run."""
+
+WHO = {"root": "as root", "user": "as a user", "isolated": "in an isolated job"}
+WORDS_MAX = 60
+
+
+class Tally:
+    """Fed with each case's verdict; a case of a victim is victims/NAME/WHO/SITUATION."""
+
+    def __init__(self, cases):
+        self.all = {}  # who -> name -> situation -> (verdict, words)
+        for case in cases:
+            self.place(case)
+
+    def place(self, case):
+        parts = case.name.split("/")
+        if parts[0] != "victims" or len(parts) != 4 or parts[2] not in WHO:
+            return None
+        return self.all.setdefault(parts[2], {}).setdefault(parts[1], {})
+
+    def add(self, case, verdict, words):
+        place = self.place(case)
+        if place is not None:
+            place[case.name.rpartition("/")[2]] = (verdict, words)  # the last chance counts
+
+    def line(self):
+        """"" where no case is of a victim."""
+        parts = [self.part(who) for who in WHO if who in self.all]
+        return "victims: " + ", ".join(parts) if parts else ""
+
+    def part(self, who):
+        victims = self.all[who]
+        failed = [name for name, cases in victims.items()
+                  if any(verdict == "failed" for verdict, _ in cases.values())]
+        passed = [name for name, cases in victims.items() if name not in failed
+                  and any(verdict == "passed" for verdict, _ in cases.values())]
+        notes = [f"{len(failed)} failed: {', '.join(failed)}"] if failed else []
+        notes += self.skipped(who, set(failed + passed))
+        refused = [name for name in passed
+                   if any(situation.startswith("refused") for situation in victims[name])]
+        if refused:
+            notes.append(f"{len(refused)} are refused by name")
+        rest = set(self.all.get("root", {})) - set(victims)
+        if who != "root" and rest:
+            notes.append(f"{len(rest)} more need privilege")
+        return f"{WHO[who]} {len(passed)} of {len(victims)}" + \
+            (f" ({'; '.join(notes)})" if notes else "")
+
+    def skipped(self, who, others):
+        reasons = {}
+        for name, cases in self.all[who].items():
+            if name not in others:
+                words = next((words for _, words in cases.values() if words), "not run")
+                reasons.setdefault(words[:WORDS_MAX], []).append(name)
+        count = sum(len(names) for names in reasons.values())
+        told = [f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}: {reason}"
+                for reason, names in reasons.items()]
+        return [f"{count} skipped: {'; '.join(told)}"] if count else []
