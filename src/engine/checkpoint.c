@@ -134,6 +134,9 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
+        r = tracee_check_group(founds.array.items[i].pid, err);
+        if (r < 0)
+            break;
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
             r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");

@@ -54,23 +54,14 @@ int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
  * they would have been. 1: the thread has ended. */
 static int wait_for_stop(struct tracee *t, pid_t tid, uint64_t deadline_us, struct crs_error *err)
 {
-    char state = '?';
-    unsigned long flags;
-    int status, cpu;
+    int status;
 
     for (;;) {
         int r = tracee_wait(tid, deadline_us, &status);
         if (r == -ECHILD)
             return 1;
-        if (r < 0) {
-            task_stat(t->proc_fd, tid, &state, &flags, &cpu);
-            return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,
-                            "thread %d of process %d did not stop in time%s; it goes on unharmed",
-                            tid, t->pid,
-                            state == 'D' ? ": it is in a vfork, or in an operation of the kernel "
-                                           "that can't be interrupted (state D)"
-                                         : "");
-        }
+        if (r < 0)
+            return task_explain_delay(t, tid, err);
         if (!WIFSTOPPED(status))
             return 1;
         if (status >> 16 == PTRACE_EVENT_STOP) {
@@ -410,7 +401,16 @@ int tracee_check(pid_t pid, struct crs_error *err)
         (task_status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
          !strstr((char *)status.data, "\nVmSize:")))
         return task_explain_refusal(&t, EPERM, err);
-    return 0;
+    return task_check_group(pid, proc_fd, err);
+}
+
+int tracee_check_group(pid_t pid, struct crs_error *err)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    _cleanup_close_ int proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return proc_fd < 0 ? 0 : task_check_group(pid, proc_fd, err);
 }
 
 /* Of a process whose leader has exited, all that is told of others comes from one that is held. A

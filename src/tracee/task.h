@@ -39,6 +39,12 @@ void task_check_waiting(int proc_fd, pid_t tid, uint64_t confirmed_us, uint64_t 
  * `has_ended`), or nothing about it, where we may not open any more. */
 int task_not_there(pid_t pid, int errnum, bool has_ended, struct crs_error *err);
 
+/* CRS_BUSY, in words, where a control group has frozen the process. */
+int task_check_group(pid_t pid, int proc_fd, struct crs_error *err);
+
+/* Why a thread that was told to stop doesn't, in words: always a failure. */
+int task_explain_delay(struct tracee *t, pid_t tid, struct crs_error *err);
+
 /* Why PTRACE_SEIZE (or another access) gave errnum, in words. */
 int task_explain_refusal(struct tracee *t, int errnum, struct crs_error *err);
 

@@ -48,7 +48,7 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
         if (ptrace(PTRACE_DETACH, th->tid, 0, 0) == 0)
             continue;
         if (errno == ESRCH)
-            t->killed = true;
+            t->killed = !t->lost;
         else
             r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
     }

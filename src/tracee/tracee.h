@@ -68,6 +68,7 @@ struct tracee {
     uint64_t scratch;
     size_t scratch_size;      /* 0: TRACEE_SCRATCH_SIZE */
     bool killed;              /* it was ended before it could be let go */
+    bool lost;                /* a thread is on its way over a frame, and can't be held again */
     bool stop_arrived;        /* a SIGSTOP came while calls ran: sent again at the thaw */
     struct arch_calls *calls; /* how remote calls are made; owned, but for a sharer of memory */
     struct undo *undo;        /* the changes to take back, newest first; owned */
@@ -89,6 +90,9 @@ struct tracee {
 
 /* May the caller hold `pid`? Errors as of tracee_freeze(), without touching the process. */
 int tracee_check(pid_t pid, struct crs_error *err);
+
+/* Is it frozen by a control group? It can't be held then: -EBUSY, in words. One that is gone: 0. */
+int tracee_check_group(pid_t pid, struct crs_error *err);
 
 /* Why PTRACE_SEIZE of a stub, a child of the caller, gave errnum, in words. */
 int tracee_explain_stub(pid_t pid, int errnum, struct crs_error *err);

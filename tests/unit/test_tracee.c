@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -16,6 +17,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -216,6 +218,81 @@ static void death_in_a_call_is_harmless(void **state)
     end_target(pid);
 }
 
+/* ---- a control group that freezes it in the middle ---- */
+
+static int put(const char *group, const char *file, const char *text)
+{
+    char path[256];
+
+    snprintf(path, sizeof(path), "%s/%s", group, file);
+    _cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : -1;
+}
+
+/* Calls can't return any more: that is told. What can't be let go ends with the holder. */
+static int hold_while_frozen(pid_t pid, const char *group, const char *file, const char *frozen)
+{
+    struct crs_error err = {0};
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    int64_t result;
+
+    if (tracee_freeze(pid, 0, &t, &err) < 0 ||
+        REMOTE(tracee_main(t), &result, &err, SYS_getpid) < 0)
+        return print_error("%s\n", err.text), 1;
+    if (put(group, file, frozen) < 0)
+        return 2;
+    int r = REMOTE(tracee_main(t), &result, &err, SYS_getpid);
+    if (r != -EBUSY || err.kind != CRS_BUSY || !strstr(err.text, "frozen by its control group"))
+        return print_error("%d: %s\n", r, err.text), 3;
+    return 0;
+}
+
+static void run_frozen(const char *group, const char *file, const char *frozen, const char *thawed)
+{
+    pid_t pid = start_target();
+    char number[16];
+    int status;
+
+    snprintf(number, sizeof(number), "%d", pid);
+    assert_int_equal(put(group, "cgroup.procs", number), 0);
+    pid_t tool = fork();
+    if (tool == 0)
+        _exit(hold_while_frozen(pid, group, file, frozen));
+    assert_int_equal(waitpid(tool, &status, 0), tool);
+    assert_int_equal(status, 0);
+    assert_int_equal(put(group, file, thawed), 0);
+    assert_alive(pid);
+    end_target(pid);
+}
+
+static void frozen_in_a_call(void **state)
+{
+    static const char *const groups[][4] = {
+        {"/sys/fs/cgroup", "cgroup.freeze", "1", "0"},
+        {"/sys/fs/cgroup/unified", "cgroup.freeze", "1", "0"},
+        {"/sys/fs/cgroup/freezer", "freezer.state", "FROZEN", "THAWED"},
+    };
+    int n_done = 0;
+
+    for (size_t i = 0; i < ELEMENTS(groups); i++) {
+        const char *const *g = groups[i];
+        char group[128], path[256];
+        snprintf(path, sizeof(path), "%s/cgroup.procs", g[0]);
+        snprintf(group, sizeof(group), "%s/crs-test-tracee-%d", g[0], (int)getpid());
+        if (access(path, W_OK) < 0 || mkdir(group, 0755) < 0)
+            continue;
+        snprintf(path, sizeof(path), "%s/%s", group, g[1]);
+        if (access(path, W_OK) == 0) {
+            run_frozen(group, g[1], g[2], g[3]);
+            n_done++;
+        }
+        for (int tries = 0; rmdir(group) < 0 && tries < 1000; tries++)
+            usleep(1000);
+    }
+    if (n_done == 0)
+        skip();
+}
+
 static void blocks_and_memory(void **state)
 {
     pid_t pid = start_target();
@@ -298,9 +375,8 @@ static void many_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(calls_leave_no_trace),
-        cmocka_unit_test(death_in_a_call_is_harmless),
-        cmocka_unit_test(blocks_and_memory),
+        cmocka_unit_test(calls_leave_no_trace), cmocka_unit_test(death_in_a_call_is_harmless),
+        cmocka_unit_test(frozen_in_a_call),     cmocka_unit_test(blocks_and_memory),
         cmocka_unit_test(many_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

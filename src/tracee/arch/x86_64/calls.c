@@ -14,8 +14,10 @@
 
 #include "base/io.h"
 #include "tracee/arch/x86_64/internal.h"
+#include "tracee/task.h"
 
 #define CALL_TIME_US (30 * 1000000)
+#define LOOK_TIME_US 1000000 /* after this long it is looked what keeps a call from returning */
 #define BATCH_AREA   (16 << 10)
 #define BATCH_CODE   256 /* bytes at the beginning of the area */
 #define SYSCALL_STOP (SIGTRAP | 0x80)
@@ -56,6 +58,32 @@ static bool at_call_entry(pid_t tid)
            info.op == PTRACE_SYSCALL_INFO_ENTRY;
 }
 
+/* Wait for the thread's next stop. A control group may have frozen it on its way there. */
+static int wait_for_call_stop(struct tracee_thread *th, int *ret_status, struct crs_error *err)
+{
+    uint64_t until = now_us() + CALL_TIME_US;
+    int r;
+
+    do {
+        r = tracee_wait(th->tid, now_us() + LOOK_TIME_US, ret_status);
+        if (r == -ETIMEDOUT && !th->owner->stub &&
+            task_check_group(th->owner->pid, th->owner->proc_fd, err) < 0)
+            return -EBUSY;
+    } while (r == -ETIMEDOUT && now_us() < until);
+    return r < 0 ? crs_fail(err, CRS_FAILED, -r, "a call did not return: %s", strerror(-r)) : 0;
+}
+
+/* A thread whose call does not return is stopped where it is, so that it can be put back. Where
+ * even that fails, the frame is left to it: the thread goes back over it when it can. */
+static void hold_again(struct tracee_thread *th)
+{
+    int status = 0;
+
+    if (ptrace(PTRACE_INTERRUPT, th->tid, 0, 0) < 0 ||
+        tracee_wait(th->tid, now_us() + LOOK_TIME_US, &status) < 0 || !WIFSTOPPED(status))
+        th->owner->lost = true;
+}
+
 /* Let the thread run to its next system-call stop. A SIGSTOP that comes is kept for the thaw. */
 static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
 {
@@ -64,9 +92,11 @@ static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
     for (;;) {
         if (ptrace(PTRACE_SYSCALL, th->tid, 0, (void *)(long)signal) < 0)
             return crs_fail_errno(err, CRS_FAILED, "can't run a call");
-        int r = tracee_wait(th->tid, now_us() + CALL_TIME_US, &status);
-        if (r < 0)
-            return crs_fail(err, CRS_FAILED, -r, "a call did not return: %s", strerror(-r));
+        int r = wait_for_call_stop(th, &status, err);
+        if (r < 0) {
+            hold_again(th);
+            return r;
+        }
         if (!WIFSTOPPED(status))
             return crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
                             WIFSIGNALED(status) ? "signal" : "exit code",

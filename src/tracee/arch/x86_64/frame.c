@@ -170,7 +170,8 @@ static void restore_bytes(struct tracee *t, void *arg)
 {
     struct saved_bytes *saved = arg;
 
-    tracee_write(t, saved->address, saved->data, sizeof(saved->data), NULL);
+    if (!t->lost) /* a thread still goes back over it */
+        tracee_write(t, saved->address, saved->data, sizeof(saved->data), NULL);
     free(saved);
     arch_calls_free(t->calls);
     t->calls = NULL;
