@@ -12,13 +12,14 @@
 #include "kobj/watcher.h"
 
 struct standstill {
-    struct tracee *processes[WATCHER_FDS];
-    size_t n;
+    ARRAY_OF(struct tracee *) processes;
     struct watcher watcher;
 };
 
-/* All processes that hold a file of ctx and aren't stopped anyway. */
-int standstill_begin(struct kobj_dump *ctx, struct standstill *s, struct crs_error *err);
+/* All processes that could touch one of these files (our duplicates of them), but for those that
+ * are stopped anyway. */
+int standstill_begin(struct kobj_dump *ctx, const int *fds, size_t n_fds, struct standstill *s,
+                     struct crs_error *err);
 int standstill_end(struct standstill *s, struct crs_error *err);
 
 #endif

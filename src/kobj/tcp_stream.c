@@ -218,7 +218,7 @@ static int pass(struct kobj_dump *ctx, struct pass *p, struct crs_error *err)
     int r = prepare(p, err);
 
     if (r == 0)
-        r = standstill_begin(ctx, &standstill, err);
+        r = standstill_begin(ctx, (const int[]){p->sender, p->receiver}, 2, &standstill, err);
     if (r < 0)
         return r;
     r = shelter(pass_step, p);

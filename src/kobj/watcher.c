@@ -29,17 +29,26 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-/* A byte: it isn't needed. The end without one: it is. */
-static _Noreturn void watch(int tool, const int *fds, size_t n,
-                            void (*take_back)(const int *fds, size_t n))
+/* Made before there is a watcher: that may not ask for memory. */
+static int *sorted_with(int tool, const int *fds, size_t n)
 {
-    int kept[WATCHER_FDS + 1];
-    ssize_t got;
-    char byte;
+    int *kept = calloc(n + 1, sizeof(*kept));
 
+    if (!kept)
+        return NULL;
     memcpy(kept, fds, n * sizeof(*fds));
     kept[n] = tool;
     qsort(kept, n + 1, sizeof(*kept), compare);
+    return kept;
+}
+
+/* A byte: it isn't needed. The end without one: it is. `kept` are the descriptors that it needs. */
+static _Noreturn void watch(int tool, const int *kept, const int *fds, size_t n,
+                            void (*take_back)(const int *fds, size_t n))
+{
+    ssize_t got;
+    char byte;
+
     close_others(kept, n + 1);
     do
         got = read(tool, &byte, 1);
@@ -55,18 +64,23 @@ int watcher_start(const int *fds, size_t n, void (*take_back)(const int *fds, si
     sigset_t all, before;
     int ends[2];
 
-    if (n > WATCHER_FDS)
-        return -E2BIG;
     if (pipe2(ends, O_CLOEXEC) < 0)
         return -errno;
+    int *kept = sorted_with(ends[0], fds, n);
+    if (!kept) {
+        close(ends[0]);
+        close(ends[1]);
+        return -ENOMEM;
+    }
     /* What is sent to the whole process group isn't meant for it; nor is its end for the caller. */
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     pid_t pid = syscall(SYS_clone, 0, 0, 0, 0, 0);
     if (pid == 0)
-        watch(ends[0], fds, n, take_back);
+        watch(ends[0], kept, fds, n, take_back);
     int r = pid < 0 ? -errno : 0;
     pthread_sigmask(SIG_SETMASK, &before, NULL);
+    free(kept);
     close(ends[0]);
     if (r < 0)
         close(ends[1]);

@@ -10,8 +10,6 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define WATCHER_FDS 64 /* that one watcher may hold */
-
 struct watcher {
     int fd; /* whose end, everywhere, is the tool's */
     pid_t pid;

@@ -9,10 +9,10 @@ from .cases import Case, Failure, expect
 from .victims import Play, Victim, staged
 
 KILLS = {False: 24, True: 120}
-# Most of them stay the same (in one they share memory; message queues and terminals are read
-# by taking things out), one starts new processes all the time.
+# Most of them stay the same (in one they share memory; message queues, terminals and streams on their
+# way are read by taking things out), two start new processes or send data all the time.
 TARGETS = {"tree_children": True, "tree_sharing_all": True, "tree_storm": False,
-           "mqueue_messages": True, "pty_input": True}
+           "mqueue_messages": True, "pty_input": True, "tcp_socket_shared": False}
 
 
 def members(play):
