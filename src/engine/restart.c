@@ -16,6 +16,10 @@
 #include "engine/options.h"
 #include "engine/rebuild.h"
 #include "engine/supervisor.h"
+#include "proc/stat.h"
+
+#define ENDING_TIME_US    1000000 /* for what has ended to be waited for by its parent */
+#define KERNEL_PF_EXITING 0x4     /* in the flags of /proc/PID/stat */
 
 /* ---- policies ---- */
 
@@ -46,11 +50,50 @@ static bool ids_are_free(const Crs__Process *root, const Crs__Process *p)
     return true;
 }
 
+/* It has ended, and only its parent's wait for it keeps the number. */
+static bool is_ending(pid_t id)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat stat;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", id);
+    return read_file(AT_FDCWD, path, 8192, &text) == 0 &&
+           proc_stat_parse((const char *)text.data, &stat) == 0 && stat.threads <= 1 &&
+           (stat.state == 'Z' || stat.state == 'X' || stat.flags & KERNEL_PF_EXITING);
+}
+
+static bool ids_are_ending(const Crs__Process *p)
+{
+    bool ending = !is_free(p->pid) && is_ending(p->pid);
+
+    for (size_t i = 0; i < p->n_threads && !ending; i++)
+        ending = !is_free(p->threads[i]->tid) && is_ending(p->threads[i]->tid);
+    return ending;
+}
+
+/* A program that was just ended (crs checkpoint --terminate) is waited for by its parents, or by
+ * init, in a moment. */
+static void wait_for_ends(const Crs__Tree *tree)
+{
+    uint64_t until = now_us() + ENDING_TIME_US;
+
+    for (size_t i = 0; i < tree->n_processes; i++)
+        while (ids_are_ending(tree->processes[i]) && now_us() < until)
+            usleep(500);
+}
+
+static bool may_choose_pids(void)
+{
+    return has_capability(CAP_SYS_ADMIN) || has_capability(CAP_CHECKPOINT_RESTORE);
+}
+
 /* Could the saved PIDs be had here? For the default's choice; the last word is the kernel's. */
 static bool same_pids_look_possible(const Crs__Tree *tree)
 {
-    if (!has_capability(CAP_SYS_ADMIN) && !has_capability(CAP_CHECKPOINT_RESTORE))
+    if (!may_choose_pids())
         return false;
+    wait_for_ends(tree);
     for (size_t i = 0; i < tree->n_processes; i++)
         if (!ids_are_free(tree->processes[0], tree->processes[i]))
             return false;
@@ -108,6 +151,8 @@ static int restart_with(struct rebuild *b, enum crs_pids pids, struct crs_restar
                         struct crs_error *err)
 {
     b->pids = pids;
+    if (pids == CRS_PIDS_SAME && may_choose_pids())
+        wait_for_ends(b->loaded->tree);
     return pids == CRS_PIDS_NAMESPACE ? restart_inside(b, ret, err) : restart_as_child(b, ret, err);
 }
 
