@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "cli/commands.h"
 #include "cli/output.h"
+#include "cli/stopped.h"
 #include "service/child.h"
 #include "service/direct.h"
 #include "service/job.h"
@@ -122,28 +123,34 @@ static int checkpoint_target(const struct job *job, struct crs_checkpoint_option
 
 /* ---- the result ---- */
 
-static const char *what_then(enum crs_afterwards afterwards)
+/* What became of the program; NULL: no memory for it. */
+static char *what_then(enum crs_afterwards afterwards, pid_t pid)
 {
+    _cleanup_free_ char *start = NULL;
+
     switch (afterwards) {
     case CRS_TERMINATE:
-        return "; the program was ended";
+        return strdup("; the program was ended");
     case CRS_STOP:
-        return "; the program is stopped";
+        start = stopped_command(pid);
+        return start ? format_string("; the program is stopped, %s starts it", start) : NULL;
     case CRS_CONTINUE:
         break;
     }
-    return "";
+    return strdup("");
 }
 
-static void print_words(const struct crs_checkpoint_result *r, enum crs_afterwards afterwards)
+static void print_words(const struct crs_checkpoint_result *r, enum crs_afterwards afterwards,
+                        pid_t pid)
 {
     char size[UNIT_TEXT_SIZE], pause[UNIT_TEXT_SIZE], total[UNIT_TEXT_SIZE];
+    _cleanup_free_ char *then = what_then(afterwards, pid);
 
     printf("%s: %s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
            r->name ? r->name : r->path, format_size(r->size_bytes, size),
            format_us(r->pause_us, pause), format_us(r->total_us, total), r->n_processes,
            r->n_processes == 1 ? "" : "es", r->n_threads, r->n_threads == 1 ? "" : "s",
-           what_then(afterwards));
+           then ? then : "");
 }
 
 static void print_json(const struct crs_checkpoint_result *r, const struct job *job,
@@ -210,7 +217,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     if (a->json)
         print_json(&result, &job, o.afterwards);
     else
-        print_words(&result, o.afterwards);
+        print_words(&result, o.afterwards, job.program.pid);
     crs_checkpoint_result_clear(&result);
     return output_finish("checkpoint");
 }

@@ -10,6 +10,7 @@
 #include "cli/commands.h"
 #include "cli/foreground.h"
 #include "cli/output.h"
+#include "cli/stopped.h"
 #include "service/child.h"
 
 #define COMMAND_LIMIT (8 << 20)
@@ -119,7 +120,7 @@ static json_t *restarted_json(const struct crs_restarted *r, bool stands, const 
 static void say_restarted(const struct arguments *a, const struct crs_restarted *r,
                           const char *path, const char *name)
 {
-    char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE], start[48] = "";
+    char took[UNIT_TEXT_SIZE], memory[UNIT_TEXT_SIZE];
     bool stands = a->stopped || job_pid_state(r->pid) == 'T';
 
     if (a->json && a->detach) {
@@ -130,11 +131,11 @@ static void say_restarted(const struct arguments *a, const struct crs_restarted 
         output_event("restarted", restarted_json(r, stands, path, name));
         return;
     }
-    if (stands)
-        snprintf(start, sizeof(start), "; kill -CONT %d starts it", (int)r->pid);
-    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s%s\n", path,
+    _cleanup_free_ char *start = stands ? stopped_command(r->pid) : NULL;
+    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s%s%s%s\n", path,
             stands ? "stands" : "runs", (int)r->pid, policy_name(r->pids),
-            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took), start);
+            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took),
+            start ? "; " : "", start ? start : "", start ? " starts it" : "");
     if (a->detach)
         printf("%d\n", (int)r->pid);
 }
