@@ -14,6 +14,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/passing.h"
 #include "engine/rebuild.h"
 #include "engine/supervisor.h"
 #include "kobj/supervisor_mark.h"
@@ -39,50 +40,13 @@ struct message {
 
 static int send_message(int fd, const struct message *m, int pass_fd)
 {
-    struct iovec iov = {(void *)m, sizeof(*m)};
-    union {
-        char space[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (pass_fd >= 0) {
-        msg.msg_control = control.space;
-        msg.msg_controllen = sizeof(control.space);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &pass_fd, sizeof(int));
-    }
-    return sendmsg(fd, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
+    return pass_record(fd, m, sizeof(*m), pass_fd);
 }
 
 /* -EPIPE: the other end is gone. */
 static int receive_message(int fd, struct message *m, int flags, int *ret_fd)
 {
-    struct iovec iov = {m, sizeof(*m)};
-    union {
-        char space[CMSG_SPACE(sizeof(int))];
-        struct cmsghdr align;
-    } control = {0};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.space,
-                         .msg_controllen = sizeof(control.space)};
-    ssize_t n;
-
-    do {
-        n = recvmsg(fd, &msg, flags | MSG_CMSG_CLOEXEC);
-    } while (n < 0 && errno == EINTR && !(flags & MSG_DONTWAIT));
-    if (n < 0)
-        return -errno;
-    if (n != sizeof(*m))
-        return -EPIPE;
-    struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (c && c->cmsg_type == SCM_RIGHTS && ret_fd)
-        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-    return 0;
+    return take_record(fd, m, sizeof(*m), flags, ret_fd);
 }
 
 /* ---- in the namespace ---- */

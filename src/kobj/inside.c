@@ -7,7 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/io.h"
+#include "base/cleanup.h"
+#include "base/passing.h"
 #include "kobj/inside.h"
 
 struct answer {
@@ -15,50 +16,6 @@ struct answer {
     struct crs_error error;
     uint8_t data[INSIDE_ROOM];
 };
-
-union control {
-    char space[CMSG_SPACE(sizeof(int))];
-    struct cmsghdr align;
-};
-
-static int send_answer(int socket, const struct answer *answer, int fd)
-{
-    struct iovec iov = {(void *)answer, sizeof(*answer)};
-    union control control = {0};
-    struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
-
-    if (fd >= 0) {
-        msg.msg_control = control.space;
-        msg.msg_controllen = sizeof(control.space);
-        struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-        c->cmsg_level = SOL_SOCKET;
-        c->cmsg_type = SCM_RIGHTS;
-        c->cmsg_len = CMSG_LEN(sizeof(int));
-        memcpy(CMSG_DATA(c), &fd, sizeof(int));
-    }
-    return sendmsg(socket, &msg, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
-static int receive_answer(int socket, struct answer *ret, int *ret_fd)
-{
-    struct iovec iov = {ret, sizeof(*ret)};
-    union control control = {0};
-    struct msghdr msg = {.msg_iov = &iov,
-                         .msg_iovlen = 1,
-                         .msg_control = control.space,
-                         .msg_controllen = sizeof(control.space)};
-    ssize_t n;
-
-    do
-        n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
-    while (n < 0 && errno == EINTR);
-    if (n != sizeof(*ret))
-        return n < 0 ? -errno : -EPIPE;
-    const struct cmsghdr *c = CMSG_FIRSTHDR(&msg);
-    if (ret_fd && c && c->cmsg_type == SCM_RIGHTS)
-        memcpy(ret_fd, CMSG_DATA(c), sizeof(int));
-    return 0;
-}
 
 /* The namespace and the user namespace of the process; *ret_user -1: it is ours. */
 static int open_namespaces(const struct tracee *t, const char *name, int *ret_user, int *ret_fd)
@@ -113,10 +70,10 @@ int kobj_inside(const struct tracee *t, const char *name,
         r = enter(user, namespace);
         answer.r = r < 0 ? fail_to_enter(t, name, r, &answer.error)
                          : ask(answer.data, &given, &answer.error);
-        _exit(send_answer(ours, &answer, given) < 0);
+        _exit(pass_record(ours, &answer, sizeof(answer), given) < 0);
     }
     close(TAKE_FD(ours));
-    r = receive_answer(theirs, &answer, ret_fd);
+    r = take_record(theirs, &answer, sizeof(answer), 0, ret_fd);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         ;
     if (r < 0)

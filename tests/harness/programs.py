@@ -1,6 +1,7 @@
 """Real programs: checkpointed, killed, restarted, and their answer compared with the known one.
 
 A file of tests/programs is one program. Its first lines say, as `key: value`:
+    variants: NAME ...  one program for each, called FILE_NAME, with {variant} in its commands
     needs: TOOL ...     skipped where one of these is missing (in PATH, or a pattern of /PATHS)
     optional: yes       skipped even where everything is to be there (tests/run --require-all)
     build: COMMAND      {src} is the file, {bin} the program to make, {top} the source tree
@@ -32,9 +33,9 @@ POLICIES = {"root": ("same", "new"), "user": ("namespace", "new")}
 
 
 class Program:
-    def __init__(self, setup, source):
-        self.source = source
-        self.name = os.path.splitext(os.path.basename(source))[0]
+    def __init__(self, setup, source, variant=""):
+        self.source, self.variant = source, variant
+        self.name = os.path.splitext(os.path.basename(source))[0] + (variant and "_" + variant)
         self.header = build.header(source)
         self.progress = int(self.header.get("progress", "1"))
         self.cycles = int(self.header.get("cycles", "1"))
@@ -51,7 +52,7 @@ class Program:
     def command(self, key, env):
         text = self.header.get(key, "{bin}" if key == "run" else "")
         return [word.format(src=self.staged_source, bin=self.binary, work=env.path("work"),
-                            top=self.setup.top)
+                            top=self.setup.top, variant=self.variant)
                 for word in shlex.split(text)]
 
     def prepare(self, env):
@@ -192,11 +193,17 @@ def refused(program):
     return run
 
 
-def cases(setup):
+def programs(setup):
     directory = os.path.join(setup.top, "tests", "programs")
-    found = []
     for name in sorted(os.listdir(directory)):
-        program = Program(setup, os.path.join(directory, name))
+        source = os.path.join(directory, name)
+        for variant in build.header(source).get("variants", "").split() or [""]:
+            yield Program(setup, source, variant)
+
+
+def cases(setup):
+    found = []
+    for program in programs(setup):
         if "answer" not in program.header:
             continue
         if "full" in program.header and not setup.options.full:

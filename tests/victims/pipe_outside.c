@@ -4,35 +4,24 @@
  * isolated: saved (who is outside is taken in by the supervisor)
  * refused: its writing end is held by process
  */
-#include <sys/wait.h>
-#include "victim.h"
+#include "victim_outside.h"
 
-static void hold(void)
+static int ends[2];
+
+static void hold(void *arg)
 {
-    char path[5000];
-
-    setsid();
-    victim_path(path, sizeof(path), "stop");
-    for (int i = 0; i < 12000 && access(path, F_OK) < 0 && access(victim_dir, F_OK) == 0; i++)
-        victim_sleep_ms(10);
-    _exit(0);
+    close(ends[0]);
+    outside_held();
+    while (outside_stays())
+        ;
 }
 
 int main(int argc, char **argv)
 {
-    int ends[2];
-
     victim_init(argc, argv);
     MUST(pipe(ends) == 0);
-    pid_t pid = fork();
-    MUST(pid >= 0);
-    if (pid == 0) {
-        close(ends[0]);
-        if (fork() == 0)
-            hold();
-        _exit(0);
-    }
-    MUST(waitpid(pid, NULL, 0) == pid && close(ends[1]) == 0);
+    outside_start(hold, NULL);
+    MUST(close(ends[1]) == 0);
 
     victim_ready();
     while (victim_wait()) {

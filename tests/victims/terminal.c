@@ -5,22 +5,19 @@
  * The master is held by a process of its own, which ends with the test.
  */
 #include <sys/ioctl.h>
-#include <sys/wait.h>
 #include <termios.h>
-#include "victim.h"
+#include "victim_outside.h"
 
-static void hold_master(int master)
+static void hold_master(void *arg)
 {
-    char path[5000], buffer[64];
+    int master = *(int *)arg;
+    char buffer[64];
 
-    setsid();
     fcntl(master, F_SETFL, O_NONBLOCK);
-    victim_path(path, sizeof(path), "stop");
-    for (int i = 0; i < 12000 && access(path, F_OK) < 0 && access(victim_dir, F_OK) == 0; i++) {
+    outside_held();
+    while (outside_stays())
         if (read(master, buffer, sizeof(buffer)) < 0)
-            victim_sleep_ms(10);
-    }
-    _exit(0);
+            victim_sleep_ms(5);
 }
 
 int main(int argc, char **argv)
@@ -35,14 +32,8 @@ int main(int argc, char **argv)
     MUST(slave >= 0 && ioctl(slave, TIOCSWINSZ, &size) == 0 && tcgetattr(slave, &settings) == 0);
     settings.c_lflag &= ~(ICANON | ECHO);
     MUST(tcsetattr(slave, TCSANOW, &settings) == 0);
-    pid_t pid = fork();
-    MUST(pid >= 0);
-    if (pid == 0) {
-        if (fork() == 0)
-            hold_master(master);
-        _exit(0);
-    }
-    MUST(waitpid(pid, NULL, 0) == pid && close(master) == 0);
+    outside_start(hold_master, &master);
+    MUST(close(master) == 0);
     MUST(dup2(slave, 0) == 0 && close(slave) == 0);
     bool restarted = false;
 

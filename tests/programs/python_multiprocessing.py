@@ -1,6 +1,7 @@
-# Python's multiprocessing with the start method forkserver: a pool, shared memory, queues.
+# Python's multiprocessing with each of its start methods: a pool, shared memory, queues.
+# variants: fork forkserver spawn
 # needs: python3
-# run: python3 -u {src}
+# run: python3 -u {src} {variant}
 # progress: 3
 # until: finish
 # cycles: 2
@@ -9,6 +10,7 @@
 # answer: all sums were right
 import multiprocessing
 import os
+import sys
 from multiprocessing import shared_memory
 
 
@@ -57,4 +59,4 @@ def main(context):
 
 
 if __name__ == "__main__":
-    main(multiprocessing.get_context("forkserver"))
+    main(multiprocessing.get_context(sys.argv[1]))
