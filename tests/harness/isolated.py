@@ -1,11 +1,13 @@
-"""The victims as jobs in namespaces of their own, as a user has them: started by
+"""Victims and programs as jobs in namespaces of their own, as a user has them: started by
 `crs run --isolate`, checkpointed by the job's name, restarted from the store."""
 import json
 import os
+import signal
 import zlib
 
 from . import machine
 from .cases import Case, Failure, Skip, expect
+from .programs import Show
 from .victims import Play, staged
 
 # All namespaces that there are, so that nothing leans on those of the outside; and those of
@@ -13,6 +15,12 @@ from .victims import Play, staged
 OPTIONS = {"all": ("--isolate=ipc,net,time", {"user", "pid", "mnt", "ipc", "net", "time"}),
            "usual": ("--isolate", {"user", "pid", "mnt", "ipc", "time"})}
 JOB = "victim"
+
+
+def job_pid(env):
+    text = machine.read(os.path.join(env.store, JOB, "job.json"))
+    expect(text, "the job has no file in the store")
+    return json.loads(text)["program"]["pid"]
 
 
 class IsolatedPlay(Play):
@@ -28,14 +36,10 @@ class IsolatedPlay(Play):
         return self.foreground
 
     def program(self):
-        pid = self.job_pid()
+        pid = job_pid(self.env)
         self.expect_apart(pid)
         return pid
 
-    def job_pid(self):
-        text = machine.read(os.path.join(self.env.store, JOB, "job.json"))
-        expect(text, "the job has no file in the store")
-        return json.loads(text)["program"]["pid"]
 
     def expect_apart(self, pid):
         """It lives in namespaces of its own, all of them, as PID 2."""
@@ -72,7 +76,7 @@ class IsolatedPlay(Play):
     def restart_job(self, foreground):
         """As a user does: by the job's name, from the newest snapshot, no policy given."""
         self.restart(JOB, None, foreground)
-        expect(self.pid == self.job_pid(), "the PID of the job is not that of --pid-file")
+        expect(self.pid == job_pid(self.env), "the PID of the job is not that of --pid-file")
         self.expect_apart(self.pid)
 
 
@@ -135,3 +139,50 @@ def refused(victim, which):
             play.ask("continue")
         play.stop()
     return run
+
+
+# ---- programs ----
+
+class IsolatedShow(Show):
+    """A program that is the job JOB; what stands for it is always a crs in the foreground."""
+
+    def command(self):
+        return [self.env.setup.crs, "run", OPTIONS["all"][0], "--name", JOB, "--",
+                *super().command()]
+
+    def begin(self):
+        self.start()
+        job = os.path.join(self.env.store, JOB, "job.json")
+        machine.wait_for(lambda: os.path.exists(job) or self.process.poll() is not None,
+                         10 * self.env.patience)
+        self.pid = job_pid(self.env)
+        self.wait_progress(self.program.progress)
+
+    def restart_job(self, before, cycle):
+        env, pid_file = self.env, self.env.path(f"pid.{cycle}")
+        env.crs("checkpoint", "--terminate", JOB)
+        code = env.wait_gone(before.pid)
+        expect(code == -signal.SIGKILL, f"after --terminate its crs ended with {code}")
+        env.expect_alone(set(), "after --terminate")
+        restart = env.start(env.setup.crs, "restart", "--pid-file", pid_file, JOB,
+                            stdout="stdout.restart", stderr="stderr.restart")
+        machine.wait_for(lambda: machine.read(pid_file) or restart.poll() is not None,
+                         30 * env.patience)
+        self.pid = int(machine.read(pid_file) or 0) or restart.pid
+        return restart
+
+
+def program_case(program):
+    def run(env):
+        show = IsolatedShow(env, program)
+        show.begin()
+        env.crs("checkpoint", JOB)
+        env.expect_running(show.pid, "after the checkpoint")
+        process = show.process
+        for cycle in range(2):
+            show.wait_progress(show.lines() + 1)
+            process = show.restart_job(process, cycle)
+            if "until" in program.header:
+                show.wait_progress(show.lines() + 1)
+        show.end(process, "restarted as an isolated job")
+    return Case(f"programs/{program.name}/isolated/restart", possible(run), "user")

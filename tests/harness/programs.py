@@ -86,8 +86,11 @@ class Show:
         self.process = None
         self.pid = None
 
+    def command(self):
+        return self.program.command("run", self.env)
+
     def start(self):
-        command = self.program.command("run", self.env)
+        command = self.command()
         stdin = self.program.header.get("stdin")
         source = stdin.format(src=self.program.staged_source) if stdin else os.devnull
         kwargs = self.env.popen_kwargs() | {"cwd": self.work}
@@ -202,6 +205,8 @@ def programs(setup):
 
 
 def cases(setup):
+    from . import isolated  # it stands on this file
+
     found = []
     for program in programs(setup):
         if "answer" not in program.header:
@@ -216,4 +221,6 @@ def cases(setup):
             found.append(Case(f"{base}/continue", undisturbed(program), user))
             found += [Case(f"{base}/{policy}", survived(program, policy), user)
                       for policy in POLICIES[user] if policy not in program.without]
+        if setup.options.full and "user" in program.users and "refused" not in program.header:
+            found.append(isolated.program_case(program))
     return found
