@@ -49,24 +49,15 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
         r = check_alone(ctx, file, &ends, &m, err);
     if (r == 0 && ends.first && ends.reader && !m.no_writer_yet)
         r = pipe_dump_contents(ends.reader, ends.packets, &m.contents, err);
-    if (r == 0)
-        r = kobj_pack(&m.base, ret_payload, err);
-    if (m.contents)
-        crs__pipe_contents__free_unpacked(m.contents, NULL);
-    return r;
+    return pipe_pack(&m, r, ret_payload, err);
 }
 
 /* ---- restart ---- */
 
-static int unpack(const Crs__OpenFile *record, Crs__Pipe **ret, struct crs_error *err)
-{
-    return file_unpack(record, &crs__pipe__descriptor, (ProtobufCMessage **)ret, err);
-}
-
 static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err)
 {
     Crs__Pipe *m;
-    int r = unpack(record, &m, err);
+    int r = pipe_unpack(record, &m, err);
 
     if (r < 0)
         return r;
@@ -118,7 +109,7 @@ static int restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *r
                    struct crs_error *err)
 {
     Crs__Pipe *m;
-    int r = unpack(record, &m, err);
+    int r = pipe_unpack(record, &m, err);
 
     if (r < 0)
         return r;

@@ -71,6 +71,20 @@ static int dump_outside(struct kobj_dump *ctx, struct open_file *file, bool writ
     return 0;
 }
 
+int pipe_pack(Crs__Pipe *m, int r, struct bytes *ret_payload, struct crs_error *err)
+{
+    if (r == 0)
+        r = kobj_pack(&m->base, ret_payload, err);
+    if (m->contents)
+        crs__pipe_contents__free_unpacked(m->contents, NULL);
+    return r;
+}
+
+int pipe_unpack(const Crs__OpenFile *record, Crs__Pipe **ret, struct crs_error *err)
+{
+    return file_unpack(record, &crs__pipe__descriptor, (ProtobufCMessage **)ret, err);
+}
+
 static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
                 struct crs_error *err)
 {
@@ -84,24 +98,15 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
         r = dump_outside(ctx, file, ends.reader, &m, err);
     else if (ends.first && ends.reader)
         r = pipe_dump_contents(ends.reader, ends.packets, &m.contents, err);
-    if (r == 0)
-        r = kobj_pack(&m.base, ret_payload, err);
-    if (m.contents)
-        crs__pipe_contents__free_unpacked(m.contents, NULL);
-    return r;
+    return pipe_pack(&m, r, ret_payload, err);
 }
 
 /* ---- restart ---- */
 
-static int unpack(const Crs__OpenFile *record, Crs__Pipe **ret, struct crs_error *err)
-{
-    return file_unpack(record, &crs__pipe__descriptor, (ProtobufCMessage **)ret, err);
-}
-
 static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct crs_error *err)
 {
     Crs__Pipe *m;
-    int fd, r = unpack(record, &m, err);
+    int fd, r = pipe_unpack(record, &m, err);
 
     if (r < 0)
         return r;
@@ -141,7 +146,7 @@ const Crs__PipeContents *pipe_find_contents(struct kobj_restore *ctx, uint64_t i
         Crs__Pipe *m;
         if (strcmp(record->kind, kobj_pipe.name) != 0 && strcmp(record->kind, kobj_fifo.name) != 0)
             continue;
-        if (unpack(record, &m, NULL) < 0)
+        if (pipe_unpack(record, &m, NULL) < 0)
             continue;
         if (m->inode == inode && m->contents) {
             *ret_owner = m;
@@ -191,7 +196,7 @@ int pipe_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret
                  struct crs_error *err)
 {
     Crs__Pipe *m;
-    int fd = -1, r = unpack(record, &m, err);
+    int fd = -1, r = pipe_unpack(record, &m, err);
 
     if (r < 0)
         return r;
@@ -227,7 +232,7 @@ int pipe_describe(const Crs__OpenFile *record, char *text, size_t size)
     static const char *const ends[] = {"reading end", "writing end", "both ends", ""};
     uint64_t waiting = 0;
     Crs__Pipe *m;
-    int r = unpack(record, &m, NULL);
+    int r = pipe_unpack(record, &m, NULL);
 
     if (r < 0)
         return r;

@@ -37,6 +37,11 @@ bool pipe_ends_with_tool(const struct kobj_dump *ctx, const struct stat *st, boo
 int pipe_refuse_outside(const struct kobj_dump *ctx, const struct open_file *file, bool writing,
                         struct crs_error *err);
 
+/* For both kinds. The end of a dump: the record, where r is 0; and its contents are freed. Returns
+ * r, or what went wrong. */
+int pipe_pack(Crs__Pipe *m, int r, struct bytes *ret_payload, struct crs_error *err);
+int pipe_unpack(const Crs__OpenFile *record, Crs__Pipe **ret, struct crs_error *err);
+
 /* A pipe being restored. */
 struct pipe_made {
     struct pipe_made *next;
