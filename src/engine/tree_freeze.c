@@ -262,9 +262,10 @@ int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
         int r = take_in_new(tree, how, from, deadline_us, &n_new, err);
         if (r < 0)
             return r;
-        clean = n_new == 0 && from == 0 ? clean + 1 : 0;
-        /* First the children of the new ones, generation by generation, then all once more. */
-        from = n_new > 0 && how == TREE_BY_CHILDREN ? n_before : 0;
+        clean = n_new == 0 && (from == 0 || clean > 0) ? clean + 1 : 0;
+        /* First the children of the new ones, generation by generation, then all once more; and
+         * then only what was taken in meanwhile, as all members stand still. */
+        from = how == TREE_BY_SCAN ? 0 : n_new > 0 ? n_before : clean > 0 ? tree->members.n : 0;
         uint64_t until = started_us + FREEZE_TIME_US + tree->members.n * MORE_TIME_US;
         if (clean < wanted && now_us() > earlier(until, deadline_us))
             return crs_fail(err, CRS_TIMED_OUT, ETIMEDOUT,

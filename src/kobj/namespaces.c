@@ -70,10 +70,10 @@ static int dump_namespaces(struct kobj_dump *ctx, struct bytes *ret_payload, str
     for (size_t i = 0; i < ELEMENTS(kinds); i++)
         if (!is_same(ctx->t->proc_fd, root->proc_fd, kinds[i].file))
             return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                            "process %d is in another %s namespace than process %d: that can't be "
-                            "saved with it; save it alone (--only) from inside of its namespaces, "
-                            "or without it",
-                            ctx->t->pid, kinds[i].name, root->pid);
+                            "it is in another %s namespace than process %d: that can't be saved "
+                            "with it; save it alone (--only) from inside of its namespaces, or "
+                            "without it",
+                            kinds[i].name, root->pid);
     return 0;
 }
 
