@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "cli/stopped.h"
+#include "engine/tree.h"
 #include "proc/stat.h"
 
 #define GROUPS_SHOWN 64
@@ -57,14 +58,17 @@ static bool is_below(const struct processes *all, pid_t pid)
     return false;
 }
 
-/* Generation by generation. */
+/* Generation by generation; with what the supervisor of its own namespaces has taken in. */
 static void find_below(struct processes *all, pid_t root)
 {
+    pid_t adopter = tree_find_adopter(root);
+
     for (bool more = true; more;) {
         more = false;
         for (size_t i = 0; i < all->array.n; i++) {
             struct process *p = &all->array.items[i];
-            if (p->below || (p->pid != root && !is_below(all, p->parent)))
+            if (p->below ||
+                (p->pid != root && (!adopter || p->parent != adopter) && !is_below(all, p->parent)))
                 continue;
             p->below = more = true;
         }
@@ -93,7 +97,7 @@ static char *words_for(const pid_t *groups, size_t n)
 
     for (size_t i = 0; i < n; i++)
         used += snprintf(text + used, sizeof(text) - used, " -%d", (int)groups[i]);
-    return format_string("kill -CONT --%s", text);
+    return format_string("kill -s CONT --%s", text);
 }
 
 char *stopped_command(pid_t root)
