@@ -180,7 +180,7 @@ static int copy_in_standstill(struct kobj_dump *ctx, int fd, const struct mq_att
                               Crs__Mqueue *m, struct crs_error *err)
 {
     struct standstill standstill;
-    int r = standstill_begin(ctx, &standstill, err);
+    int r = standstill_begin(ctx, &fd, 1, &standstill, err);
 
     if (r < 0)
         return r;

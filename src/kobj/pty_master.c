@@ -157,11 +157,12 @@ static bool may_have_more(const struct seen *seen, const struct pty_settings *s,
 
 /* Whoever goes on when the tool is killed finds everything in its place; in a tree that is too
  * large for that, within a millisecond. */
-static int take_in_standstill(struct kobj_dump *ctx, int master, struct pty_waiting *w,
-                              struct crs_error *err)
+static int take_in_standstill(struct kobj_dump *ctx, int master, const struct seen *seen,
+                              struct pty_waiting *w, struct crs_error *err)
 {
+    const int fds[] = {master, seen->slave ? seen->slave->dup_fd : -1};
     struct standstill standstill;
-    bool still = standstill_begin(ctx, &standstill, NULL) == 0;
+    bool still = standstill_begin(ctx, fds, seen->slave ? 2 : 1, &standstill, NULL) == 0;
     int r = pty_read_waiting(master, w);
 
     if (!still)
@@ -224,7 +225,7 @@ static int dump_waiting(struct kobj_dump *ctx, const struct open_file *file,
     if (!more && !must_be_taken(seen))
         return 0;
     w->wants_input = more || seen->input > 0;
-    r = take_in_standstill(ctx, file->dup_fd, w, err);
+    r = take_in_standstill(ctx, file->dup_fd, seen, w, err);
     if (r < 0)
         return refuse_waiting(file, r, err);
     m->output = (ProtobufCBinaryData){w->output_size, w->output};
