@@ -5,6 +5,7 @@
 #include <sched.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
@@ -72,6 +73,8 @@ __attribute__((noreturn)) static void run_child(const struct stub_options *o, in
     default_signals();
     if (o->pid)
         keep_capability(CAP_CHECKPOINT_RESTORE);
+    if (o->topmost) /* the saved personality is set later */
+        personality(personality(0xffffffff) | ADDR_NO_RANDOMIZE);
     if (read(sync_fd, &go, 1) != 1)
         _exit(1);
     /* Three descriptors must survive: the executable and the report (both close-on-exec), and the

@@ -17,6 +17,7 @@ struct stub_options {
     int service_fd;   /* kept, under the number remote_service_fd */
     int remote_service_fd;
     int keep_from; /* descriptors from this number on are kept; all others are closed */
+    bool topmost;  /* free addresses are looked for from as high up as it can be */
 };
 
 /* -EEXIST: the PID is in use; -EPERM: not allowed to choose it; -EINVAL: above the limit. */

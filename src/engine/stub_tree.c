@@ -13,6 +13,7 @@
 #include "engine/memory.h"
 #include "engine/stub_terminal.h"
 #include "engine/stub_tree.h"
+#include "kobj/ring_room.h"
 
 #define FORK_TRIES    8
 #define KERNEL_SIGSET 8 /* bytes of the kernel's signal set */
@@ -60,6 +61,7 @@ static int make_started(struct making *making, int i, struct crs_error *err)
         .service_fd = making->options->service_fd,
         .remote_service_fd = making->options->remote_service_fd,
         .keep_from = MEMORY_FD_BASE,
+        .topmost = ring_room_is_below(making->ctx->memory),
     };
 
     int r = memory_open_exe(making->ctx, space, &options.exe_fd, err);

@@ -1,9 +1,11 @@
 /* ring_room.c - make the kernel choose an address */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 
 #include "kobj/attributes.h"
 #include "kobj/ring_room.h"
@@ -11,6 +13,28 @@
 
 #define LOWEST  0x10000ull /* vm.mmap_min_addr */
 #define HIGHEST 0x7ffffffff000ull
+
+static bool has_rings(const Crs__AddressSpace *space)
+{
+    for (size_t i = 0; i < space->n_vmas; i++)
+        if (space->vmas[i]->kind == CRS__VMA_KIND__VMA_RING && space->vmas[i]->ring)
+            return true;
+    return false;
+}
+
+bool ring_room_is_below(const Crs__Memory *memory)
+{
+    struct utsname name;
+    unsigned major, minor;
+
+    if (uname(&name) < 0 || sscanf(name.release, "%u.%u", &major, &minor) != 2 || major > 6 ||
+        (major == 6 && minor >= 8))
+        return false;
+    for (size_t i = 0; i < memory->n_spaces; i++)
+        if (has_rings(memory->spaces[i]))
+            return true;
+    return false;
+}
 
 struct calls {
     ARRAY_OF(struct remote_call) array;

@@ -9,6 +9,11 @@
 
 #include "kobj/kobj.h"
 
+/* Older kernels choose an address that nobody may have (below vm.mmap_min_addr), rather than one
+ * above those that they look at first: must these lie as high up as can be, for the rings of these
+ * address spaces? */
+bool ring_room_is_below(const Crs__Memory *memory);
+
 struct ring_range {
     uint64_t start, end;
 };
