@@ -252,8 +252,8 @@ static void collect_sharing(const struct kobj_dump *ctx, size_t i, Crs__Process 
     }
 }
 
-static int collect_descriptors(const struct tree *tree, struct kobj_dump *ctx, Crs__Process **all,
-                               struct crs_error *err)
+static int list_descriptors(const struct tree *tree, struct kobj_dump *ctx, Crs__Process **all,
+                            struct crs_error *err)
 {
     int r = 0;
 
@@ -262,6 +262,21 @@ static int collect_descriptors(const struct tree *tree, struct kobj_dump *ctx, C
             collect_sharing(ctx, k, all[i]);
             r = kobj_collect_descriptors(ctx, &ctx->members.items[k++], all[i], err);
         }
+    return r;
+}
+
+static int collect_descriptors(const struct tree *tree, struct kobj_dump *ctx, Crs__Process **all,
+                               struct crs_error *err)
+{
+    bool again = false;
+    int r = list_descriptors(tree, ctx, all, err);
+
+    if (r == 0)
+        r = kobj_settle(ctx, &again, err);
+    if (r == 0 && again) {
+        kobj_forget_descriptors(ctx, all, tree->members.n);
+        r = list_descriptors(tree, ctx, all, err);
+    }
     return r == 0 ? kobj_dump_files(ctx, err) : r;
 }
 

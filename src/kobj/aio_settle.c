@@ -32,19 +32,17 @@ static bool is_idle(int devices_fd, const char *device)
            reads + writes == 0;
 }
 
-static int wait_for_devices(const struct tracee *t, bool *ret_waited, struct crs_error *err)
+static int wait_for_devices(const struct tracee *t, struct crs_error *err)
 {
     _cleanup_closedir_ DIR *dir = opendir("/sys/block");
     uint64_t until = now_us() + SETTLE_US;
 
     if (!dir) {
         usleep(SETTLE_US);
-        *ret_waited = true;
         return 0;
     }
     for (struct dirent *e; (e = readdir(dir));)
         for (; e->d_name[0] != '.' && !is_idle(dirfd(dir), e->d_name); usleep(REST_US)) {
-            *ret_waited = true;
             if (now_us() > until)
                 return crs_fail(
                     err, CRS_CANT_CHECKPOINT, EAGAIN,
@@ -57,7 +55,7 @@ static int wait_for_devices(const struct tracee *t, bool *ret_waited, struct crs
     return 0;
 }
 
-int aio_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err)
+int aio_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err)
 {
     bool used = aio_is_used();
     int r = 0;
@@ -66,8 +64,10 @@ int aio_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err)
         _cleanup_proc_maps_ struct proc_maps rings = {0};
         struct tracee *t = ctx->members.items[i].t;
         r = aio_rings(t, &rings, err);
-        if (r == 0 && rings.n > 0)
-            return wait_for_devices(t, ret_waited, err);
+        if (r < 0 || rings.n == 0)
+            continue;
+        *ret_found = true;
+        return wait_for_devices(t, err);
     }
     return r;
 }

@@ -111,23 +111,6 @@ static int look_at(int fd, struct open_file *file, struct fdinfo *ret_info, stru
     return 0;
 }
 
-int file_look_again(struct open_file *file, struct crs_error *err)
-{
-    _cleanup_fdinfo_ struct fdinfo info = {0};
-    char *text = NULL;
-    int r = read_fdinfo(file->holder, file->fd, &text);
-
-    if (r < 0)
-        return crs_fail(err, CRS_FAILED, -r, "can't read about fd %d of process %d: %s", file->fd,
-                        file->holder->pid, strerror(-r));
-    free(file->fdinfo);
-    file->fdinfo = text;
-    r = file_parse_info(file, &info, err);
-    if (r == 0)
-        file->position = info.position;
-    return r;
-}
-
 /* The line "flags:" has O_CLOEXEC also where it is a flag of the description, as a slave has it
  * that was opened by way of its master (TIOCGPTPEER). */
 static int read_cloexec(struct tracee *t, int fd, unsigned flags, const struct fdinfo *info,

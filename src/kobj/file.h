@@ -151,12 +151,9 @@ int kobj_objects_seal(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- rings ---- */
 
-/* When all descriptors are collected: let requests end that end by themselves. *ret_waited: the
- * program's files may have changed meanwhile. */
-int io_uring_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err);
-int aio_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err);
-/* Read again what is in fdinfo, of a file that some process has. */
-int file_look_again(struct open_file *file, struct crs_error *err);
+/* kobj_settle() for each kind. */
+int io_uring_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err);
+int aio_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err);
 /* In the place of the descriptors that stand there for them. Changes ctx->t. */
 int io_uring_restore_all(struct kobj_restore *ctx, struct crs_error *err);
 

@@ -134,17 +134,31 @@ static int dump_of_holder(struct kobj_dump *ctx, struct open_file *file, struct 
     return r;
 }
 
-/* Nothing may change any more what is about to be saved. */
-static int settle(struct kobj_dump *ctx, struct crs_error *err)
+int kobj_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err)
 {
-    bool waited = false;
-    int r = io_uring_settle(ctx, &waited, err);
+    int r = io_uring_settle(ctx, ret_found, err);
 
-    if (r == 0)
-        r = aio_settle(ctx, &waited, err);
-    for (size_t i = 0; r == 0 && waited && i < ctx->files.n; i++)
-        r = file_look_again(&ctx->files.items[i], err);
-    return r;
+    return r < 0 ? r : aio_settle(ctx, ret_found, err);
+}
+
+static void forget_files(struct kobj_dump *ctx)
+{
+    for (size_t i = 0; i < ctx->files.n; i++)
+        open_file_clear(&ctx->files.items[i]);
+    ctx->files.n = ctx->file_index.n = 0;
+}
+
+void kobj_forget_descriptors(struct kobj_dump *ctx, Crs__Process *const *processes, size_t n)
+{
+    forget_files(ctx);
+    for (size_t i = 0; i < n; i++) {
+        Crs__Process *p = processes[i];
+        for (size_t k = 0; k < p->n_descriptors; k++)
+            crs__descriptor__free_unpacked(p->descriptors[k], NULL);
+        free(p->descriptors);
+        p->descriptors = NULL;
+        p->n_descriptors = 0;
+    }
 }
 
 /* All kinds are known before the first is dumped: an epoll instance refers to others, and a pipe
@@ -152,10 +166,8 @@ static int settle(struct kobj_dump *ctx, struct crs_error *err)
  * which stay open therefore. */
 int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err)
 {
-    int r = settle(ctx, err);
+    int r = explore(ctx, err);
 
-    if (r == 0)
-        r = explore(ctx, err);
     for (size_t i = 0; r == 0 && i < ctx->files.n; i++)
         r = dump_of_holder(ctx, &ctx->files.items[i], err);
     for (size_t i = 0; i < ctx->files.n; i++) {
@@ -197,8 +209,7 @@ void kobj_dump_clear(struct kobj_dump *ctx)
     tcp_survey_end(ctx);
     if (ctx->diag_fd > 0)
         close(ctx->diag_fd);
-    for (size_t i = 0; i < ctx->files.n; i++)
-        open_file_clear(&ctx->files.items[i]);
+    forget_files(ctx);
     free(ctx->files.items);
     free(ctx->file_index.items);
     for (size_t i = 0; i < ctx->objects.n; i++)

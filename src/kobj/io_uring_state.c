@@ -82,7 +82,7 @@ static int pass_through_kernel(struct tracee *t, struct crs_error *err)
 
 /* Where some requests have never had an answer (IOSQE_CQE_SKIP_SUCCESS) this takes its time, and
  * the dump decides. */
-static int settle_ring(const struct open_file *file, bool *ret_waited, struct crs_error *err)
+static int settle_ring(const struct open_file *file, struct crs_error *err)
 {
     uint64_t until = now_us() + SETTLE_US;
     unsigned rest_us = SETTLE_FIRST_US;
@@ -93,7 +93,6 @@ static int settle_ring(const struct open_file *file, bool *ret_waited, struct cr
         r = uring_read(file->dup_fd, &ring, err);
         if (r < 0 || !is_busy(&ring) || now_us() > until)
             break;
-        *ret_waited = true;
         r = pass_through_kernel(file->holder, err);
         usleep(rest_us);
         rest_us = rest_us < SETTLE_MOST_US ? 2 * rest_us : rest_us;
@@ -101,12 +100,15 @@ static int settle_ring(const struct open_file *file, bool *ret_waited, struct cr
     return r;
 }
 
-int io_uring_settle(struct kobj_dump *ctx, bool *ret_waited, struct crs_error *err)
+int io_uring_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err)
 {
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < ctx->files.n; i++)
-        if (file_is_anonymous(&ctx->files.items[i], "[io_uring]"))
-            r = settle_ring(&ctx->files.items[i], ret_waited, err);
+    for (size_t i = 0; r == 0 && i < ctx->files.n; i++) {
+        if (!file_is_anonymous(&ctx->files.items[i], "[io_uring]"))
+            continue;
+        *ret_found = true;
+        r = settle_ring(&ctx->files.items[i], err);
+    }
     return r;
 }

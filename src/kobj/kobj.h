@@ -216,6 +216,12 @@ const struct kobj_file_kind *kobj_find_file_kind(const char *name);
  * ctx->files, the numbers to the process's record. Makes ctx->t the member. */
 int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
                              Crs__Process *process, struct crs_error *err);
+/* When those of all members are collected: let requests to the kernel end that end by themselves
+ * while the program stands still. *ret_found: there are objects that such requests are made by;
+ * what was collected may have changed meanwhile, and must be again. */
+int kobj_settle(struct kobj_dump *ctx, bool *ret_found, struct crs_error *err);
+/* As if none had been collected. */
+void kobj_forget_descriptors(struct kobj_dump *ctx, Crs__Process *const *processes, size_t n);
 /* When those of all members are collected: match and dump each of ctx->files, with its holder in
  * the place of ctx->t. */
 int kobj_dump_files(struct kobj_dump *ctx, struct crs_error *err);

@@ -2,6 +2,7 @@
  * io_uring_busy.c - requests in flight at almost every moment, which end by themselves
  */
 #include <pthread.h>
+#include <sys/stat.h>
 #include "victim_uring.h"
 
 #define DEPTH 8
@@ -11,6 +12,36 @@ static int file;
 static uint64_t numbers[DEPTH];
 static _Atomic uint64_t n_done;
 static atomic_int n_failed, stop;
+
+static char path[4200];
+
+/* One request, by a thread of the kernel; its answer. */
+static int ask(uint8_t opcode, int fd, const void *address, uint32_t flags)
+{
+    struct io_uring_sqe *sqe = ring_next(&r, opcode, 4711);
+
+    sqe->flags = IOSQE_ASYNC;
+    sqe->fd = fd;
+    sqe->addr = (uintptr_t)address;
+    sqe->open_flags = flags;
+    ring_publish(&r);
+    n_failed += ring_enter(&r, 1, 0, 0) != 1;
+    while (ring_waiting(&r) == 0)
+        n_failed += ring_enter(&r, 0, 1, 0) != 0;
+    int result = ring_answer(&r, 0)->res;
+    ring_take(&r, 1);
+    return result;
+}
+
+/* Descriptors come and go meanwhile. */
+static void open_and_close(void)
+{
+    struct stat st, same;
+    int fd = ask(IORING_OP_OPENAT, AT_FDCWD, path, O_RDONLY | O_CLOEXEC);
+
+    n_failed += fstat(fd, &st) < 0 || fstat(file, &same) < 0 || st.st_ino != same.st_ino;
+    n_failed += ask(IORING_OP_CLOSE, fd, NULL, 0) != 0;
+}
 
 static void *write_all_the_time(void *arg)
 {
@@ -35,6 +66,7 @@ static void *write_all_the_time(void *arg)
         for (uint64_t i = 0, found; i < DEPTH; i++)
             n_failed += pread(file, &found, sizeof(found), i * sizeof(found)) != sizeof(found) ||
                         found != next * DEPTH + i;
+        open_and_close();
         n_done++;
     }
     return NULL;
@@ -42,7 +74,6 @@ static void *write_all_the_time(void *arg)
 
 int main(int argc, char **argv)
 {
-    char path[4200];
     pthread_t thread;
 
     victim_init(argc, argv);
