@@ -6,6 +6,7 @@
 
 #include "base/io.h"
 #include "engine/tree.h"
+#include "kobj/dispatch.h"
 #include "kobj/rseq.h"
 #include "proc/stat.h"
 #include "proc/status.h"
@@ -34,7 +35,9 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
         r = tracee_freeze(pid, deadline_us, &t, err);
         if (r == 0)
             r = tree_memory_find(tree, t, &place, err);
-        if (r == 0) /* before any call in it: the kernel would forget the sequence */
+        if (r == 0) /* before any call in it */
+            r = kobj_dispatch_check(t, err);
+        if (r == 0) /* likewise: the kernel would forget the sequence */
             r = kobj_rseq_abort(t, err);
         if (r == 0)
             r = REMOTE(tracee_main(t), &result, err, SYS_getpid);

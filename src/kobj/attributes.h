@@ -54,9 +54,9 @@ static inline bool kobj_call_failed(int64_t result)
 extern const struct kobj_process_kind kobj_sharing, kobj_namespaces, kobj_sysv_ipc, kobj_root,
     kobj_credentials, kobj_rlimits, kobj_cwd, kobj_umask, kobj_oom_score_adj, kobj_coredump_filter,
     kobj_process_prctl, kobj_vector_permission, kobj_sigactions, kobj_itimers, kobj_posix_timers,
-    kobj_pending_signals, kobj_seccomp, kobj_aio;
+    kobj_pending_signals, kobj_seccomp, kobj_aio, kobj_ldt;
 extern const struct kobj_thread_kind kobj_shadow_stack, kobj_comm, kobj_personality,
     kobj_scheduling, kobj_ioprio, kobj_thread_prctl, kobj_altstack, kobj_tid_address,
-    kobj_robust_list, kobj_rseq, kobj_memory_policy, kobj_thread_pending_signals;
+    kobj_robust_list, kobj_rseq, kobj_memory_policy, kobj_dispatch, kobj_thread_pending_signals;
 
 #endif
