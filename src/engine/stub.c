@@ -262,12 +262,12 @@ static int remote_clone(struct tracee_thread *th, uint64_t flags, int exit_signa
     return 0;
 }
 
-int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err)
+int stub_add_thread(struct tracee *t, size_t maker, pid_t tid, struct crs_error *err)
 {
     const uint64_t flags =
         CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     pid_t made;
-    int r = remote_clone(tracee_main(t), flags, 0, tid, &made, err);
+    int r = remote_clone(&t->threads[maker], flags, 0, tid, &made, err);
 
     return r < 0 ? r : tracee_adopt_thread(t, made, err);
 }

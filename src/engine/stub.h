@@ -37,8 +37,9 @@ int stub_fork(struct tracee_thread *th, pid_t pid, int exit_signal, uint64_t fla
  * have been forked from yet by other threads than its first. */
 int stub_exec(struct tracee *t, int remote_exe_fd, const char *name, struct crs_error *err);
 
-/* Another thread in the stub with that tid (0: any); added to t->threads. Errors as above. */
-int stub_add_thread(struct tracee *t, pid_t tid, struct crs_error *err);
+/* Another thread in the stub with that tid (0: any), made by its thread number `maker`; added to
+ * t->threads. Errors as above. */
+int stub_add_thread(struct tracee *t, size_t maker, pid_t tid, struct crs_error *err);
 
 /* Let it end with that status, as of wait(2), without a core. Its parent may wait for it then:
  * the caller, or the stub that it is a child of. */

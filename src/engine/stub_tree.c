@@ -14,6 +14,7 @@
 #include "engine/stub_terminal.h"
 #include "engine/stub_tree.h"
 #include "kobj/ring_room.h"
+#include "kobj/thread_directory.h"
 
 #define FORK_TRIES    8
 #define KERNEL_SIGSET 8 /* bytes of the kernel's signal set */
@@ -212,6 +213,38 @@ static int set_name(struct tracee *t, const char *name, struct crs_error *err)
                                   (const uint64_t[6]){PR_SET_NAME}, 1, comm, NULL, sizeof(comm));
 }
 
+static int find_maker(const Crs__Process *p, size_t n, uint32_t tid, size_t *ret,
+                      struct crs_error *err)
+{
+    for (size_t i = 1; i < n; i++)
+        if (p->threads[i]->tid == tid) {
+            *ret = i;
+            return 0;
+        }
+    return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                    "it shares its working directory with thread %u, which isn't before it", tid);
+}
+
+/* By the first thread, or the one that it shares a working directory of its own with. */
+static int add_thread(const struct making *making, struct tracee *t, const Crs__Process *p,
+                      size_t k, struct crs_error *err)
+{
+    pid_t tid = making->options->choose_pids ? (pid_t)p->threads[k]->tid : 0;
+    uint32_t shares_with;
+    size_t maker = 0;
+    bool own;
+    int r = thread_directory_find(p->threads[k], &own, &shares_with, err);
+
+    if (r == 0 && shares_with)
+        r = find_maker(p, k, shares_with, &maker, err);
+    if (r == 0)
+        r = stub_add_thread(t, maker, tid, err);
+    if (r == 0 && own && !shares_with)
+        r = REMOTE_CHECKED(&t->threads[k], NULL, err, CRS_FAILED, "give it a directory of its own",
+                           SYS_unshare, CLONE_FS);
+    return r;
+}
+
 /* A copy of a stub of the right executable needs no exec of its own. */
 static int become(struct making *making, int i, struct crs_error *err)
 {
@@ -232,8 +265,7 @@ static int become(struct making *making, int i, struct crs_error *err)
         r = stub_exec(t, memory_exe_number(making->ctx, space), m->record->command, err);
     making->tree->exe[i] = space->exe;
     for (size_t k = 1; r == 0 && k < m->record->n_threads; k++) {
-        pid_t tid = making->options->choose_pids ? (pid_t)m->record->threads[k]->tid : 0;
-        r = stub_add_thread(t, tid, err);
+        r = add_thread(making, t, m->record, k, err);
         if (r < 0)
             crs_fail_at(err, r, "thread %u", m->record->threads[k]->tid);
     }

@@ -29,6 +29,7 @@ const struct kobj_process_kind *const kobj_process_kinds[] = {
 const struct kobj_thread_kind *const kobj_thread_kinds[] = {
     &kobj_dispatch,
     &kobj_shadow_stack,
+    &kobj_thread_directory,
     &kobj_comm,
     &kobj_personality,
     &kobj_scheduling,

@@ -30,6 +30,13 @@ int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, stru
 int kobj_read_status_now(struct tracee_thread *thread, struct proc_status *ret,
                          struct crs_error *err);
 
+/* The working directory of a thread: its path, *ret_deleted: that was removed. The caller frees. */
+int kobj_read_cwd(struct tracee_thread *thread, char **ret, bool *ret_deleted,
+                  struct crs_error *err);
+/* Let a thread go there. */
+int kobj_enter_cwd(struct kobj_restore *ctx, struct tracee_thread *thread, const char *path,
+                   bool deleted, struct crs_error *err);
+
 /* Make sure that owner->scratch can be used. */
 int kobj_need_scratch(struct tracee_thread *thread, struct crs_error *err);
 
@@ -57,6 +64,7 @@ extern const struct kobj_process_kind kobj_sharing, kobj_namespaces, kobj_sysv_i
     kobj_pending_signals, kobj_seccomp, kobj_aio, kobj_ldt;
 extern const struct kobj_thread_kind kobj_shadow_stack, kobj_comm, kobj_personality,
     kobj_scheduling, kobj_ioprio, kobj_thread_prctl, kobj_altstack, kobj_tid_address,
-    kobj_robust_list, kobj_rseq, kobj_memory_policy, kobj_dispatch, kobj_thread_pending_signals;
+    kobj_robust_list, kobj_rseq, kobj_memory_policy, kobj_dispatch, kobj_thread_directory,
+    kobj_thread_pending_signals;
 
 #endif

@@ -31,30 +31,45 @@ static void cut_deleted(char *path)
         path[n - mark] = 0;
 }
 
-static int dump_cwd(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
+int kobj_read_cwd(struct tracee_thread *thread, char **ret, bool *ret_deleted,
+                  struct crs_error *err)
 {
-    Crs__Cwd message = CRS__CWD__INIT;
+    const struct tracee *t = thread->owner;
     _cleanup_free_ char *path = NULL;
+    char link[40];
     struct stat st;
-    int r;
 
-    if (!kobj_saves(ctx, KOBJ_DIRECTORY))
-        return 0;
-    r = read_link(ctx->t->proc_fd, "cwd", &path);
-
-    if (r < 0 || fstatat(ctx->t->proc_fd, "cwd", &st, 0) < 0)
+    snprintf(link, sizeof(link), "task/%d/cwd", thread->tid);
+    int r = read_link(t->proc_fd, link, &path);
+    if (r < 0 || fstatat(t->proc_fd, link, &st, 0) < 0)
         return crs_fail(err, CRS_CANT_CHECKPOINT, r < 0 ? -r : errno,
-                        "can't see the working directory of process %d: %s", ctx->t->pid,
+                        "can't see the working directory of process %d: %s", t->pid,
                         strerror(r < 0 ? -r : errno));
-    message.deleted = st.st_nlink == 0;
-    if (message.deleted)
+    *ret_deleted = st.st_nlink == 0;
+    if (*ret_deleted)
         cut_deleted(path);
     else if (!is_same_directory(path, &st))
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
                         "the working directory of process %d, %s, is not found under its name here "
                         "(another mount namespace, or something mounted over it)",
-                        ctx->t->pid, path);
+                        t->pid, path);
+    *ret = TAKE_PTR(path);
+    return 0;
+}
+
+static int dump_cwd(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
+{
+    Crs__Cwd message = CRS__CWD__INIT;
+    _cleanup_free_ char *path = NULL;
+    bool deleted;
+
+    if (!kobj_saves(ctx, KOBJ_DIRECTORY))
+        return 0;
+    int r = kobj_read_cwd(tracee_main(ctx->t), &path, &deleted, err);
+    if (r < 0)
+        return r;
     message.path = path;
+    message.deleted = deleted;
     return kobj_pack(&message.base, ret_payload, err);
 }
 
@@ -80,11 +95,11 @@ static int check_cwd(struct kobj_restore *ctx, const Crs__Process *process,
     return 0;
 }
 
-static int change_directory(struct kobj_restore *ctx, const char *path, struct crs_error *err)
+static int change_directory(struct tracee_thread *thread, const char *path, struct crs_error *err)
 {
     int64_t result;
-    int r = tracee_call_with_block(tracee_main(ctx->t), &result, err, SYS_chdir,
-                                   (const uint64_t[6]){0}, 0, path, NULL, strlen(path) + 1);
+    int r = tracee_call_with_block(thread, &result, err, SYS_chdir, (const uint64_t[6]){0}, 0, path,
+                                   NULL, strlen(path) + 1);
 
     if (r == 0 && kobj_call_failed(result))
         r = crs_fail(err, CRS_CANT_RESTART, -result, "can't go to the working directory %s: %s",
@@ -93,7 +108,8 @@ static int change_directory(struct kobj_restore *ctx, const char *path, struct c
 }
 
 /* At its old place where that is free, else among the temporary files. */
-static int restore_deleted(struct kobj_restore *ctx, const char *path, struct crs_error *err)
+static int restore_deleted(struct kobj_restore *ctx, struct tracee_thread *thread, const char *path,
+                           struct crs_error *err)
 {
     const char *directory = getenv("TMPDIR");
     _cleanup_free_ char *instead =
@@ -111,9 +127,15 @@ static int restore_deleted(struct kobj_restore *ctx, const char *path, struct cr
                   path);
         path = instead;
     }
-    int r = change_directory(ctx, path, err);
+    int r = change_directory(thread, path, err);
     rmdir(path);
     return r;
+}
+
+int kobj_enter_cwd(struct kobj_restore *ctx, struct tracee_thread *thread, const char *path,
+                   bool deleted, struct crs_error *err)
+{
+    return deleted ? restore_deleted(ctx, thread, path, err) : change_directory(thread, path, err);
 }
 
 static int restore_cwd(struct kobj_restore *ctx, const Crs__Process *process,
@@ -122,10 +144,8 @@ static int restore_cwd(struct kobj_restore *ctx, const Crs__Process *process,
     _cleanup_message_ Crs__Cwd *message = NULL;
     int r = kobj_unpack(&crs__cwd__descriptor, payload, &message, err);
 
-    if (r < 0)
-        return r;
-    return message->deleted ? restore_deleted(ctx, message->path, err)
-                            : change_directory(ctx, message->path, err);
+    return r < 0 ? r
+                 : kobj_enter_cwd(ctx, tracee_main(ctx->t), message->path, message->deleted, err);
 }
 
 static int describe_cwd(const struct bytes *payload, char *text, size_t size)

@@ -301,13 +301,14 @@ static int postpone(struct kobj_restore *ctx, struct crs_error *err)
     getrlimit(RLIMIT_NOFILE, &limit);
     if (ctx->files->n_files < limit.rlim_cur / 2)
         return 0;
-    for (size_t i = 0; i < ctx->tree->n_processes; i++)
-        for (size_t k = 0; k < ctx->tree->processes[i]->n_descriptors; k++) {
-            const Crs__OpenFile *record =
-                file_find(ctx, ctx->tree->processes[i]->descriptors[k]->file);
+    for (size_t i = 0; i < ctx->tree->n_processes; i++) {
+        const Crs__Process *p = ctx->tree->processes[i];
+        for (size_t k = 0; !p->shares_descriptors && k < p->n_descriptors; k++) {
+            const Crs__OpenFile *record = file_find(ctx, p->descriptors[k]->file);
             if (record && kobj_find_file_kind(record->kind)->alone)
                 ctx->file_waits[record->id - 1]++;
         }
+    }
     return 0;
 }
 

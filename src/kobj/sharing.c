@@ -2,9 +2,10 @@
  * sharing.c - what threads share, and what processes share without being threads
  *
  * Threads share all of it, as pthread_create() makes them. A thread may part with its table of
- * descriptors or its directory and umask by unshare(2); such a process would come back with one of
- * each, so it is refused. Processes share what clone(2) was told to let them share: the first that
- * has it saves it, and the others are made so that they share it again (engine/lineage.c).
+ * descriptors by unshare(2); such a process would come back with one, so it is refused. (For
+ * directory and umask there is thread_directory.c.) Processes share what clone(2) was told to let
+ * them share: the first that has it saves it, and the others are made so that they share it again
+ * (engine/lineage.c).
  */
 #include <linux/kcmp.h>
 #include <string.h>
@@ -38,8 +39,6 @@ static int dump_sharing(struct kobj_dump *ctx, struct bytes *ret_payload, struct
 
     tracee_for_each_thread (t, thread) {
         int r = check_shared(t, thread, KCMP_FILES, "a table of descriptors", err);
-        if (r == 0)
-            r = check_shared(t, thread, KCMP_FS, "a working directory and umask", err);
         if (r < 0)
             return r;
     }

@@ -1,6 +1,6 @@
 /*
- * sharing.c - a thread that has a working directory of its own is refused
- * refused: of its own
+ * sharing.c - a thread that has descriptors of its own is refused
+ * refused: a table of descriptors of its own
  * link: -pthread
  */
 #include <pthread.h>
@@ -12,8 +12,7 @@ static sem_t ready;
 
 static void *run(void *arg)
 {
-    MUST(unshare(CLONE_FS) == 0);
-    MUST(chdir("/") == 0);
+    MUST(unshare(CLONE_FILES) == 0);
     sem_post(&ready);
     for (;;)
         pause();
