@@ -189,27 +189,12 @@ static int check_sharing(const Crs__Tree *tree, struct crs_error *err)
     return r;
 }
 
-/* A parent that is not saved with it may share something with a member. */
-static int check_parents(const struct tree *tree, struct crs_error *err)
-{
-    int r = 0;
-
-    for (size_t i = 0; r == 0 && i < tree->members.n; i++) {
-        const struct tree_member *member = &tree->members.items[i];
-        if (member->t && member->parent > 0 && !tree_find_member(tree, member->parent))
-            r = kobj_check_apart(member->t, member->parent, err);
-    }
-    return r;
-}
-
 static int collect(struct checkpoint *c, struct crs_error *err)
 {
     int r = begin_dump(c, err);
 
     if (r == 0)
         r = kobj_find_sharing(&c->ctx, err);
-    if (r == 0)
-        r = check_parents(&c->members, err);
     if (r == 0)
         r = collect_clocks(&c->ctx, err);
     if (r == 0)

@@ -82,6 +82,8 @@ void tree_forget_members(struct tree *tree);
  * t->memory_of is set. *ret_place: for the next function. */
 int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_place,
                      struct crs_error *err);
+/* Likewise: is what it shares with relatives that are not to be saved refused? */
+int tree_memory_check(const struct tree *tree, struct tracee *t, struct crs_error *err);
 /* It becomes a member. */
 int tree_memory_add(struct tree *tree, struct tracee *t, size_t place, struct crs_error *err);
 

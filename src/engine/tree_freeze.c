@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "engine/tree.h"
 #include "kobj/dispatch.h"
+#include "kobj/kobj.h"
 #include "kobj/rseq.h"
 #include "proc/stat.h"
 #include "proc/status.h"
@@ -22,6 +23,16 @@ static uint64_t earlier(uint64_t time_us, uint64_t deadline_us)
 
 /* ---- one process ---- */
 
+static int read_stat(pid_t pid, struct proc_stat *ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    int r = read_file(-1, path, 4096, &text);
+    return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
+}
+
 static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, struct tracee **ret,
                           struct crs_error *err)
 {
@@ -36,6 +47,8 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
         if (r == 0)
             r = tree_memory_find(tree, t, &place, err);
         if (r == 0) /* before any call in it */
+            r = tree_memory_check(tree, t, err);
+        if (r == 0)
             r = kobj_dispatch_check(t, err);
         if (r == 0) /* likewise: the kernel would forget the sequence */
             r = kobj_rseq_abort(t, err);
@@ -51,16 +64,6 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
     if (r == 0)
         *ret = TAKE_PTR(t);
     return r;
-}
-
-static int read_stat(pid_t pid, struct proc_stat *ret)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-    char path[40];
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    int r = read_file(-1, path, 4096, &text);
-    return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 
 static int read_status(pid_t pid, struct proc_status *ret)

@@ -5,7 +5,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "engine/tree.h"
+#include "kobj/kobj.h"
+#include "proc/children.h"
+#include "proc/stat.h"
 
 int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_place,
                      struct crs_error *err)
@@ -30,6 +34,51 @@ int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_plac
     }
     *ret_place = low;
     return 0;
+}
+
+static int check_parent(const struct tree *tree, struct tracee *t, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat stat;
+
+    if (read_file(t->proc_fd, "stat", 4096, &text) < 0 ||
+        proc_stat_parse((const char *)text.data, &stat) < 0 || stat.parent <= 0 ||
+        tree_find_member(tree, stat.parent))
+        return 0;
+    return kobj_check_apart(t, stat.parent, err);
+}
+
+/* Those of one thread, where the kernel lists them. */
+static int check_children(struct tracee *t, pid_t tid, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    _cleanup_free_ pid_t *children = NULL;
+    char path[48];
+    size_t n = 0;
+    int r = 0;
+
+    snprintf(path, sizeof(path), "task/%d/children", tid);
+    if (read_file(t->proc_fd, path, 64u << 20, &text) < 0 ||
+        proc_children_parse((const char *)text.data, &children, &n) < 0)
+        return 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = kobj_check_apart(t, children[i], err);
+    return r;
+}
+
+/*
+ * A relative that is not held would go on using what is shared, and nothing may be written there.
+ * Parents that are members are held before their children.
+ */
+int tree_memory_check(const struct tree *tree, struct tracee *t, struct crs_error *err)
+{
+    int r = check_parent(tree, t, err);
+
+    tracee_for_each_thread (t, th) {
+        if (r == 0 && tree->scope == CRS_ONLY)
+            r = check_children(t, th->tid, err);
+    }
+    return r;
 }
 
 int tree_memory_add(struct tree *tree, struct tracee *t, size_t place, struct crs_error *err)

@@ -141,11 +141,10 @@ int kobj_check_apart(struct tracee *t, pid_t stranger, struct crs_error *err)
     for (unsigned what = 0; what < KOBJ_N_SHARED; what++) {
         if (compare(tracee_main(t)->tid, stranger, shared[what].what) != 0)
             continue;
-        return crs_fail(
-            err, CRS_CANT_CHECKPOINT, ENOTSUP,
-            "process %d shares its %s with process %d, which is not saved with it: "
-            "take a checkpoint of that process, or when this one has executed a program",
-            t->pid, shared[what].words, stranger);
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "process %d shares its %s with process %d, which is not saved with it: "
+                        "take a checkpoint of both, or when one of them has ended",
+                        t->pid, shared[what].words, stranger);
     }
     return 0;
 }

@@ -228,7 +228,9 @@ int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
     if (lowest - start < FRAME_AREA_SIZE + 4096)
         return 0;
     uint64_t at = start;
-    if (lowest - start > FRAME_AREA_SIZE + STACK_DISTANCE)
+    /* None of its threads is there: but one of another process may be, which shares its memory and
+     * still runs. The far end is the safest. */
+    if (lowest != end && lowest - start > FRAME_AREA_SIZE + STACK_DISTANCE)
         at = (lowest - STACK_DISTANCE - FRAME_AREA_SIZE) & ~4095ULL;
     int r = save_bytes(t, at, err);
     if (r < 0)
