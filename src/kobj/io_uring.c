@@ -236,12 +236,15 @@ static int find_shared_thread(const struct kobj_dump *ctx, const struct open_fil
 
     for (size_t i = 0; r == 0 && *ret == 0 && i < file->id - 1; i++) {
         _cleanup_proc_uring_ struct proc_uring other = {0};
-        const struct open_file *f = &ctx->files.items[i];
-        if (f->kind != &kobj_io_uring || f->dup_fd < 0)
+        struct open_file f = ctx->files.items[i];
+        if (f.kind != &kobj_io_uring || f.holder != file->holder)
             continue;
-        r = uring_read(f->dup_fd, &other, err);
+        r = file_hold(&f, err);
+        if (r == 0)
+            r = uring_read(f.dup_fd, &other, err);
+        file_let_go(&f);
         if (r == 0 && other.sq_thread == ring->sq_thread)
-            *ret = f->id;
+            *ret = f.id;
     }
     return r;
 }

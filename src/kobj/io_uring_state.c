@@ -82,7 +82,7 @@ static int pass_through_kernel(struct tracee *t, struct crs_error *err)
 
 /* Where some requests have never had an answer (IOSQE_CQE_SKIP_SUCCESS) this takes its time, and
  * the dump decides. */
-static int settle_ring(const struct open_file *file, struct crs_error *err)
+static int settle_held(const struct open_file *file, struct crs_error *err)
 {
     uint64_t until = now_us() + SETTLE_US;
     unsigned rest_us = SETTLE_FIRST_US;
@@ -97,6 +97,16 @@ static int settle_ring(const struct open_file *file, struct crs_error *err)
         usleep(rest_us);
         rest_us = rest_us < SETTLE_MOST_US ? 2 * rest_us : rest_us;
     }
+    return r;
+}
+
+static int settle_ring(struct open_file *file, struct crs_error *err)
+{
+    int r = file_hold(file, err);
+
+    if (r == 0)
+        r = settle_held(file, err);
+    file_let_go(file);
     return r;
 }
 
