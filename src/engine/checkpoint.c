@@ -29,6 +29,7 @@
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
+#define LAST_SLEEP_US  (1000 * 1000)
 
 struct checkpoint {
     pid_t pid;
@@ -378,6 +379,14 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
+/* May it be tried again, after that sleep? Who gives a time gives it for this as well. */
+static bool may_try_again(const struct checkpoint *c, int tries, unsigned sleep_us)
+{
+    if (c->ret != -EAGAIN || c->err.kind != CRS_CANT_CHECKPOINT || check_time(c, NULL) < 0)
+        return false;
+    return c->deadline_us ? now_us() + sleep_us < c->deadline_us : tries < N_MORE_TRIES;
+}
+
 /* What is in the way for a moment only (-EAGAIN: a connection that the program is about to accept)
  * is most often gone when it was let go on. */
 static void *run_in_thread(void *arg)
@@ -386,13 +395,11 @@ static void *run_in_thread(void *arg)
     unsigned sleep_us = FIRST_SLEEP_US;
 
     c->ret = run_once(c, &c->err);
-    for (int i = 0; c->ret == -EAGAIN && c->err.kind == CRS_CANT_CHECKPOINT && i < N_MORE_TRIES;
-         i++, sleep_us *= 2) {
-        if (check_time(c, NULL) < 0 || (c->deadline_us && now_us() + sleep_us > c->deadline_us))
-            break;
+    for (int tries = 0; may_try_again(c, tries, sleep_us); tries++) {
         usleep(sleep_us);
         forget(c);
         c->ret = run_once(c, &c->err);
+        sleep_us = 2 * sleep_us < LAST_SLEEP_US ? 2 * sleep_us : LAST_SLEEP_US;
     }
     return NULL;
 }
