@@ -105,6 +105,16 @@ static int save(struct kobj_dump *ctx, const struct open_file *file,
     return r == 0 ? save_notification(ctx, file, &m->notification, err) : r;
 }
 
+void mqueue_record(Crs__Mqueue *m, const struct stat *st, const struct mq_attr *attributes)
+{
+    m->inode = st->st_ino;
+    m->mode = st->st_mode & 07777;
+    m->user = st->st_uid;
+    m->group = st->st_gid;
+    m->messages_max = attributes->mq_maxmsg;
+    m->message_size = attributes->mq_msgsize;
+}
+
 static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
                 struct crs_error *err)
 {
@@ -121,10 +131,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
     const char *name = strrchr(file->link, '/'); /* also of one that was opened below /dev/mqueue */
     if (file->st.st_nlink > 0 && name && !(m->name = strdup(name)))
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    m->inode = file->st.st_ino;
-    m->mode = file->st.st_mode & 07777;
-    m->messages_max = attributes.mq_maxmsg;
-    m->message_size = attributes.mq_msgsize;
+    mqueue_record(m, &file->st, &attributes);
     r = save(ctx, file, &attributes, m, err);
     return r == 0 ? kobj_pack(&m->base, ret_payload, err) : r;
 }
@@ -156,9 +163,10 @@ static int check_there(const Crs__Mqueue *m, int fd, struct crs_error *err)
                     m->name);
 }
 
-static bool has_good_messages(const Crs__Mqueue *m)
+bool mqueue_is_good(const Crs__Mqueue *m)
 {
-    if (m->n_messages > m->messages_max)
+    if ((m->name[0] && (m->name[0] != '/' || strchr(m->name + 1, '/'))) ||
+        m->messages_max > INT_MAX || m->message_size > INT_MAX || m->n_messages > m->messages_max)
         return false;
     for (size_t i = 0; i < m->n_messages; i++)
         if (m->messages[i]->priority >= PRIORITIES || m->messages[i]->text.len > m->message_size)
@@ -173,8 +181,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
 
     if (r < 0)
         return r;
-    if ((m->name[0] && (m->name[0] != '/' || strchr(m->name + 1, '/'))) ||
-        m->messages_max > INT_MAX || m->message_size > INT_MAX || !has_good_messages(m)) {
+    if (!mqueue_is_good(m)) {
         r = crs_fail(err, CRS_DAMAGED, EINVAL,
                      "a message queue has no name, no size, or messages that don't fit");
     } else if (!ctx->own_ipc) {
@@ -204,7 +211,7 @@ static int find_made(const struct kobj_restore *ctx, uint64_t inode)
 }
 
 /* One without a name is made under one that nobody has. */
-static int make(const Crs__Mqueue *m)
+int mqueue_make(const Crs__Mqueue *m)
 {
     struct mq_attr attributes = {.mq_maxmsg = m->messages_max, .mq_msgsize = m->message_size};
     char own[64];
@@ -212,7 +219,7 @@ static int make(const Crs__Mqueue *m)
     snprintf(own, sizeof(own), "/crs-%d-%llu", (int)getpid(), (unsigned long long)now_us());
     const char *name = m->name[0] ? m->name : own;
     int fd = mq_open(name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600, &attributes);
-    if (fd >= 0 && fchmod(fd, m->mode & 07777) < 0)
+    if (fd >= 0 && (fchown(fd, m->user, m->group) < 0 || fchmod(fd, m->mode & 07777) < 0))
         errno = 0; /* as the system makes them */
     if (fd >= 0 && !m->name[0])
         mq_unlink(own);
@@ -255,7 +262,7 @@ static int open_first(const Crs__Mqueue *m, int flags, bool *ret_there, int *ret
     }
     if (*ret_there)
         return 0;
-    _cleanup_close_ int new = make(m);
+    _cleanup_close_ int new = mqueue_make(m);
     int r = new < 0 ? -errno : file_reopen(new, flags, ret_fd);
     return r < 0 ? fail_to_make(m, r, err) : 0;
 }

@@ -8,6 +8,7 @@
 
 #include "kobj/file.h"
 #include "mqueue.pb-c.h"
+#include "sysv_ipc.pb-c.h"
 
 static inline void cleanup_mqueue(Crs__Mqueue **m)
 {
@@ -17,6 +18,12 @@ static inline void cleanup_mqueue(Crs__Mqueue **m)
 #define _cleanup_mqueue_ _cleanup_(cleanup_mqueue)
 
 int mqueue_get_attributes(int fd, struct mq_attr *ret); /* -errno */
+/* All but its name and what is in it. */
+void mqueue_record(Crs__Mqueue *m, const struct stat *st, const struct mq_attr *attributes);
+/* Is that a name and a size, and do the messages fit? */
+bool mqueue_is_good(const Crs__Mqueue *m);
+/* Make a new one, empty, for reading and writing. One without a name gets none. -1 with errno. */
+int mqueue_make(const Crs__Mqueue *m);
 
 /* What one reads in a queue's file. */
 struct mqueue_status {
@@ -41,6 +48,12 @@ int mqueue_fill(int fd, const Crs__Mqueue *m, struct crs_error *err);
 /* The same for a queue with that name that was there, and may have other messages in it. */
 int mqueue_fill_again(struct kobj_restore *ctx, int fd, const Crs__Mqueue *m,
                       struct crs_error *err);
+
+/* ---- in an IPC namespace of the program's own (mqueue_unopened.c) ---- */
+
+/* Asked in there: the queues that no file of ctx is of, with their messages. */
+int mqueue_save_unopened(const struct kobj_dump *ctx, Crs__SysvIpc *all, struct crs_error *err);
+int mqueue_make_unopened(const Crs__SysvIpc *all, struct crs_error *err);
 
 /* ---- notification (mqueue_notify.c) ---- */
 

@@ -16,6 +16,7 @@
 #include "kobj/attributes.h"
 #include "kobj/file.h"
 #include "kobj/inside.h"
+#include "kobj/mqueue.h"
 #include "kobj/sysv.h"
 
 #define TABLE_LIMIT (64u << 20)
@@ -121,6 +122,7 @@ static int give(const Crs__SysvIpc *m, int *ret_fd, struct crs_error *err)
 
 static int ask(void *data, int *ret_fd, struct crs_error *err)
 {
+    const struct kobj_dump *const *ctx = data; /* of the parent, whose memory we have a copy of */
     _cleanup_message_ Crs__SysvIpc *m = malloc(sizeof(*m));
     int r = m ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 
@@ -134,6 +136,8 @@ static int ask(void *data, int *ret_fd, struct crs_error *err)
         r = sysv_save_limits(m, err);
     if (r == 0)
         r = refuse_unattached(err);
+    if (r == 0)
+        r = mqueue_save_unopened(*ctx, m, err);
     return r == 0 ? give(m, ret_fd, err) : r;
 }
 
@@ -143,8 +147,7 @@ static int save_all(struct kobj_dump *ctx, struct crs_error *err)
     _cleanup_close_ int fd = -1;
     _cleanup_bytes_ struct bytes packed = {0};
     struct stat st;
-    char none = 0;
-    int r = kobj_inside(ctx->t, "ipc", ask, &none, 0, &fd, err);
+    int r = kobj_inside(ctx->t, "ipc", ask, &ctx, sizeof(ctx), &fd, err);
 
     if (r < 0)
         return r;
@@ -239,7 +242,9 @@ int kobj_restore_ipc(struct kobj_restore *ctx, struct crs_error *err)
         return r;
     sysv_set_limits(ctx, m);
     r = sysv_make_semaphores(m, err);
-    return r == 0 ? sysv_make_queues(ctx, m, err) : r;
+    if (r == 0)
+        r = sysv_make_queues(ctx, m, err);
+    return r == 0 ? mqueue_make_unopened(m, err) : r;
 }
 
 static int restore(struct kobj_restore *ctx, const Crs__Process *process,

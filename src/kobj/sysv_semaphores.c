@@ -3,6 +3,7 @@
 #include <string.h>
 #include <sys/sem.h>
 
+#include "kobj/mqueue.h"
 #include "kobj/sysv.h"
 
 #define SEMAPHORES_MAX 32000 /* SEMMSL can't be higher */
@@ -179,7 +180,8 @@ int sysv_check_record(const Crs__SysvIpc *m, struct crs_error *err)
     for (size_t i = 0; i < m->n_queues; i++)
         good = good && is_queue(m->queues[i]) &&
                (i == 0 || m->queues[i - 1]->object->id < m->queues[i]->object->id);
+    for (size_t i = 0; i < m->n_posix_queues; i++)
+        good = good && m->posix_queues[i]->name[0] && mqueue_is_good(m->posix_queues[i]);
     return good ? 0
-                : crs_fail(err, CRS_DAMAGED, EBADMSG,
-                           "the snapshot has System V objects that can't be");
+                : crs_fail(err, CRS_DAMAGED, EBADMSG, "the snapshot has IPC objects that can't be");
 }
