@@ -42,6 +42,7 @@ struct search {
     ARRAY_OF(char *) queue; /* directories to be looked through */
     size_t next;            /* of these */
     size_t n_entries;       /* looked at */
+    bool near_only;         /* not everywhere */
     bool no_memory;
 };
 
@@ -351,7 +352,7 @@ static void look_around(struct search *s)
     look_at_environment(s);
     for (size_t i = 0; i < ELEMENTS(usual); i++)
         look_below(s, usual[i], NEAR_ENTRIES);
-    for (size_t i = 0; i < s->mounts.n; i++)
+    for (size_t i = 0; !s->near_only && i < s->mounts.n; i++)
         for (size_t k = 0; k < s->info->watches.n; k++)
             if (!s->found[k] && s->info->watches.items[k].device == s->mounts.items[i].device) {
                 look_below(s, s->mounts.items[i].path, FAR_ENTRIES);
@@ -424,6 +425,48 @@ int inotify_find_paths(struct kobj_dump *ctx, int proc_fd, const struct fdinfo *
     return 0;
 }
 
+int inotify_find_name(struct kobj_dump *ctx, int proc_fd, const char *link, const struct stat *st,
+                      bool frozen, char **ret, struct crs_error *err)
+{
+    /* It is open, so its number is nobody else's. */
+    struct fdinfo_watch watch = {.device = st->st_dev, .ino = st->st_ino};
+    struct fdinfo info = {.watches = {.items = &watch, .n = 1}};
+    char *found[1] = {NULL};
+    _cleanup_(search_clear) struct search s = {
+        .proc_fd = proc_fd, .info = &info, .found = found, .n_missing = 1, .near_only = frozen};
+    _cleanup_free_ char *directory = parent_of(link);
+
+    s.no_memory = !directory || list_mounts(&s) < 0;
+    if (!s.no_memory)
+        try_known(&s, ctx);
+    if (!s.no_memory && s.n_missing > 0) {
+        look_below(&s, directory, NEAR_ENTRIES);
+        look_around(&s);
+        remember(&s, ctx);
+    }
+    if (s.no_memory) {
+        free(found[0]);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    *ret = found[0];
+    return 0;
+}
+
+/* Has the file that descriptor `number` of the process is lost its name, but has others? */
+static void prepare_name(struct kobj_dump *ctx, int proc_fd, int at, const char *number,
+                         const char *link)
+{
+    static const char mark[] = " (deleted)";
+    size_t n = strlen(link);
+    char *found = NULL;
+    struct stat st;
+
+    if (link[0] == '/' && n > strlen(mark) && strcmp(link + n - strlen(mark), mark) == 0 &&
+        fstatat(at, number, &st, 0) == 0 && S_ISREG(st.st_mode) && st.st_nlink > 0 &&
+        inotify_find_name(ctx, proc_fd, link, &st, false, &found, NULL) == 0)
+        free(found);
+}
+
 static void prepare_instance(struct kobj_dump *ctx, int proc_fd, const char *number)
 {
     _cleanup_fdinfo_ struct fdinfo info = {0};
@@ -446,8 +489,10 @@ void inotify_prepare(struct kobj_dump *ctx, int proc_fd)
         cleanup_close(&fd);
     for (struct dirent *e; dir && (e = readdir(dir));) {
         _cleanup_free_ char *link = NULL;
-        if (read_link(dirfd(dir), e->d_name, &link) == 0 &&
-            (strcmp(link, "anon_inode:inotify") == 0 || strcmp(link, "anon_inode:[fanotify]") == 0))
+        if (read_link(dirfd(dir), e->d_name, &link) < 0)
+            continue;
+        prepare_name(ctx, proc_fd, dirfd(dir), e->d_name, link);
+        if (strcmp(link, "anon_inode:inotify") == 0 || strcmp(link, "anon_inode:[fanotify]") == 0)
             prepare_instance(ctx, proc_fd, e->d_name);
     }
 }

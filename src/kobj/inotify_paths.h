@@ -4,6 +4,8 @@
 #ifndef KOBJ_INOTIFY_PATHS_H
 #define KOBJ_INOTIFY_PATHS_H
 
+#include <sys/stat.h>
+
 #include "kobj/kobj.h"
 #include "proc/fdinfo.h"
 
@@ -16,7 +18,15 @@ int inotify_find_paths(struct kobj_dump *ctx, int proc_fd, const struct fdinfo *
                        char ***ret_paths, struct crs_error *err);
 void inotify_free_paths(char **paths, size_t n);
 
-/* While the process runs: find what all its instances watch, so that it is known in the freeze. */
+/*
+ * Another name of a file that has lost the one it was opened by, `link` (with its mark): *ret, NULL
+ * where none is found. In the freeze only likely places are looked at, and what was found before.
+ */
+int inotify_find_name(struct kobj_dump *ctx, int proc_fd, const char *link, const struct stat *st,
+                      bool frozen, char **ret, struct crs_error *err);
+
+/* While the process runs: find what all its instances watch, and other names of its files that lost
+ * theirs, so that it is known in the freeze. */
 void inotify_prepare(struct kobj_dump *ctx, int proc_fd);
 /* Free ctx->watched. */
 void inotify_forget(struct kobj_dump *ctx);

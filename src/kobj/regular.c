@@ -2,8 +2,9 @@
  * regular.c - regular files
  *
  * A file with a name is opened again by its path; what was written to it after the saved instant
- * stays. One without a name (deleted, or made with O_TMPFILE) is saved with its content, as an
- * object that descriptors and mappings share.
+ * stays. So is one that has lost the name that it was opened by, but has another. One without a
+ * name (deleted, or made with O_TMPFILE) is saved with its content, as an object that descriptors
+ * and mappings share.
  */
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "kobj/file.h"
+#include "kobj/inotify_paths.h"
 #include "regular.pb-c.h"
 
 static bool match(const struct open_file *file)
@@ -30,10 +32,11 @@ static int dump_content(struct kobj_dump *ctx, struct open_file *file, Crs__Regu
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     m->object = object->record->id;
     if (file->st.st_nlink > 0)
-        kobj_warn(ctx->progress, ctx->progress_arg,
-                  "fd %d (%s): the file has other names, but not this one any more; after a "
-                  "restart the program has a file of its own with the same content",
-                  file->fd, file->link);
+        kobj_warn(
+            ctx->progress, ctx->progress_arg,
+            "fd %d (%s): the file has other names, which were not found, but not this one any "
+            "more; after a restart the program has a file of its own with the same content",
+            file->fd, file->link);
     size_t n = strlen(file->link), mark = strlen(" (deleted)");
     char *name = strndup(file->link, n > mark ? n - mark : n);
     if (!name)
@@ -44,24 +47,34 @@ static int dump_content(struct kobj_dump *ctx, struct open_file *file, Crs__Regu
     return r < 0 ? crs_fail_at(err, r, "fd %d", file->fd) : 0;
 }
 
+/* Another name of a file that has lost this one. Not where its content is saved already, since it
+ * is mapped: then that is shared with the mapping. */
+static int find_other_name(struct kobj_dump *ctx, const struct open_file *file, char **ret,
+                           struct crs_error *err)
+{
+    if (file->st.st_nlink == 0 || kobj_object_find(ctx, file->st.st_dev, file->st.st_ino))
+        return 0;
+    return inotify_find_name(ctx, file->holder->proc_fd, file->link, &file->st, true, ret, err);
+}
+
 static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret_payload,
                 struct crs_error *err)
 {
     _cleanup_free_ char *path = NULL;
     Crs__Regular m = CRS__REGULAR__INIT;
-    int r;
+    int r = 0;
 
     m.size = file->st.st_size;
     m.mtime_ns = (int64_t)file->st.st_mtim.tv_sec * 1000000000 + file->st.st_mtim.tv_nsec;
     m.device = file->st.st_dev;
     m.inode = file->st.st_ino;
     m.mode = file->st.st_mode;
-    if (file_is_deleted(file)) {
-        r = dump_content(ctx, file, &m, err);
-    } else {
-        r = file_path(file, &path, err);
+    bool deleted = file_is_deleted(file);
+    r = deleted ? find_other_name(ctx, file, &path, err) : file_path(file, &path, err);
+    if (path)
         m.path = path;
-    }
+    else if (r == 0)
+        r = dump_content(ctx, file, &m, err);
     return r < 0 ? r : kobj_pack(&m.base, ret_payload, err);
 }
 
