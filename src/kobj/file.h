@@ -190,6 +190,6 @@ extern const struct kobj_file_kind kobj_regular, kobj_directory, kobj_path, kobj
     kobj_fifo, kobj_eventfd, kobj_timerfd, kobj_signalfd, kobj_epoll, kobj_memfd, kobj_terminal,
     kobj_inotify, kobj_pty_master, kobj_pidfd, kobj_process_file, kobj_mqueue, kobj_unix_socket,
     kobj_tcp_socket, kobj_udp_socket, kobj_netlink_socket, kobj_raw_socket, kobj_fanotify,
-    kobj_io_uring;
+    kobj_packet_socket, kobj_io_uring;
 
 #endif

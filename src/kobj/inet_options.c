@@ -213,6 +213,16 @@ static const struct row rows[] = {
     ROW("ICMP_FILTER", IPPROTO_RAW, 1, sizeof(uint32_t), 0),
     ROW("ICMPV6_FILTER", IPPROTO_ICMPV6, 1, 8 * sizeof(uint32_t), 0),
     ROW("IPV6_CHECKSUM", IPPROTO_RAW, 7, sizeof(int), 0),
+
+    ROW("PACKET_VERSION", SOL_PACKET, 10, sizeof(int), EARLY),
+    ROW("PACKET_RESERVE", SOL_PACKET, 12, sizeof(int), 0),
+    ROW("PACKET_AUXDATA", SOL_PACKET, 8, sizeof(int), 0),
+    ROW("PACKET_ORIGDEV", SOL_PACKET, 9, sizeof(int), 0),
+    ROW("PACKET_LOSS", SOL_PACKET, 14, sizeof(int), 0),
+    ROW("PACKET_VNET_HDR", SOL_PACKET, 15, sizeof(int), 0),
+    ROW("PACKET_TIMESTAMP", SOL_PACKET, 17, sizeof(int), 0),
+    ROW("PACKET_QDISC_BYPASS", SOL_PACKET, 20, sizeof(int), SPEED),
+    ROW("PACKET_IGNORE_OUTGOING", SOL_PACKET, 23, sizeof(int), 0),
 };
 
 /* A buffer's size is the program's own only where it is locked. */

@@ -35,7 +35,7 @@ const struct kobj_file_kind *const kobj_file_kinds[] = {
     &unsupported_inet.kind,
     &kobj_netlink_socket,
     &unsupported_netlink.kind,
-    &unsupported_packet.kind,
+    &kobj_packet_socket,
     &unsupported_vsock.kind,
     &unsupported_alg.kind,
     &unsupported_socket.kind,

@@ -65,12 +65,6 @@ static bool match_netlink(const struct open_file *file)
 ROW(netlink, "other-netlink-socket", "netlink socket of another protocol", match_netlink,
     "the state behind it can't be read", CLOSE_IT);
 
-static bool match_packet(const struct open_file *file)
-{
-    return is_family(file, AF_PACKET);
-}
-ROW(packet, "packet-socket", "packet socket", match_packet, "sockets can't be saved yet", CLOSE_IT);
-
 static bool match_vsock(const struct open_file *file)
 {
     return is_family(file, AF_VSOCK);

@@ -14,9 +14,8 @@ struct unsupported {
 };
 
 extern const struct unsupported unsupported_secret, unsupported_inet, unsupported_netlink,
-    unsupported_packet, unsupported_vsock, unsupported_alg, unsupported_socket,
-    unsupported_userfaultfd, unsupported_perf, unsupported_bpf, unsupported_seccomp,
-    unsupported_landlock, unsupported_namespace, unsupported_block, unsupported_character,
-    unsupported_other;
+    unsupported_vsock, unsupported_alg, unsupported_socket, unsupported_userfaultfd,
+    unsupported_perf, unsupported_bpf, unsupported_seccomp, unsupported_landlock,
+    unsupported_namespace, unsupported_block, unsupported_character, unsupported_other;
 
 #endif
