@@ -14,7 +14,7 @@
 #include "service/request.h"
 
 struct arguments {
-    int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets;
+    int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes;
     const char *name, *output, *store, *compress;
 };
 
@@ -43,6 +43,8 @@ static const struct cli_option options[] = {
     {"unix", 0, CLI_CHOICE, offsetof(struct arguments, unix_sockets), .metavar = "POLICY",
      .words = "refuse close reconnect",
      .help = "unix sockets to other programs: refuse, close or reconnect"},
+    {"pipes", 0, CLI_CHOICE, offsetof(struct arguments, pipes), .metavar = "POLICY",
+     .words = "refuse give", .help = "pipes to other programs: refuse, or give (see restart --fd)"},
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -204,6 +206,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.timeout_ms = a->timeout_ms;
     o.compress = a->compress;
     o.tcp = a->tcp ? (enum crs_tcp)(a->tcp - 1) : CRS_TCP_REFUSE;
+    o.pipes = a->pipes ? (enum crs_pipes)(a->pipes - 1) : CRS_PIPES_REFUSE;
     o.unix_sockets = a->unix_sockets ? (enum crs_unix)(a->unix_sockets - 1) : CRS_UNIX_REFUSE;
     o.progress = output_progress_show;
     o.progress_arg = &progress;

@@ -186,6 +186,17 @@ static int set_words(const struct cli_command *command, const struct cli_option 
     return CLI_GO_ON;
 }
 
+static int add_item(const struct cli_command *command, const struct cli_option *o,
+                    struct cli_list *list, const char *text)
+{
+    if (!*text)
+        return cli_usage(command, "--%s: %s is empty", o->name, o->metavar);
+    if (list->n == CLI_LIST_MAX)
+        return cli_usage(command, "--%s is given more than %d times", o->name, CLI_LIST_MAX);
+    list->items[list->n++] = text;
+    return CLI_GO_ON;
+}
+
 static int set_option(const struct cli_command *command, const struct cli_option *o,
                       void *arguments, const char *text)
 {
@@ -201,6 +212,8 @@ static int set_option(const struct cli_command *command, const struct cli_option
             return cli_usage(command, "--%s: %s is empty", o->name, o->metavar);
         *(const char **)place = text;
         return CLI_GO_ON;
+    case CLI_LIST:
+        return add_item(command, o, place, text);
     case CLI_DURATION:
         r = parse_duration(text, (int *)place);
         if (r == -ERANGE)

@@ -25,8 +25,16 @@ enum cli_type {
     CLI_TEXT,     /* const char * */
     CLI_DURATION, /* int: milliseconds */
     CLI_CHOICE,   /* int: 1 for the first of `words`, 2 for the second, ... */
+    CLI_LIST,     /* struct cli_list; may be given several times */
     CLI_SET,      /* int: bit 0 for the first of `words`, ...; written --name=A,B or, for `value`,
                      --name */
+};
+
+#define CLI_LIST_MAX 64
+
+struct cli_list {
+    const char *items[CLI_LIST_MAX];
+    size_t n;
 };
 
 struct cli_option {

@@ -1,5 +1,6 @@
 /* restart.c - crs restart: bring a program back from its snapshot */
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -7,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "base/units.h"
 #include "cli/commands.h"
 #include "cli/foreground.h"
 #include "cli/output.h"
@@ -18,6 +20,7 @@
 struct arguments {
     int json, detach, stopped, pids;
     const char *pid_file, *name, *store;
+    struct cli_list fds;
 };
 
 static const struct cli_option options[] = {
@@ -27,6 +30,8 @@ static const struct cli_option options[] = {
      .help = "leave it stopped; kill -CONT starts it"},
     {"pids", 'p', CLI_CHOICE, offsetof(struct arguments, pids), .metavar = "POLICY",
      .words = "same namespace new", .help = "same, namespace or new (default: the first possible)"},
+    {"fd", 0, CLI_LIST, offsetof(struct arguments, fds), .metavar = "N=WHAT", .words = "@file",
+     .help = "for its pipe N to the outside: a descriptor or a file"},
     {"pid-file", 'f', CLI_TEXT, offsetof(struct arguments, pid_file), .metavar = "FILE",
      .words = "@file", .help = "write the program's PID into FILE"},
     {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
@@ -275,6 +280,19 @@ static int stay(struct arguments *a, struct crs_restarted *program, const char *
     return foreground_stay(&f, program);
 }
 
+/* Before a descriptor of ours gets the number. */
+static int check_given(const struct arguments *a)
+{
+    for (size_t i = 0; i < a->fds.n; i++) {
+        const char *value = strchr(a->fds.items[i], '=');
+        uint64_t fd;
+        if (value && parse_number(value + 1, INT_MAX, &fd) == 0 && fcntl((int)fd, F_GETFD) < 0)
+            return cli_usage(&command_restart, "--fd %s: descriptor %s isn't open here",
+                             a->fds.items[i], value + 1);
+    }
+    return CLI_GO_ON;
+}
+
 static int restart(struct arguments *a, const char *path)
 {
     struct crs_restart_options o = CRS_RESTART_OPTIONS_INIT;
@@ -289,6 +307,8 @@ static int restart(struct arguments *a, const char *path)
     o.pids = (enum crs_pids)a->pids;
     o.detach = a->detach;
     o.stopped = a->stopped;
+    o.fds = a->fds.items;
+    o.n_fds = a->fds.n;
     o.progress = on_progress;
     o.progress_arg = &building;
     /* Whoever stays with the program takes its orphans in, as init would. */
@@ -318,6 +338,8 @@ static int run(int argc, char **argv)
 
     if (r == CLI_GO_ON)
         r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
+    if (r == CLI_GO_ON)
+        r = check_given(&a);
     if (r != CLI_GO_ON)
         return r;
     signal(SIGXFSZ, SIG_IGN); /* a PID file beyond the limit is an error in words */

@@ -105,6 +105,13 @@ enum crs_unix {
                                isn't possible, it is closed */
 };
 
+/* What becomes of a pipe, under another number than 0 to 2, whose other end a program outside of
+ * the checkpoint holds. */
+enum crs_pipes {
+    CRS_PIPES_REFUSE = 0, /* the checkpoint is refused, naming that program */
+    CRS_PIPES_GIVE = 1,   /* something has to be given for it at the restart */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
@@ -123,6 +130,7 @@ struct crs_checkpoint_options {
                    the caller itself. */
     enum crs_tcp tcp;
     enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
+    enum crs_pipes pipes;       /* likewise */
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -175,6 +183,10 @@ struct crs_restart_options {
     bool stopped; /* leave it stopped; SIGCONT starts it */
     crs_progress_fn progress;
     void *progress_arg;
+    /* For pipes and terminals that lead outside of the snapshot: "N=M" puts the caller's descriptor
+     * M in the place of the program's N, "N=PATH" the file with that path. */
+    const char *const *fds;
+    size_t n_fds;
 };
 #ifdef __cplusplus
 static inline struct crs_restart_options crs_restart_options_init(void)

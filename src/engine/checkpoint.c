@@ -337,6 +337,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.tcp_policy = c->options->tcp;
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
+    c->ctx.pipes_policy = c->options->pipes;
     r = take(c, err);
     if (r == 0)
         r = publish(c, err);
@@ -426,6 +427,8 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
                         o->tcp);
     if ((int)o->unix_sockets < CRS_UNIX_REFUSE || o->unix_sockets > CRS_UNIX_RECONNECT)
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
+    if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
+        return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 

@@ -47,6 +47,8 @@ static void begin(const struct rebuild *b, struct kobj_restore *ctx)
         .monotonic_shift_ns = clock_shift(b),
         .progress = b->progress,
         .progress_arg = b->progress_arg,
+        .given = b->given,
+        .n_given = b->n_given,
     };
 }
 

@@ -21,6 +21,8 @@ struct rebuild {
     bool stopped;
     crs_progress_fn progress;
     void *progress_arg;
+    const struct kobj_given *given; /* in the place of what leads outside */
+    size_t n_given;
 };
 
 /* Can this machine take it? Before anything is started. CRS_CANT_RESTART. */

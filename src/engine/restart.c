@@ -11,6 +11,7 @@
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/units.h"
 #include "engine/clocks.h"
 #include "engine/manifest_info.h"
 #include "engine/options.h"
@@ -203,6 +204,57 @@ static bool in_foreground(void)
     return tty >= 0 && tcgetpgrp(tty) == getpgrp();
 }
 
+/* ---- what takes the place of what leads outside ---- */
+
+struct given {
+    struct kobj_given *items;
+    size_t n;
+};
+
+static void given_clear(struct given *given)
+{
+    for (size_t i = 0; i < given->n; i++)
+        cleanup_close(&given->items[i].fd);
+    free(given->items);
+}
+
+/* "N=M" or "N=PATH". The descriptor is held before others of ours can get its number. */
+static int parse_given(const char *text, struct kobj_given *ret, struct crs_error *err)
+{
+    const char *value = text ? strchr(text, '=') : NULL;
+    uint64_t number, fd;
+    char digits[16];
+
+    snprintf(digits, sizeof(digits), "%.*s", value ? (int)(value - text) : 0, text ? text : "");
+    if (!value || !value[1] || parse_number(digits, INT32_MAX, &number) < 0)
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "'%s' doesn't say what is given for which descriptor: N=M or N=PATH",
+                        text ? text : "");
+    *ret = (struct kobj_given){.number = number, .fd = -1, .path = value + 1};
+    if (strspn(ret->path, "0123456789") != strlen(ret->path))
+        return 0;
+    ret->fd = parse_number(ret->path, INT32_MAX, &fd) < 0 ? -1 : fcntl((int)fd, F_DUPFD_CLOEXEC, 3);
+    return ret->fd < 0 ? crs_fail(err, CRS_USAGE, EBADF,
+                                  "%s: the restarter has no descriptor %s to give", text, ret->path)
+                       : 0;
+}
+
+static int take_given(const struct crs_restart_options *o, struct given *ret, struct crs_error *err)
+{
+    int r = 0;
+
+    if (o->n_fds == 0)
+        return 0;
+    ret->items = calloc(o->n_fds, sizeof(*ret->items));
+    if (!ret->items)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    for (size_t i = 0; r == 0 && i < o->n_fds; i++) {
+        r = parse_given(o->fds[i], &ret->items[i], err);
+        ret->n++;
+    }
+    return r;
+}
+
 /* ---- the interface ---- */
 
 static int check_options(const struct crs_restart_options *o, struct crs_error *err)
@@ -223,12 +275,15 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
 {
     struct crs_restart_options own = CRS_RESTART_OPTIONS_INIT, *o = &own;
     uint64_t started_us = now_us(), own_limit = 0;
+    _cleanup_(given_clear) struct given given = {0};
     struct crs_restarted restarted;
     struct loaded loaded;
 
     int r = options_take(&own, sizeof(own), options, RESTART_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
         r = check_options(o, err);
+    if (r == 0)
+        r = take_given(o, &given, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
@@ -244,7 +299,9 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
                         .stopped = o->stopped,
                         .in_foreground = in_foreground(),
                         .progress = o->progress,
-                        .progress_arg = o->progress_arg};
+                        .progress_arg = o->progress_arg,
+                        .given = given.items,
+                        .n_given = given.n};
     r = namespaces_recorded(loaded.tree, &b.namespaces, err);
     if (r == 0)
         r = check_policy(&b, err);

@@ -106,10 +106,18 @@ int owner_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int fd,
 /* Does the restarter's descriptor take the place of this file where its number is 0 to 2? */
 bool inherit_is_wanted(const Crs__OpenFile *record);
 /* A descriptor for number `number` (0 to 2), from the restarter's. */
-int inherit_number(const Crs__OpenFile *record, int number, int *ret_fd, struct crs_error *err);
+int inherit_number(struct kobj_restore *ctx, const Crs__OpenFile *record, int number, int *ret_fd,
+                   struct crs_error *err);
 /* One for any other number. */
 int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
                 struct crs_error *err);
+
+/* Is something given for that file in particular? Then *ret_r is whether that will do; nothing is
+ * opened, as whoever holds the other end would see it closed again. */
+bool inherit_is_given(const struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_r,
+                      struct crs_error *err);
+/* Is everything that the restarter gives for something that leads outside? */
+int inherit_check_given(const struct kobj_restore *ctx, struct crs_error *err);
 
 /* Close what was kept while pipes were made. */
 void pipe_restore_end(struct kobj_restore *ctx);

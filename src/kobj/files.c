@@ -248,7 +248,7 @@ static int check_file(struct kobj_restore *ctx, size_t i, struct crs_error *err)
 
 int kobj_check_files(struct kobj_restore *ctx, struct crs_error *err)
 {
-    int r = 0;
+    int r = inherit_check_given(ctx, err);
 
     for (size_t i = 0; r == 0 && i < ctx->files->n_files; i++)
         r = check_file(ctx, i, err);

@@ -64,8 +64,92 @@ static int take(const Crs__OpenFile *record, int fd, int *ret_fd)
     return *ret_fd < 0 ? -errno : 0;
 }
 
-int inherit_number(const Crs__OpenFile *record, int number, int *ret_fd, struct crs_error *err)
+/* ---- what the restarter names (crs restart --fd) ---- */
+
+static const struct kobj_given *find_given(const struct kobj_restore *ctx,
+                                           const Crs__OpenFile *record)
 {
+    for (size_t i = 0; i < ctx->n_given; i++)
+        if (file_has_number(ctx, record, ctx->given[i].number))
+            return &ctx->given[i];
+    return NULL;
+}
+
+static int take_given(const Crs__OpenFile *record, const struct kobj_given *given, int *ret_fd,
+                      struct crs_error *err)
+{
+    int flags = record->flags & (O_ACCMODE | O_NONBLOCK | O_APPEND);
+
+    if (given->fd >= 0) {
+        int r = take(record, given->fd, ret_fd);
+        return r < 0 ? crs_fail(err, CRS_CANT_RESTART, -r, "can't give the program its fd %u: %s",
+                                given->number, strerror(-r))
+                     : 0;
+    }
+    if ((flags & O_ACCMODE) != O_RDONLY)
+        flags |= O_CREAT;
+    /* Not to wait for the other end of a FIFO; the program's own flags are set later. */
+    int fd = open(given->path, flags | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return crs_fail_errno(err, CRS_CANT_RESTART, "can't open %s for the program's fd %u",
+                              given->path, given->number);
+    if (!(flags & O_NONBLOCK))
+        fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) & ~O_NONBLOCK);
+    *ret_fd = fd;
+    return 0;
+}
+
+static bool can_do(int have, int wanted)
+{
+    return have == O_RDWR || have == wanted;
+}
+
+bool inherit_is_given(const struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_r,
+                      struct crs_error *err)
+{
+    const struct kobj_given *given = find_given(ctx, record);
+    int wanted = record->flags & O_ACCMODE;
+
+    *ret_r = 0;
+    if (!given)
+        return false;
+    int now = given->fd < 0 ? O_RDWR : fcntl(given->fd, F_GETFL);
+    if (now < 0 || !can_do(now & O_ACCMODE, wanted))
+        *ret_r =
+            crs_fail(err, CRS_USAGE, EBADF,
+                     "the program's fd %u is for %s, which what is given for it isn't open for",
+                     given->number, wanted == O_RDONLY ? "reading" : "writing");
+    else if (given->fd < 0 && wanted == O_RDONLY && access(given->path, R_OK) < 0)
+        *ret_r = crs_fail_errno(err, CRS_CANT_RESTART, "can't open %s for the program's fd %u",
+                                given->path, given->number);
+    return true;
+}
+
+int inherit_check_given(const struct kobj_restore *ctx, struct crs_error *err)
+{
+    for (size_t i = 0; i < ctx->n_given; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && k < ctx->files->n_files; k++)
+            found = file_has_number(ctx, ctx->files->files[k], ctx->given[i].number) &&
+                    inherit_is_wanted(ctx->files->files[k]);
+        if (!found)
+            return crs_fail(err, CRS_USAGE, EINVAL,
+                            "the program's fd %u isn't a pipe or a terminal that leads outside of "
+                            "the snapshot, so nothing can be given for it",
+                            ctx->given[i].number);
+    }
+    return 0;
+}
+
+/* ---- what it has under the same number, or in general ---- */
+
+int inherit_number(struct kobj_restore *ctx, const Crs__OpenFile *record, int number, int *ret_fd,
+                   struct crs_error *err)
+{
+    const struct kobj_given *given = find_given(ctx, record);
+
+    if (given)
+        return take_given(record, given, ret_fd, err);
     int r = take(record, number, ret_fd);
 
     if (r < 0)
@@ -92,14 +176,36 @@ static int any_terminal(struct kobj_restore *ctx, const Crs__OpenFile *record, i
     return 0;
 }
 
+static int lowest_number(const struct kobj_restore *ctx, const Crs__OpenFile *record)
+{
+    uint32_t lowest = INT32_MAX;
+
+    for (size_t i = 0; i < ctx->tree->n_processes; i++)
+        for (size_t k = 0; k < ctx->tree->processes[i]->n_descriptors; k++) {
+            const Crs__Descriptor *d = ctx->tree->processes[i]->descriptors[k];
+            if (d->file == record->id && d->fd < lowest)
+                lowest = d->fd;
+        }
+    return (int)lowest;
+}
+
 int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
                 struct crs_error *err)
 {
+    const struct kobj_given *given = find_given(ctx, record);
+
+    if (given)
+        return take_given(record, given, ret_fd, err);
     if (strcmp(record->kind, kobj_terminal.name) == 0 && any_terminal(ctx, record, ret_fd) == 0)
         return 0;
     for (int n = 0; n <= 2; n++)
         if (file_has_number(ctx, record, n) && take(record, n, ret_fd) == 0)
             return 0;
+    if (strcmp(record->kind, kobj_pipe.name) == 0)
+        return crs_fail(err, CRS_CANT_RESTART, ENXIO,
+                        "fd %d of the program was %s, which led outside of the snapshot: say what "
+                        "takes its place (--fd %d=...)",
+                        lowest_number(ctx, record), record->name, lowest_number(ctx, record));
     return crs_fail(err, CRS_CANT_RESTART, ENXIO,
                     "the program has %s open and the restarter has nothing to take its place: run "
                     "the restart in a terminal",

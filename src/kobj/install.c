@@ -60,7 +60,7 @@ static int inherit_shared(struct kobj_restore *ctx, const Crs__OpenFile *record,
                           int *ret_fd, struct crs_error *err)
 {
     int *place = &ctx->inherited_fds[record->id - 1][number];
-    int r = *place < 0 ? inherit_number(record, number, place, err) : 0;
+    int r = *place < 0 ? inherit_number(ctx, record, number, place, err) : 0;
 
     if (r == 0)
         *ret_fd = *place;

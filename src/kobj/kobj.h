@@ -76,10 +76,18 @@ struct kobj_dump {
     int diag_fd;                   /* inet_diag.c's own: for questions in own_net; 0: none */
     void *tcp;                     /* tcp_survey()'s own */
     void *sysv;                    /* sysv_ipc.c's own */
+    enum crs_pipes pipes_policy;   /* what becomes of pipes to the outside, */
     enum crs_unix unix_policy;     /* what becomes of unix sockets connected to the outside */
     struct unix_table *unix_table; /* unix_dump_table()'s own */
     struct unix_guard *unix_guard; /* unix_guard_get()'s own */
     struct tracee *in_flight;      /* stands for the holder of files that are only in flight */
+};
+
+/* What the restarter gives in the place of what leads outside. */
+struct kobj_given {
+    uint32_t number;  /* under which a process of the snapshot has it */
+    int fd;           /* the restarter's own; -1: */
+    const char *path; /* this is opened */
 };
 
 /* One restart being made. */
@@ -112,6 +120,8 @@ struct kobj_restore {
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
     struct file_holders *holders; /* during kobj_connect_files() */
+    const struct kobj_given *given;
+    size_t n_given;
     uint64_t
         nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };

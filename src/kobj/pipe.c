@@ -1,4 +1,5 @@
-/* pipe.c - pipes inside the program, with the data in them; pipes to others as 0, 1 and 2 */
+/* pipe.c - pipes inside the program, with the data in them; pipes to others as 0, 1 and 2, or as it
+ * is asked for */
 #include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -61,9 +62,16 @@ static int dump_outside(struct kobj_dump *ctx, struct open_file *file, bool writ
 {
     int fd = file_lowest_number(ctx, file);
 
-    if (fd > 2)
+    if (fd > 2 && ctx->pipes_policy == CRS_PIPES_REFUSE)
         return pipe_refuse_outside(ctx, file, writing, err);
     m->outside = true;
+    if (fd > 2) {
+        kobj_warn(ctx->progress, ctx->progress_arg,
+                  "fd %d is a pipe to a program that isn't part of the checkpoint: a restart has "
+                  "to name what takes its place (--fd %d=...), and data on its way is lost",
+                  fd, fd);
+        return 0;
+    }
     kobj_warn(ctx->progress, ctx->progress_arg,
               "fd %d is a pipe to a program that isn't part of the checkpoint: after a restart it "
               "is the restarter's fd %d, and data on its way is lost",
@@ -110,7 +118,7 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
 
     if (r < 0)
         return r;
-    if (m->outside) {
+    if (m->outside && !inherit_is_given(ctx, record, &r, err)) {
         r = inherit_any(ctx, record, &fd, err);
         if (r == 0)
             close(fd);
@@ -252,7 +260,8 @@ const struct kobj_file_kind kobj_pipe = {
     .title = "pipe",
     .saved = "with conditions",
     .conditions = "both ends are inside the program, or the other end is closed; a pipe to another "
-                  "program only as fd 0, 1 or 2, where the restarter's takes its place",
+                  "program only as fd 0, 1 or 2, where the restarter's takes its place, or with "
+                  "--pipes=give, where the restart names what does (--fd)",
     .match = match,
     .dump = dump,
     .check = check,

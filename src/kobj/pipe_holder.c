@@ -75,5 +75,7 @@ int pipe_refuse_outside(const struct kobj_dump *ctx, const struct open_file *fil
         snprintf(who, sizeof(who), "process %d", (int)pid);
     snprintf(reason, sizeof(reason), "its %s end is held by %s, which isn't part of the checkpoint",
              writing ? "writing" : "reading", who);
-    return file_refuse(file, err, reason, "close it, or end that process, before the checkpoint");
+    return file_refuse(file, err, reason,
+                       "close it, or end that process, before the checkpoint, or let "
+                       "something be given for it at the restart (--pipes=give)");
 }

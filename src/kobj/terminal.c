@@ -67,13 +67,13 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     bool low = false;
     int fd, r = 0;
 
-    if (!inherit_is_wanted(record))
-        return 0;
+    if (!inherit_is_wanted(record) || inherit_is_given(ctx, record, &r, err))
+        return r;
     for (int n = 0; r == 0 && n <= 2; n++) {
         if (!file_has_number(ctx, record, n))
             continue;
         low = true;
-        r = inherit_number(record, n, &fd, err);
+        r = inherit_number(ctx, record, n, &fd, err);
         if (r == 0)
             close(fd);
     }

@@ -20,6 +20,7 @@ static const char *const tcp_names[] = {
     [CRS_TCP_REFUSE] = "refuse", [CRS_TCP_CLOSE] = "close", [CRS_TCP_KEEP] = "keep"};
 static const char *const unix_names[] = {
     [CRS_UNIX_REFUSE] = "refuse", [CRS_UNIX_CLOSE] = "close", [CRS_UNIX_RECONNECT] = "reconnect"};
+static const char *const pipes_names[] = {"refuse", "give"};
 
 /* ---- the client's side ---- */
 
@@ -67,6 +68,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "compress", bytes_to_json(options->compress));
     if (message && options->tcp != CRS_TCP_REFUSE)
         json_object_set_new(message, "tcp", json_string(tcp_names[options->tcp]));
+    if (message && options->pipes)
+        json_object_set_new(message, "pipes", json_string(pipes_names[options->pipes]));
     if (message && options->unix_sockets)
         json_object_set_new(message, "unix", json_string(unix_names[options->unix_sockets]));
     return message;
@@ -283,7 +286,7 @@ static int parse_output(struct request *request, const json_t *output, struct cr
 
 /* The words of a request. */
 struct choices {
-    const char *afterwards, *scope, *tcp, *unix_sockets;
+    const char *afterwards, *scope, *tcp, *unix_sockets, *pipes;
 };
 
 static int parse_choices(const struct choices *words, struct crs_checkpoint_options *options)
@@ -292,31 +295,33 @@ static int parse_choices(const struct choices *words, struct crs_checkpoint_opti
     int which = find_name(words->scope, scope_names, ELEMENTS(scope_names));
     int tcp = find_name(words->tcp, tcp_names, ELEMENTS(tcp_names));
     int unix_sockets = find_name(words->unix_sockets, unix_names, ELEMENTS(unix_names));
+    int pipes = find_name(words->pipes, pipes_names, ELEMENTS(pipes_names));
 
-    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0)
+    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0 || pipes < 0)
         return -EINVAL;
     options->afterwards = (enum crs_afterwards)then;
     options->scope = (enum crs_scope)which;
     options->tcp = (enum crs_tcp)tcp;
     options->unix_sockets = (enum crs_unix)unix_sockets;
+    options->pipes = (enum crs_pipes)pipes;
     return 0;
 }
 
 static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
-    struct choices words = {"continue", "tree", "refuse", "refuse"};
+    struct choices words = {"continue", "tree", "refuse", "refuse", "refuse"};
     const char *what;
     json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
-                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema", &(int){0},
-                       "request", &what, "name", &options->name, "afterwards", &words.afterwards,
-                       "scope", &words.scope, "tcp", &words.tcp, "unix", &words.unix_sockets,
-                       "timeout_ms", &options->timeout_ms, "output", &output, "compress",
-                       &options->compress) < 0)
+                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema",
+                       &(int){0}, "request", &what, "name", &options->name, "afterwards",
+                       &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
+                       &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
+                       &options->timeout_ms, "output", &output, "compress", &options->compress) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
