@@ -9,10 +9,11 @@ from .cases import Case, Failure, expect
 from .victims import Play, Victim, staged
 
 KILLS = {False: 24, True: 120}
-# Most of them stay the same (in one they share memory; message queues, terminals and streams on their
-# way are read by taking things out), two start new processes or send data all the time.
+# Most of them stay the same (in one they share memory; message queues and terminals are read by
+# taking things out), one starts new processes all the time.
 TARGETS = {"tree_children": True, "tree_sharing_all": True, "tree_storm": False,
-           "mqueue_messages": True, "pty_input": True, "tcp_socket_shared": False}
+           "mqueue_messages": True, "pty_input": True}
+PASSES = {False: 4, True: 24}
 
 
 def members(play):
@@ -80,9 +81,56 @@ def killed(victim, full, steady):
     return run
 
 
+# ---- while a stream is out of its queue ----
+
+def stop_waits(pid):
+    """A SIGSTOP that takes effect when nobody holds the process any more."""
+    return bool(int(machine.status(pid).get("ShdPnd", "0"), 16) >> (signal.SIGSTOP - 1) & 1)
+
+
+def kill_in_pass(env, play, number):
+    """Kill the process that holds the tree when it has taken data out; whether it came to that."""
+    output = env.path(f"killed.{number}")
+    tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
+                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL, **env.popen_kwargs())
+    holder = machine.wait_for(lambda: machine.descendants(tool.pid)[:1], 10 * env.patience, 0)
+    seen = machine.wait_for(lambda: stop_waits(play.pid) or tool.poll() is not None,
+                            30 * env.patience, 0)
+    hit = bool(holder) and seen and tool.poll() is None
+    if hit:
+        os.kill(holder[0], signal.SIGKILL)
+    tool.wait()
+    held = [pid for pid in members(play)
+            if not machine.wait_for(lambda pid=pid: gone_or_let_go(pid), 10 * env.patience, 0.001)]
+    expect(not held, "still held or stopped:\n" + "\n".join(map(machine.describe, held)))
+    return hit
+
+
+def killed_in_pass(victim, wanted):
+    """The sheltered process puts the data back; nobody may write before."""
+    def run(env):
+        play = Play(env, victim)
+        play.start()
+        hits = 0
+        for number in range(8 * wanted):
+            hits += kill_in_pass(env, play, number)
+            play.ask("continue")
+            if hits == wanted:
+                break
+        expect(hits == wanted, f"only {hits} of {wanted} kills were in time")
+        play.stop()
+    return run
+
+
 def cases(setup):
     full = setup.options.full
     found = []
+    shared = Victim(setup, os.path.join(setup.top, "tests", "victims", "tcp_socket_shared.c"))
+    for user in ("root", "user"):
+        found.append(Case(f"kill/tcp_socket_shared-tool-killed-in-the-pass/{user}",
+                          staged(setup, shared, killed_in_pass(shared, PASSES[full])), user, 300,
+                          alone=True))
     for name, steady in TARGETS.items():
         victim = Victim(setup, os.path.join(setup.top, "tests", "victims", name + ".c"))
         for user in ("root", "user"):
