@@ -12,7 +12,7 @@
 #include "proc/stat.h"
 #include "proc/status.h"
 
-#define FREEZE_TRIES   4
+#define FREEZE_TRIES   8
 #define FREEZE_TIME_US (10 * 1000000) /* for one process to stand still, and once for all */
 #define MORE_TIME_US   50000          /* for each process that was held */
 
@@ -57,7 +57,7 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
         if (r != -EAGAIN)
             break;
         tracee_free(TAKE_PTR(t));
-        usleep(10000 << tries);
+        usleep(1000 << tries);
     }
     if (r == 0)
         r = tree_memory_add(tree, t, place, err);
