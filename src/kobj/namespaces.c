@@ -38,27 +38,35 @@ static bool is_same(int proc_fd, int other_proc_fd, const char *file)
 
 /* ---- the root of the tree ---- */
 
+/* Is it in that namespace of the supervisor, which a restart or --isolate has put above it? */
+static bool is_supervised(const struct tracee *root, struct supervisor_found *above,
+                          const char *file)
+{
+    if (above->proc_fd < 0 && supervisor_above(root->pid, above) < 0)
+        return false;
+    return is_same(root->proc_fd, above->proc_fd, file);
+}
+
 int kobj_check_namespaces(const struct tracee *root, struct crs_error *err)
 {
     _cleanup_close_ int tool = open("/proc/self", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct supervisor_found above = {.proc_fd = -1};
+    size_t i;
 
-    supervisor_above(root->pid, &above); /* what a restart, or --isolate, has put there */
-    _cleanup_close_ int supervisor = above.proc_fd;
     if (tool < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't open /proc/self");
-    for (size_t i = 0; i < ELEMENTS(kinds); i++) {
-        if (kinds[i].anyhow || is_same(root->proc_fd, tool, kinds[i].file))
-            continue;
-        if (kinds[i].made && supervisor >= 0 && is_same(root->proc_fd, supervisor, kinds[i].file))
-            continue;
-        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                        "process %d is in another %s namespace than this tool (a container, a "
-                        "sandbox, unshare), and would come back outside of it: run the tool "
-                        "inside, for instance by nsenter --target %d",
-                        root->pid, kinds[i].name, root->pid);
-    }
-    return 0;
+    for (i = 0; i < ELEMENTS(kinds); i++)
+        if (!kinds[i].anyhow && !is_same(root->proc_fd, tool, kinds[i].file) &&
+            !(kinds[i].made && is_supervised(root, &above, kinds[i].file)))
+            break;
+    cleanup_close(&above.proc_fd);
+    if (i == ELEMENTS(kinds))
+        return 0;
+    return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                    "process %d is in another %s namespace than this tool (a container, a "
+                    "sandbox, unshare), and would come back outside of it: run the tool "
+                    "inside, for instance by nsenter --target %d",
+                    root->pid, kinds[i].name, root->pid);
 }
 
 /* ---- members ---- */
