@@ -14,7 +14,7 @@ class Tally:
 
     def place(self, case):
         parts = case.name.split("/")
-        if parts[0] != "victims" or len(parts) != 4 or parts[2] not in WHO:
+        if parts[0] != "victims" or parts[1] == "policy" or parts[2] not in WHO:
             return None
         return self.all.setdefault(parts[2], {}).setdefault(parts[1], {})
 
