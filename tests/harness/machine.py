@@ -204,15 +204,17 @@ def huge_pages_free():
 @contextlib.contextmanager
 def huge_pages(n):
     """So many more huge pages for as long as the context lasts; ValueError: they can't be had."""
+    def lasting():
+        # Those that are in use when their number is lowered are counted until they are free.
+        return int(read(HUGE + "nr_hugepages")) - int(read(HUGE + "surplus_hugepages"))
+
     def add(difference):
         with open(HUGE + "nr_hugepages", "r+", encoding="ascii") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
-            before = int(file.read())
-            file.seek(0)
+            before = lasting()
             file.write(str(before + difference))
             file.flush()
-            file.seek(0)
-            return int(file.read()) - before
+            return lasting() - before
     if n == 0 or (not os.access(HUGE + "nr_hugepages", os.W_OK) and huge_pages_free() >= n):
         yield
         return
