@@ -120,7 +120,7 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
         r = memory_protect(ctx, space, err);
     if (r == 0)
         r = memory_set_keys(ctx, space, err);
-    return r < 0 ? r : memory_close_remote(ctx, err);
+    return r;
 }
 
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
