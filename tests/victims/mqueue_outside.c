@@ -1,6 +1,7 @@
 /*
  * mqueue_outside.c - messages that a process outside of the checkpoint could take
  *
+ * isolated: saved (who is outside is taken in by the supervisor)
  * refused: which isn't part of the checkpoint and could take them
  */
 #include <mqueue.h>

@@ -1,6 +1,7 @@
 /*
  * seccomp_notify.c - a listener to another process's seccomp filter can't be saved
  *
+ * isolated: runs under a seccomp filter of its own
  * refused: is a seccomp listener (anon_inode:seccomp notify)
  */
 #include <linux/filter.h>

@@ -1,6 +1,6 @@
 /*
  * sysv_ipc_queue.c - a System V message queue in use is refused
- * isolated: IPC namespace has System V message queue with the ID
+ * isolated: saved
  * refused: uses the System V message queue with the ID
  */
 #include <sys/msg.h>

@@ -1,6 +1,6 @@
 /*
  * sysv_ipc_semaphores.c - System V semaphores in use are refused
- * isolated: IPC namespace has System V semaphores with the ID
+ * isolated: saved
  * refused: uses the System V semaphores with the ID
  */
 #include <sys/sem.h>
