@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -71,6 +72,15 @@ int pwrite_full(int fd, const void *data, size_t size, off_t offset)
         offset += n;
     }
     return 0;
+}
+
+uint64_t max_file_size(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
+        return INT64_MAX;
+    return limit.rlim_cur;
 }
 
 int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)

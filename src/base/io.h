@@ -16,6 +16,9 @@ int pread_full(int fd, void *data, size_t size, off_t offset);
 int write_full(int fd, const void *data, size_t size);
 int pwrite_full(int fd, const void *data, size_t size, off_t offset);
 
+/* Bytes that a file of this process may have (RLIMIT_FSIZE); INT64_MAX: any number. */
+uint64_t max_file_size(void);
+
 /* A whole file as bytes, with a 0 after the last (not counted). dirfd as of openat(2).
  * -EFBIG above `limit` bytes. For /proc, whose files have no size, too. */
 int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret);

@@ -137,7 +137,7 @@ struct fill_batch {
     size_t n_runs, n_calls;
     uint64_t bytes, done_bytes, total_bytes;
     uint32_t pack;     /* of the last call */
-    uint64_t position; /* in the pack, after the last call */
+    uint64_t position; /* in what that is in, after the last call */
 };
 
 static int compare_places(const void *a, const void *b)
@@ -216,12 +216,13 @@ static int flush(struct fill_batch *batch, struct crs_error *err)
 }
 
 /* The call that takes the next chunk: the last one if the chunk follows it in the pack. */
-static struct remote_call *open_call(struct fill_batch *batch, const Crs__Chunk *chunk)
+static struct remote_call *open_call(struct fill_batch *batch, const Crs__Chunk *chunk,
+                                     uint64_t position)
 {
     struct tracee *t = batch->ctx->t;
     size_t last = batch->n_calls - 1;
 
-    if (batch->n_calls > 0 && chunk->pack == batch->pack && chunk->offset == batch->position &&
+    if (batch->n_calls > 0 && chunk->pack == batch->pack && position == batch->position &&
         batch->call_bytes[last] + chunk->raw_bytes <= READ_SIZE &&
         batch->calls[last].args[2] + chunk->n_runs <= READ_RUNS)
         return &batch->calls[last];
@@ -229,19 +230,24 @@ static struct remote_call *open_call(struct fill_batch *batch, const Crs__Chunk 
     batch->calls[last] = (struct remote_call){
         .number = SYS_preadv,
         .args = {batch->ctx->memory_files->packs[chunk->pack],
-                 t->scratch + batch->n_runs * sizeof(struct iovec), 0, chunk->offset}};
+                 t->scratch + batch->n_runs * sizeof(struct iovec), 0, position}};
     batch->call_bytes[last] = 0;
     return &batch->calls[last];
 }
 
 static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct crs_error *err)
 {
+    uint64_t position;
+
     if (batch->n_runs + chunk->n_runs > BATCH_RUNS || batch->bytes >= BATCH_SIZE) {
         int r = flush(batch, err);
         if (r < 0)
             return r;
     }
-    struct remote_call *call = open_call(batch, chunk);
+    int r = store_chunk_position(batch->ctx->reader, chunk, &position, err);
+    if (r < 0)
+        return r;
+    struct remote_call *call = open_call(batch, chunk, position);
     for (size_t i = 0; i < chunk->n_runs; i++) {
         batch->runs[batch->n_runs++] =
             (struct iovec){(void *)(chunk->runs[i]->first * PAGE), chunk->runs[i]->count * PAGE};
@@ -250,7 +256,7 @@ static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct c
     batch->call_bytes[batch->n_calls - 1] += chunk->raw_bytes;
     batch->bytes += chunk->raw_bytes;
     batch->pack = chunk->pack;
-    batch->position = chunk->offset + chunk->stored_bytes;
+    batch->position = position + chunk->stored_bytes;
     return 0;
 }
 

@@ -32,5 +32,5 @@ bool layout_is_ours(const char *name)
 {
     return layout_is_record(name) || layout_is_pack(name, NULL) ||
            strcmp(name, MANIFEST_NAME) == 0 || strcmp(name, MANIFEST_REMOVED) == 0 ||
-           strcmp(name, LOCK_NAME) == 0;
+           strcmp(name, STREAM_NAME) == 0 || strcmp(name, LOCK_NAME) == 0;
 }

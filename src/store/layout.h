@@ -12,6 +12,7 @@
 #define MANIFEST_NAME    "manifest.json"
 #define MANIFEST_REMOVED "manifest.json.removed" /* what remove() makes of it first */
 #define LOCK_NAME        ".lock"                 /* held by the writer of a temporary directory */
+#define STREAM_NAME      "stream"                /* a stream, in its temporary directory */
 #define RECORD_SUFFIX    ".pb"
 #define PACKS_RECORD     "packs"
 

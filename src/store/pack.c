@@ -13,6 +13,7 @@ static void pack_free(struct pack *p)
     if (!p)
         return;
     cleanup_close(&p->fd);
+    free(p->piece.data);
     codec_context_clear(&p->context);
     free(p->entries.items);
     free(p);
@@ -36,7 +37,7 @@ static int pack_new(struct store_writer *w, struct pack **ret, struct crs_error 
     p->number = w->n_packs + 1;
     p->busy = true;
     snprintf(name, sizeof(name), "pages.%u.pack", p->number);
-    int r = writer_create_file(w, name, &p->fd, err);
+    int r = w->stream ? 0 : writer_create_file(w, name, &p->fd, err);
     if (r < 0) {
         pack_free(p);
         return r;
@@ -91,6 +92,21 @@ static void start_writeback(struct pack *p)
     p->written_back = whole_pages;
 }
 
+static int write_chunk(struct store_writer *w, struct pack *p, const char *name, const void *data,
+                       size_t size, uint64_t offset, struct crs_error *err)
+{
+    int r = writer_check_size(w, name, offset + size, err);
+
+    if (r < 0)
+        return r;
+    r = pwrite_full(p->fd, data, size, offset);
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(err, CRS_STORAGE, "can't write %s of %s", name, w->path);
+    }
+    return 0;
+}
+
 /* Write the bytes at the pack's end: uncompressed ones where a restart can read them directly. */
 static int append(struct store_writer *w, struct pack *p, const void *data, size_t size,
                   Crs__Codec codec, struct pack_entry *ret, struct crs_error *err)
@@ -99,26 +115,24 @@ static int append(struct store_writer *w, struct pack *p, const void *data, size
     char name[LIMIT_FILE_NAME];
 
     snprintf(name, sizeof(name), "pages.%u.pack", p->number);
-    if (codec == CRS__CODEC__CODEC_NONE)
+    if (codec == CRS__CODEC__CODEC_NONE || (w->stream && p->piece.size == 0))
         offset = (offset + STORE_PAGE_SIZE - 1) & ~(uint64_t)(STORE_PAGE_SIZE - 1);
-    int r = writer_check_size(w, name, offset + size, err);
-    if (r < 0)
-        return r;
     struct pack_entry *entry = ARRAY_ADD(&p->entries);
     if (!entry)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    r = pwrite_full(p->fd, data, size, offset);
+    int r = w->stream ? stream_put_chunk(w->stream, &p->piece, name, data, size, offset, err)
+                      : write_chunk(w, p, name, data, size, offset, err);
     if (r < 0) {
         p->entries.n--;
-        errno = -r;
-        return crs_fail_errno(err, CRS_STORAGE, "can't write %s of %s", name, w->path);
+        return r;
     }
     p->end = offset + size;
     entry->offset = offset;
     entry->stored_bytes = size;
     checksum_of(data, size, entry->checksum);
     *ret = *entry;
-    start_writeback(p);
+    if (!w->stream)
+        start_writeback(p);
     return 0;
 }
 
@@ -211,6 +225,17 @@ static int put_tables(struct store_writer *w, Crs__Pack *tables, struct crs_erro
     return store_put_record(w, PACKS_RECORD, &packs.base, err);
 }
 
+static int finish_pack(struct store_writer *w, struct pack *p, const char *name,
+                       struct crs_error *err)
+{
+    if (w->stream)
+        return stream_put_piece(w->stream, &p->piece, name, err);
+    /* a chunk that failed half-way may have left bytes behind the end */
+    if (ftruncate(p->fd, p->end) < 0)
+        return crs_fail_errno(err, CRS_STORAGE, "can't truncate %s of %s", name, w->path);
+    return 0;
+}
+
 int writer_finish_packs(struct store_writer *w, struct crs_error *err)
 {
     Crs__Pack tables[WRITER_PACKS];
@@ -219,10 +244,8 @@ int writer_finish_packs(struct store_writer *w, struct crs_error *err)
     for (unsigned i = 0; i < w->n_packs && r == 0; i++) {
         char name[LIMIT_FILE_NAME];
         snprintf(name, sizeof(name), "pages.%u.pack", w->packs[i]->number);
-        /* a chunk that failed half-way may have left bytes behind the end */
-        if (ftruncate(w->packs[i]->fd, w->packs[i]->end) < 0)
-            r = crs_fail_errno(err, CRS_STORAGE, "can't truncate %s of %s", name, w->path);
-        else
+        r = finish_pack(w, w->packs[i], name, err);
+        if (r == 0)
             r = writer_add_file(w, name, w->packs[i]->end, NULL, err);
     }
     if (r < 0 || w->n_packs == 0)

@@ -106,24 +106,26 @@ static int sync_files(struct store_writer *w, struct crs_error *err)
 
 /* Rename without replacing; where the file system can't say that, nothing but an empty directory
  * could be replaced by a directory. */
-static int rename_exclusive(int fd, const char *from, const char *to)
+static int rename_exclusive(int from_fd, const char *from, int to_fd, const char *to)
 {
     struct stat st;
 
-    if (renameat2(fd, from, fd, to, RENAME_NOREPLACE) == 0)
+    if (renameat2(from_fd, from, to_fd, to, RENAME_NOREPLACE) == 0)
         return 0;
     if (errno != EINVAL && errno != ENOSYS)
         return -errno;
-    if (fstatat(fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
+    if (fstatat(to_fd, to, &st, AT_SYMLINK_NOFOLLOW) == 0)
         return -EEXIST;
-    return renameat(fd, from, fd, to) == 0 ? 0 : -errno;
+    return renameat(from_fd, from, to_fd, to) == 0 ? 0 : -errno;
 }
 
 static int appear(struct store_writer *w, struct crs_error *err)
 {
     struct temporary *t = &w->temporary;
+    int from_fd = w->stream ? t->fd : t->parent_fd;
+    const char *from = w->stream ? STREAM_NAME : t->name;
 
-    int r = rename_exclusive(t->parent_fd, t->name, w->final);
+    int r = rename_exclusive(from_fd, from, t->parent_fd, w->final);
     if (r == -EEXIST || r == -ENOTEMPTY || r == -ENOTDIR)
         return crs_fail(err, CRS_BUSY, EEXIST, "%s was made by somebody else meanwhile", w->path);
     if (r < 0) {
@@ -133,9 +135,13 @@ static int appear(struct store_writer *w, struct crs_error *err)
     }
     if (sync_directory(t->parent_fd) < 0) {
         r = crs_fail_errno(err, CRS_STORAGE, "can't sync the directory of %s", w->path);
-        if (rename_exclusive(t->parent_fd, w->final, t->name) < 0)
+        if (rename_exclusive(t->parent_fd, w->final, from_fd, from) < 0 && !w->stream)
             t->name[0] = 0; /* it stays, whole as far as we know; it isn't promised */
         return r;
+    }
+    if (w->stream) { /* the directory that it grew in is of no use any more */
+        temporary_clear(t);
+        return 0;
     }
     unlinkat(t->fd, LOCK_NAME, 0);
     t->name[0] = 0;
@@ -154,14 +160,14 @@ static int publish(struct store_writer *w, json_t *info, uint64_t *ret_size_byte
     if (r == 0)
         r = writer_put_file(w, MANIFEST_NAME, text.data, text.size, err);
     if (r == 0)
-        r = sync_files(w, err);
-    if (r == 0)
+        r = w->stream ? stream_writer_finish(w->stream, err) : sync_files(w, err);
+    if (r == 0 && w->temporary.fd >= 0)
         r = appear(w, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < w->files.n; i++)
         size += w->files.items[i].size_bytes;
-    *ret_size_bytes = size + text.size;
+    *ret_size_bytes = w->stream ? stream_writer_size(w->stream) : size + text.size;
     return 0;
 }
 

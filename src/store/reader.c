@@ -87,12 +87,31 @@ static int read_manifest(struct store_reader *r, struct crs_error *err)
     return ret < 0 ? crs_fail_at(err, ret, "%s", r->path) : 0;
 }
 
+/* A file of the stream, as long as the manifest says. */
+static int find_in_stream(const struct store_reader *r, const struct manifest_file *f,
+                          const struct stream_file **ret, struct crs_error *err)
+{
+    const struct stream_file *found = stream_find(&r->stream, f->name);
+
+    if (!found)
+        return crs_fail(err, CRS_DAMAGED, ENOENT, "%s: %s is missing in the stream", r->path,
+                        f->name);
+    if (found->size_bytes != f->size_bytes)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %s has %" PRIu64 " bytes in the stream, the manifest says %" PRIu64,
+                        r->path, f->name, found->size_bytes, f->size_bytes);
+    *ret = found;
+    return 0;
+}
+
 static int check_files(struct store_reader *r, struct crs_error *err)
 {
     for (size_t i = 0; i < r->manifest.files.n; i++) {
         const struct manifest_file *f = &r->manifest.files.items[i];
+        const struct stream_file *in_stream = NULL;
         _cleanup_close_ int fd = -1;
-        int ret = reader_open_file(r, f->name, f->size_bytes, &fd, err);
+        int ret = r->fd < 0 ? find_in_stream(r, f, &in_stream, err)
+                            : reader_open_file(r, f->name, f->size_bytes, &fd, err);
         if (ret < 0)
             return ret;
         if (!f->pack)
@@ -100,8 +119,13 @@ static int check_files(struct store_reader *r, struct crs_error *err)
         struct reader_pack *p = ARRAY_ADD(&r->packs);
         if (!p)
             return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-        *p = (struct reader_pack){f->pack, f->size_bytes, -1};
+        *p = (struct reader_pack){f->pack, f->size_bytes, -1, in_stream};
     }
+    /* a directory may hold what it likes; a stream consists of the snapshot, and each byte counts
+     */
+    if (r->fd < 0 && r->stream.files.n > r->manifest.files.n)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: the stream has files that its manifest doesn't list", r->path);
     return 0;
 }
 
@@ -116,15 +140,13 @@ static int check_finished(const char *path, struct crs_error *err)
     return 0;
 }
 
-static int open_directory(const char *path, int *ret_fd, struct crs_error *err)
+static int open_path(const char *path, int *ret_fd, struct crs_error *err)
 {
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* O_NONBLOCK: a FIFO that nobody writes to is an empty stream */
+    int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 
-    if (fd < 0 && errno == ENOENT)
-        return crs_fail(err, CRS_NOT_FOUND, ENOENT, "there is no snapshot %s", path);
-    if (fd < 0 && errno == ENOTDIR)
-        return crs_fail(err, CRS_NOT_FOUND, ENOTDIR, "%s is not a directory, so not a snapshot",
-                        path);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return crs_fail(err, CRS_NOT_FOUND, errno, "there is no snapshot %s", path);
     if (fd < 0)
         return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_FAILED,
                               "can't open %s", path);
@@ -132,22 +154,80 @@ static int open_directory(const char *path, int *ret_fd, struct crs_error *err)
     return 0;
 }
 
+static int read_stream(struct store_reader *r, int fd, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+
+    int ret = stream_open(fd, &r->stream, &text, err);
+    if (ret == 0)
+        ret = manifest_parse(text.data, text.size, &r->manifest, err);
+    return ret < 0 ? crs_fail_at(err, ret, "%s", r->path) : 0;
+}
+
+/* Takes fd over. */
+static int read_form(struct store_reader *r, int fd, struct crs_error *err)
+{
+    _cleanup_close_ int own_fd = fd;
+    struct stat st;
+
+    if (fstat(fd, &st) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't look at %s", r->path);
+    if (S_ISDIR(st.st_mode)) {
+        r->fd = TAKE_FD(own_fd);
+        return read_manifest(r, err);
+    }
+    if (!S_ISREG(st.st_mode) && !S_ISFIFO(st.st_mode) && !S_ISSOCK(st.st_mode))
+        return crs_fail(err, CRS_NOT_FOUND, ENOTDIR,
+                        "%s is neither a directory nor a stream, so not a snapshot", r->path);
+    return read_stream(r, TAKE_FD(own_fd), err);
+}
+
+static int reader_new(const char *path, struct store_reader **ret, struct crs_error *err)
+{
+    struct store_reader *r = calloc(1, sizeof(*r));
+    char *copy = strdup(path);
+
+    if (!r || !copy) {
+        free(r);
+        free(copy);
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    }
+    *r = (struct store_reader){.path = copy, .fd = -1, .stream = STREAM_NONE};
+    pthread_mutex_init(&r->lock, NULL);
+    *ret = r;
+    return 0;
+}
+
 int store_reader_open(const char *path, struct store_reader **ret, struct crs_error *err)
 {
-    _cleanup_(cleanup_store_reader) struct store_reader *r = calloc(1, sizeof(*r));
+    _cleanup_(cleanup_store_reader) struct store_reader *r = NULL;
+    int fd = -1, x = reader_new(path, &r, err);
 
-    if (!r)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    r->fd = -1;
-    pthread_mutex_init(&r->lock, NULL);
-    r->path = strdup(path);
-    if (!r->path)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    int x = open_directory(path, &r->fd, err);
     if (x == 0)
+        x = open_path(path, &fd, err);
+    if (x == 0)
+        x = read_form(r, fd, err);
+    if (x == 0 && r->fd >= 0)
         x = check_finished(path, err);
     if (x == 0)
-        x = read_manifest(r, err);
+        x = check_files(r, err);
+    if (x < 0)
+        return x;
+    *ret = TAKE_PTR(r);
+    return 0;
+}
+
+int store_reader_open_fd(int fd, const char *name, struct store_reader **ret, struct crs_error *err)
+{
+    _cleanup_(cleanup_store_reader) struct store_reader *r = NULL;
+    int x = reader_new(name, &r, err);
+
+    if (x < 0)
+        return x;
+    int own_fd = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (own_fd < 0)
+        return crs_fail_errno(err, CRS_USAGE, "can't read a snapshot from descriptor %d", fd);
+    x = read_form(r, own_fd, err);
     if (x == 0)
         x = check_files(r, err);
     if (x < 0)
@@ -165,6 +245,7 @@ void store_reader_free(struct store_reader *r)
     free(r->packs.items);
     reader_free_contexts(r);
     manifest_clear(&r->manifest);
+    stream_clear(&r->stream);
     cleanup_close(&r->fd);
     pthread_mutex_destroy(&r->lock);
     free(r->path);
@@ -190,19 +271,36 @@ uint64_t store_reader_size_bytes(const struct store_reader *r)
     return size;
 }
 
+/* Where the bytes of a record are to be read; *ret_own is to be closed, where not -1. */
+static int find_record(struct store_reader *r, const struct manifest_file *f, int *ret_fd,
+                       int *ret_own, uint64_t *ret_position, struct crs_error *err)
+{
+    if (r->fd >= 0) {
+        int x = reader_open_file(r, f->name, f->size_bytes, ret_own, err);
+        *ret_fd = *ret_own;
+        *ret_position = 0;
+        return x;
+    }
+    *ret_fd = r->stream.fd; /* it was found there when the snapshot was opened */
+    *ret_position = stream_find(&r->stream, f->name)->extents.items[0].position;
+    return 0;
+}
+
 static int read_record(struct store_reader *r, const struct manifest_file *f, uint8_t **ret,
                        struct crs_error *err)
 {
     uint8_t checksum[CHECKSUM_SIZE];
-    _cleanup_close_ int fd = -1;
+    _cleanup_close_ int own_fd = -1;
+    uint64_t position;
+    int fd;
 
-    int x = reader_open_file(r, f->name, f->size_bytes, &fd, err);
+    int x = find_record(r, f, &fd, &own_fd, &position, err);
     if (x < 0)
         return x;
     _cleanup_free_ uint8_t *data = malloc(f->size_bytes ? f->size_bytes : 1);
     if (!data)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for %s of %s", f->name, r->path);
-    x = pread_full(fd, data, f->size_bytes, 0);
+    x = pread_full(fd, data, f->size_bytes, position);
     if (x < 0) {
         errno = -x;
         return crs_fail_errno(err, CRS_DAMAGED, "can't read %s of %s", f->name, r->path);

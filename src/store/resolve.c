@@ -1,4 +1,5 @@
 /* resolve.c - which directory a name means */
+#include <fcntl.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -7,6 +8,7 @@
 #include "store/job.h"
 #include "store/layout.h"
 #include "store/store.h"
+#include "store/stream.h"
 
 /* As many are named when something isn't found. */
 #define NAMED_MAX 8
@@ -16,11 +18,23 @@ static int no_memory(struct crs_error *err)
     return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 }
 
-static bool is_directory(const char *path)
+/* A directory, or what a stream may be in. */
+static bool may_be_snapshot(const char *path)
 {
     struct stat st;
 
-    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+    return stat(path, &st) == 0 &&
+           (S_ISDIR(st.st_mode) || S_ISREG(st.st_mode) || S_ISFIFO(st.st_mode));
+}
+
+static bool is_stream(const char *path)
+{
+    char start[STREAM_MAGIC_SIZE];
+    struct stat st;
+
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISREG(st.st_mode) &&
+           pread_full(fd, start, sizeof(start), 0) == 0 && stream_is_head(start, sizeof(start));
 }
 
 static bool has_manifest(const char *path)
@@ -148,8 +162,8 @@ static int find_in_store(const char *root, const char *spec, char **ret_path, st
 }
 
 /*
- * The store comes before a directory of that name in the current one, which somebody else may
- * have made; with a slash in it, it's a path and nothing else.
+ * The store comes before a directory or a stream of that name in the current one, which somebody
+ * else may have made; with a slash in it, it's a path and nothing else.
  */
 int store_resolve(const char *store, const char *spec, char **ret_path, struct crs_error *err)
 {
@@ -159,14 +173,15 @@ int store_resolve(const char *store, const char *spec, char **ret_path, struct c
     if (*spec == 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the name of a snapshot is empty");
     int r = store_root(store, &root, strchr(spec, '/') ? NULL : err);
-    if (r < 0 && !strchr(spec, '/') && !has_manifest(spec))
+    if (r < 0 && !strchr(spec, '/') && !has_manifest(spec) && !is_stream(spec))
         return r;
     if (r == 0 && !strchr(spec, '/')) {
         r = find_in_store(root, spec, &path, err);
         if (r < 0)
             return r;
     }
-    if (!path && (strchr(spec, '/') ? is_directory(spec) : has_manifest(spec))) {
+    if (!path &&
+        (strchr(spec, '/') ? may_be_snapshot(spec) : has_manifest(spec) || is_stream(spec))) {
         path = strdup(spec);
         if (!path)
             return no_memory(err);

@@ -38,6 +38,26 @@ struct store_writer;
 /* `path` is the directory to appear; it must not exist (-EEXIST). `compress` as in crs.h. */
 int store_writer_open(const char *path, const char *compress, struct store_writer **ret,
                       struct crs_error *err);
+
+/* How long what reads a stream is waited for. */
+struct store_patience {
+    const volatile int *cancel; /* NULL, or no longer than until it is non-zero */
+    uint64_t deadline_us;       /* of now_us(); 0: none */
+};
+
+/* The same in stream form: a file to appear at `path`. */
+int store_writer_open_file(const char *path, const char *compress,
+                           const struct store_patience *patience, struct store_writer **ret,
+                           struct crs_error *err);
+
+/* The same into a descriptor, which stays the caller's: a pipe, a socket, a file, a device. What a
+ * writer that fails has written there is no whole stream, for any reader. `path` is for words. */
+int store_writer_open_fd(int fd, const char *path, const char *compress,
+                         const struct store_patience *patience, struct store_writer **ret,
+                         struct crs_error *err);
+
+/* Has anything been written that can't be taken back? */
+bool store_writer_has_begun(const struct store_writer *w);
 void store_writer_free(struct store_writer *w);
 DEFINE_CLEANUP(struct store_writer, store_writer)
 
@@ -76,6 +96,10 @@ int store_writer_publish(struct store_writer *w, json_t *info, uint64_t *ret_siz
 struct store_reader;
 
 int store_reader_open(const char *path, struct store_reader **ret, struct crs_error *err);
+/* A snapshot in stream form (or a directory) that an open descriptor is of, which stays the
+ * caller's; `name` is for words. A pipe or a socket is read as far as the stream goes. */
+int store_reader_open_fd(int fd, const char *name, struct store_reader **ret,
+                         struct crs_error *err);
 void store_reader_free(struct store_reader *r);
 DEFINE_CLEANUP(struct store_reader, store_reader)
 
@@ -101,8 +125,12 @@ int store_read_chunk(struct store_reader *r, const Crs__Chunk *chunk, void *raw,
 /* Check a chunk's checksum without giving its data (for packs that are filled by remote pread). */
 int store_check_chunk(struct store_reader *r, const Crs__Chunk *chunk, struct crs_error *err);
 
-/* A descriptor of pack number `pack`, owned by the reader. */
+/* A descriptor of what pack number `pack` is in, owned by the reader. */
 int store_reader_pack_fd(struct store_reader *r, uint32_t pack, int *ret_fd, struct crs_error *err);
+
+/* Where in that the stored bytes of the chunk stand. */
+int store_chunk_position(struct store_reader *r, const Crs__Chunk *chunk, uint64_t *ret_position,
+                         struct crs_error *err);
 
 /* Write content into `fd` (its size set, holes kept). */
 int store_get_content(struct store_reader *r, const Crs__Content *content, int fd,

@@ -64,6 +64,10 @@ int store_reader_pack_fd(struct store_reader *r, uint32_t pack, int *ret_fd, str
 
     if (!p)
         return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: there is no pages.%u.pack", r->path, pack);
+    if (p->in_stream) {
+        *ret_fd = r->stream.fd;
+        return 0;
+    }
     pthread_mutex_lock(&r->lock);
     if (p->fd < 0) {
         snprintf(name, sizeof(name), "pages.%u.pack", pack);
@@ -75,11 +79,37 @@ int store_reader_pack_fd(struct store_reader *r, uint32_t pack, int *ret_fd, str
     return x;
 }
 
+int reader_place(struct store_reader *r, uint32_t pack, uint64_t offset, uint64_t size_bytes,
+                 int *ret_fd, uint64_t *ret_position, struct crs_error *err)
+{
+    const struct reader_pack *p = find_pack(r, pack);
+    uint64_t position = offset;
+
+    int x = store_reader_pack_fd(r, pack, ret_fd, err);
+    if (x == 0 && p->in_stream && stream_place(p->in_stream, offset, size_bytes, &position) < 0)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %" PRIu64 " bytes at byte %" PRIu64
+                        " of pages.%u.pack are in no section of the stream",
+                        r->path, size_bytes, offset, pack);
+    if (x == 0)
+        *ret_position = position;
+    return x;
+}
+
+int store_chunk_position(struct store_reader *r, const Crs__Chunk *chunk, uint64_t *ret_position,
+                         struct crs_error *err)
+{
+    int fd;
+
+    return reader_place(r, chunk->pack, chunk->offset, chunk->stored_bytes, &fd, ret_position, err);
+}
+
 int reader_read_stored(struct store_reader *r, uint32_t pack, uint64_t offset,
                        uint32_t stored_bytes, const uint8_t *checksum, void *data,
                        struct crs_error *err)
 {
     uint8_t found[CHECKSUM_SIZE];
+    uint64_t position;
     int fd;
 
     uint64_t size = reader_pack_size(r, pack);
@@ -87,10 +117,10 @@ int reader_read_stored(struct store_reader *r, uint32_t pack, uint64_t offset,
         return crs_fail(err, CRS_DAMAGED, EBADMSG,
                         "%s: a chunk at byte %" PRIu64 " of pages.%u.pack, which has %" PRIu64,
                         r->path, offset, pack, size);
-    int x = store_reader_pack_fd(r, pack, &fd, err);
+    int x = reader_place(r, pack, offset, stored_bytes, &fd, &position, err);
     if (x < 0)
         return x;
-    x = pread_full(fd, data, stored_bytes, offset);
+    x = pread_full(fd, data, stored_bytes, position);
     if (x < 0) {
         errno = -x;
         return crs_fail_errno(err, CRS_DAMAGED, "%s: can't read pages.%u.pack at byte %" PRIu64,

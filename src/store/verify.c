@@ -58,6 +58,7 @@ static int verify_record(struct verifying *v, const struct manifest_file *f)
 static int verify_gap(struct verifying *v, const Crs__Pack *pack, uint64_t from, uint64_t to)
 {
     uint8_t *data = v->context->codec.buffer;
+    uint64_t position;
     int fd;
 
     if (to < from || to - from >= STORE_PAGE_SIZE)
@@ -65,10 +66,10 @@ static int verify_gap(struct verifying *v, const Crs__Pack *pack, uint64_t from,
                         "%s: the chunks of pages.%u.pack do not stand one after the other at byte "
                         "%" PRIu64,
                         v->r->path, pack->number, from);
-    int r = store_reader_pack_fd(v->r, pack->number, &fd, v->err);
+    int r = reader_place(v->r, pack->number, from, to - from, &fd, &position, v->err);
     if (r < 0)
         return r;
-    r = pread_full(fd, data, to - from, from);
+    r = pread_full(fd, data, to - from, position);
     for (size_t i = 0; i < to - from && r == 0; i++)
         r = data[i] ? -EBADMSG : 0;
     if (r < 0)

@@ -2,21 +2,11 @@
 #include <fcntl.h>
 #include <libgen.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "base/io.h"
 #include "store/message.h"
 #include "writer.h"
-
-static uint64_t file_size_limit(void)
-{
-    struct rlimit limit;
-
-    if (getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur == RLIM_INFINITY)
-        return INT64_MAX;
-    return limit.rlim_cur;
-}
 
 /* `path` without slashes at its end, and the directory that it is in. */
 static int split_path(const char *path, char **ret_path, const char **ret_final, char **ret_parent,
@@ -70,29 +60,83 @@ static int open_parent(struct store_writer *w, const char *parent, struct crs_er
     return temporary_make(TAKE_FD(fd), w->final, parent, &w->temporary, err);
 }
 
-int store_writer_open(const char *path, const char *compress, struct store_writer **ret,
-                      struct crs_error *err)
+static int writer_new(const char *compress, struct store_writer **ret, struct crs_error *err)
 {
-    _cleanup_(cleanup_store_writer) struct store_writer *w = calloc(1, sizeof(*w));
-    _cleanup_free_ char *parent = NULL;
+    struct store_writer *w = calloc(1, sizeof(*w));
 
     if (!w)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     w->temporary = (struct temporary)TEMPORARY_NONE;
-    w->file_limit = file_size_limit();
+    w->file_limit = max_file_size();
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->idle, NULL);
     int r = codec_parse(compress, &w->codec, err);
     if (r < 0)
-        return r;
-    r = split_path(path, &w->path, &w->final, &parent, err);
-    if (r < 0)
-        return r;
-    r = open_parent(w, parent, err);
+        store_writer_free(w);
+    else
+        *ret = w;
+    return r;
+}
+
+int store_writer_open(const char *path, const char *compress, struct store_writer **ret,
+                      struct crs_error *err)
+{
+    _cleanup_(cleanup_store_writer) struct store_writer *w = NULL;
+    _cleanup_free_ char *parent = NULL;
+
+    int r = writer_new(compress, &w, err);
+    if (r == 0)
+        r = split_path(path, &w->path, &w->final, &parent, err);
+    if (r == 0)
+        r = open_parent(w, parent, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(w);
     return 0;
+}
+
+/* It grows in a directory of its own, which goes with its writer, and is renamed out of that. */
+int store_writer_open_file(const char *path, const char *compress,
+                           const struct store_patience *patience, struct store_writer **ret,
+                           struct crs_error *err)
+{
+    _cleanup_(cleanup_store_writer) struct store_writer *w = NULL;
+    _cleanup_close_ int fd = -1;
+
+    int r = store_writer_open(path, compress, &w, err);
+    if (r == 0)
+        r = writer_create_file(w, STREAM_NAME, &fd, err);
+    if (r == 0)
+        r = stream_writer_open(fd, true, patience, &w->stream, err);
+    if (r < 0)
+        return r;
+    fd = -1; /* it is the stream's now */
+    *ret = TAKE_PTR(w);
+    return 0;
+}
+
+int store_writer_open_fd(int fd, const char *path, const char *compress,
+                         const struct store_patience *patience, struct store_writer **ret,
+                         struct crs_error *err)
+{
+    _cleanup_(cleanup_store_writer) struct store_writer *w = NULL;
+
+    int r = writer_new(compress, &w, err);
+    if (r < 0)
+        return r;
+    w->path = strdup(path);
+    if (!w->path)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    r = stream_writer_open(fd, false, patience, &w->stream, err);
+    if (r < 0)
+        return r;
+    *ret = TAKE_PTR(w);
+    return 0;
+}
+
+bool store_writer_has_begun(const struct store_writer *w)
+{
+    return w->stream && w->temporary.fd < 0 && stream_writer_size(w->stream) > 0;
 }
 
 void store_writer_free(struct store_writer *w)
@@ -100,6 +144,7 @@ void store_writer_free(struct store_writer *w)
     if (!w)
         return;
     writer_free_packs(w);
+    stream_writer_free(w->stream);
     temporary_clear(&w->temporary);
     pthread_cond_destroy(&w->idle);
     pthread_mutex_destroy(&w->lock);
@@ -156,6 +201,8 @@ int writer_put_file(struct store_writer *w, const char *name, const void *data, 
 {
     _cleanup_close_ int fd = -1;
 
+    if (w->stream)
+        return stream_put_file(w->stream, name, data, size, err);
     int r = writer_check_size(w, name, size, err);
     if (r < 0)
         return r;

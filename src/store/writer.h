@@ -9,6 +9,7 @@
 #include "store/checksum.h"
 #include "store/codec.h"
 #include "store/store.h"
+#include "store/stream_writer.h"
 #include "store/temporary.h"
 
 /* As many threads may put chunks at the same instant; more wait. */
@@ -24,7 +25,8 @@ struct pack_entry {
  * threads don't queue at the inode. */
 struct pack {
     uint32_t number;
-    int fd;
+    int fd; /* -1: it goes into a stream */
+    struct stream_piece piece;
     uint64_t end;
     uint64_t written_back; /* from here on nothing was told to go to the disk yet */
     uint64_t raw_bytes, stored_bytes;
@@ -44,6 +46,7 @@ struct store_writer {
     char *path;        /* where it is to appear */
     const char *final; /* its last part */
     struct temporary temporary;
+    struct stream_writer *stream; /* NULL: a directory */
     struct codec codec;
     uint64_t file_limit; /* RLIMIT_FSIZE: met, it would kill us */
     ARRAY_OF(struct writer_file) files;

@@ -212,6 +212,16 @@ int fixture_snapshot(const char *path, const char *compress, struct crs_error *e
     return r == 0 ? store_writer_publish(w, fixture_info(), NULL, err) : r;
 }
 
+int fixture_stream(const char *path, const char *compress, struct crs_error *err)
+{
+    _cleanup_(cleanup_store_writer) struct store_writer *w = NULL;
+
+    int r = store_writer_open_file(path, compress, NULL, &w, err);
+    if (r == 0)
+        r = fixture_put(w, err);
+    return r == 0 ? store_writer_publish(w, fixture_info(), NULL, err) : r;
+}
+
 static int read_chunks(struct store_reader *r, const Crs__Memory *memory, struct crs_error *err)
 {
     _cleanup_free_ uint8_t *raw = malloc(STORE_CHUNK_SIZE);
@@ -232,16 +242,21 @@ static int read_chunks(struct store_reader *r, const Crs__Memory *memory, struct
 
 int fixture_read(const char *path, struct crs_error *err)
 {
+    _cleanup_(cleanup_store_reader) struct store_reader *reader = NULL;
+
+    int r = store_reader_open(path, &reader, err);
+    return r < 0 ? r : fixture_read_opened(reader, err);
+}
+
+int fixture_read_opened(struct store_reader *reader, struct crs_error *err)
+{
     static const struct {
         const char *name;
         const ProtobufCMessageDescriptor *descriptor;
     } records[] = {{"tree", &crs__tree__descriptor}, {"files", &crs__files__descriptor}};
-    _cleanup_(cleanup_store_reader) struct store_reader *reader = NULL;
     ProtobufCMessage *message;
 
-    int r = store_reader_open(path, &reader, err);
-    if (r == 0)
-        r = store_verify(reader, NULL, NULL, err);
+    int r = store_verify(reader, NULL, NULL, err);
     for (size_t i = 0; i < ELEMENTS(records) && r == 0; i++) {
         r = store_get_record(reader, records[i].name, records[i].descriptor, &message, err);
         if (r == 0)

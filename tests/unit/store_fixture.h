@@ -39,8 +39,12 @@ json_t *fixture_info(void);
 /* The small snapshot at `path`, complete. 0 or what the store said. */
 int fixture_snapshot(const char *path, const char *compress, struct crs_error *err);
 
+/* The same as a stream in the file `path`. */
+int fixture_stream(const char *path, const char *compress, struct crs_error *err);
+
 /* Open, verify and read everything of the snapshot at path. 0 or what the store said. */
 int fixture_read(const char *path, struct crs_error *err);
+int fixture_read_opened(struct store_reader *reader, struct crs_error *err);
 
 /* Entries of a directory besides . and .., and of those what a reader opens as a snapshot. */
 void fixture_count(const char *directory, unsigned *ret_entries, unsigned *ret_snapshots);
