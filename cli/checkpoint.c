@@ -14,15 +14,17 @@
 #include "service/request.h"
 
 struct arguments {
-    int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes;
+    int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes, form;
     const char *name, *output, *store, *compress;
 };
 
 static const struct cli_option options[] = {
     {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
      .help = "the snapshot's name (default: the job's)"},
-    {"output", 'o', CLI_TEXT, offsetof(struct arguments, output), .metavar = "DIR", .words = "@dir",
-     .help = "write it to the new directory DIR, not to the store"},
+    {"output", 'o', CLI_TEXT, offsetof(struct arguments, output), .metavar = "PATH",
+     .words = "@file", .help = "make it at PATH, not in the store; -: to standard output"},
+    {"form", 0, CLI_CHOICE, offsetof(struct arguments, form), .metavar = "FORM",
+     .words = "directory stream", .help = "what PATH becomes: directory (default) or stream"},
     {"terminate", 0, CLI_FLAG, offsetof(struct arguments, terminate), .value = 1,
      .help = "end the program once the snapshot is safe"},
     {"stop", 0, CLI_FLAG, offsetof(struct arguments, stop), .value = 1,
@@ -108,7 +110,7 @@ static int checkpoint_target(const struct job *job, struct crs_checkpoint_option
 
     if (job->name) {
         o->store = job->store;
-        if (!o->name && !o->output)
+        if (!o->name && !o->output && !o->stream_fd)
             o->name = job->name;
     }
     if (job->supervisor.pid)
@@ -142,20 +144,20 @@ static char *what_then(enum crs_afterwards afterwards, pid_t pid)
     return strdup("");
 }
 
-static void print_words(const struct crs_checkpoint_result *r, enum crs_afterwards afterwards,
-                        pid_t pid)
+static void print_words(FILE *file, const struct crs_checkpoint_result *r,
+                        enum crs_afterwards afterwards, pid_t pid)
 {
     char size[UNIT_TEXT_SIZE], pause[UNIT_TEXT_SIZE], total[UNIT_TEXT_SIZE];
     _cleanup_free_ char *then = what_then(afterwards, pid);
 
-    printf("%s: %s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
-           r->name ? r->name : r->path, format_size(r->size_bytes, size),
-           format_us(r->pause_us, pause), format_us(r->total_us, total), r->n_processes,
-           r->n_processes == 1 ? "" : "es", r->n_threads, r->n_threads == 1 ? "" : "s",
-           then ? then : "");
+    fprintf(file, "%s: %s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
+            r->name ? r->name : r->path, format_size(r->size_bytes, size),
+            format_us(r->pause_us, pause), format_us(r->total_us, total), r->n_processes,
+            r->n_processes == 1 ? "" : "es", r->n_threads, r->n_threads == 1 ? "" : "s",
+            then ? then : "");
 }
 
-static void print_json(const struct crs_checkpoint_result *r, const struct job *job,
+static void print_json(FILE *file, const struct crs_checkpoint_result *r, const struct job *job,
                        enum crs_afterwards afterwards)
 {
     static const char *const then[] = {
@@ -167,7 +169,7 @@ static void print_json(const struct crs_checkpoint_result *r, const struct job *
         (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
         (int)r->n_processes, "threads", (int)r->n_threads);
 
-    output_document(stdout, document);
+    output_document(file, document);
 }
 
 static int fail(const struct arguments *a, int r, const struct crs_error *err)
@@ -179,26 +181,43 @@ static int fail(const struct arguments *a, int r, const struct crs_error *err)
     return output_error("checkpoint", a->json, err);
 }
 
+/* Standard output is the snapshot's, and what is said goes to standard error. */
+static bool to_stdout(const struct arguments *a)
+{
+    return a->output && strcmp(a->output, "-") == 0;
+}
+
+/* A path that means the same to another process, which may be the one that writes there. */
+static int absolute_path(const char *path, char **ret)
+{
+    _cleanup_free_ char *cwd = path[0] == '/' ? NULL : getcwd(NULL, 0);
+
+    if (path[0] != '/' && !cwd)
+        return -errno;
+    *ret = cwd ? format_string("%s/%s", cwd, path) : strdup(path);
+    return *ret ? 0 : -ENOMEM;
+}
+
 static int checkpoint(const struct arguments *a, const char *target)
 {
     struct crs_checkpoint_options o = CRS_CHECKPOINT_OPTIONS_INIT;
     struct crs_checkpoint_result result = {0};
     struct output_progress progress;
     struct crs_error error = {0};
-    _cleanup_free_ char *output = NULL, *cwd = NULL;
+    _cleanup_free_ char *output = NULL;
     _cleanup_job_ struct job job = {0};
+    FILE *said = to_stdout(a) ? stderr : stdout;
+    int r = a->output && !to_stdout(a) ? absolute_path(a->output, &output) : 0;
 
-    if (a->output && a->output[0] != '/') { /* it may be written by another process */
-        cwd = getcwd(NULL, 0);
-        output = cwd ? format_string("%s/%s", cwd, a->output) : NULL;
-        if (!output)
-            return output_failure("checkpoint", a->json, CRS_FAILED,
-                                  "can't tell the current directory: %s", strerror(errno));
-    }
-    int r = find_target(a, target, &job, &error);
+    if (r < 0)
+        return output_failure("checkpoint", a->json, CRS_FAILED,
+                              "can't tell the current directory: %s", strerror(-r));
+    r = find_target(a, target, &job, &error);
     if (r < 0)
         return output_error("checkpoint", a->json, &error);
-    o.output = output ? output : a->output;
+    o.output = output;
+    o.stream_fd = to_stdout(a) ? STDOUT_FILENO : 0;
+    o.form = a->form ? (enum crs_form)(a->form - 1) : CRS_FORM_DIRECTORY;
     o.store = a->store;
     o.name = a->name;
     o.afterwards = a->terminate ? CRS_TERMINATE : a->stop ? CRS_STOP : CRS_CONTINUE;
@@ -218,11 +237,26 @@ static int checkpoint(const struct arguments *a, const char *target)
     if (r < 0)
         return fail(a, r, &error);
     if (a->json)
-        print_json(&result, &job, o.afterwards);
+        print_json(said, &result, &job, o.afterwards);
     else
-        print_words(&result, o.afterwards, job.program.pid);
+        print_words(said, &result, o.afterwards, job.program.pid);
     crs_checkpoint_result_clear(&result);
     return output_finish("checkpoint");
+}
+
+static int check_form(const struct arguments *a)
+{
+    const enum crs_form form = a->form ? (enum crs_form)(a->form - 1) : CRS_FORM_DIRECTORY;
+
+    if (a->form && !a->output)
+        return cli_usage(&command_checkpoint,
+                         "--form is for --output: the store has directories only");
+    if (to_stdout(a) && a->form && form != CRS_FORM_STREAM)
+        return cli_usage(&command_checkpoint, "what goes to standard output is a stream");
+    if (to_stdout(a) && isatty(STDOUT_FILENO))
+        return cli_usage(&command_checkpoint,
+                         "standard output is a terminal: lead it into a file or a pipe");
+    return CLI_GO_ON;
 }
 
 static int run(int argc, char **argv)
@@ -235,6 +269,11 @@ static int run(int argc, char **argv)
     if (r == CLI_GO_ON)
         r = cli_check_operands(&command_checkpoint, &operands, 1, 1,
                                "the target, a PID or a job's name,");
+    if (r != CLI_GO_ON)
+        return r;
+    if (to_stdout(&a))
+        output_json_to_stderr();
+    r = check_form(&a);
     if (r != CLI_GO_ON)
         return r;
     if (a.terminate && a.stop)
@@ -257,7 +296,7 @@ const struct cli_command command_checkpoint = {
     .examples = {{"crs checkpoint sim", "save the job 'sim' and all its processes, which go on"},
                  {"crs checkpoint --terminate --timeout 5m sim",
                   "save it and end it, or leave it alone if that takes longer"},
-                 {"crs checkpoint --output /backup/sim 4711",
-                  "save process 4711 into a directory of its own"}},
+                 {"crs checkpoint --output - sim | ssh host crs restart -",
+                  "bring a copy of it up on another machine"}},
     .run = run,
 };

@@ -101,6 +101,9 @@ static void say_terminated(const struct foreground *f, const char *snapshot)
     if (f->json)
         output_event("terminated",
                      json_pack("{s:s, s:o}", "name", f->name, "snapshot", output_text(snapshot)));
+    else if (strcmp(snapshot, "-") == 0) /* whoever asked has it */
+        fprintf(stderr, "crs %s: job %s was checkpointed into a stream and ended\n", f->command,
+                f->name);
     else
         fprintf(stderr, "crs %s: job %s was checkpointed and ended; to go on: crs restart %s\n",
                 f->command, f->name, snapshot);

@@ -13,6 +13,7 @@
 #include "cli/foreground.h"
 #include "cli/output.h"
 #include "cli/stopped.h"
+#include "cli/store_arguments.h"
 #include "service/child.h"
 
 #define COMMAND_LIMIT (8 << 20)
@@ -95,6 +96,28 @@ static int pid_file_write(struct pid_file *p, pid_t pid, struct crs_error *err)
     return 0;
 }
 
+/* ---- a snapshot from standard input ---- */
+
+static bool is_stdin(const char *path)
+{
+    return strcmp(path, "-") == 0;
+}
+
+/* Read it, and leave standard input: the end of a pipe must not become the program's. */
+static int read_stdin(struct crs_snapshot **ret, struct crs_error *err)
+{
+    int r = store_arguments_open("-", ret, err);
+
+    if (r < 0)
+        return r;
+    int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || dup2(fd, STDIN_FILENO) < 0)
+        r = crs_fail_errno(err, CRS_FAILED, "can't open /dev/null");
+    if (fd > STDIN_FILENO)
+        close(fd);
+    return r;
+}
+
 /* ---- what was done ---- */
 
 static const char *policy_name(enum crs_pids pids)
@@ -137,10 +160,11 @@ static void say_restarted(const struct arguments *a, const struct crs_restarted 
         return;
     }
     _cleanup_free_ char *start = stands ? stopped_command(r->pid) : NULL;
-    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s%s%s%s\n", path,
-            stands ? "stands" : "runs", (int)r->pid, policy_name(r->pids),
-            format_size(r->memory_bytes, memory), format_us(r->first_instruction_us, took),
-            start ? "; " : "", start ? start : "", start ? " starts it" : "");
+    fprintf(stderr, "crs restart: %s %s as PID %d (PIDs: %s), %s in %s%s%s%s\n",
+            is_stdin(path) ? "the program" : path, stands ? "stands" : "runs", (int)r->pid,
+            policy_name(r->pids), format_size(r->memory_bytes, memory),
+            format_us(r->first_instruction_us, took), start ? "; " : "", start ? start : "",
+            start ? " starts it" : "");
     if (a->detach)
         printf("%d\n", (int)r->pid);
 }
@@ -148,7 +172,7 @@ static void say_restarted(const struct arguments *a, const struct crs_restarted 
 /* ---- a job again ---- */
 
 /* The name of the job that STORE/NAME/SEQ is of; of other directories, their own. */
-static char *name_of(const char *path)
+static char *name_of_path(const char *path)
 {
     _cleanup_free_ char *real = realpath(path, NULL);
     char *last = real ? strrchr(real, '/') : NULL;
@@ -162,6 +186,24 @@ static char *name_of(const char *path)
     _cleanup_free_ char *name = job_name_from(last + 1);
     if (name && strspn(name, "0123456789") == strlen(name))
         return format_string("job-%s", name); /* only digits would be a PID */
+    return TAKE_PTR(name);
+}
+
+/* A stream that came through a pipe has no name: that of its command has to do. */
+static char *name_of(const char *snapshot, pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[32];
+
+    if (!is_stdin(snapshot))
+        return name_of_path(snapshot);
+    snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+    if (read_file(AT_FDCWD, path, 256, &text) < 0)
+        return strdup("restarted");
+    text.data[strcspn((char *)text.data, "\n")] = 0;
+    _cleanup_free_ char *name = job_name_from((char *)text.data);
+    if (name && strspn(name, "0123456789") == strlen(name))
+        return format_string("job-%s", name);
     return TAKE_PTR(name);
 }
 
@@ -184,7 +226,7 @@ static char *command_line(pid_t pid, const char *otherwise)
 static int become_job(struct foreground *f, const struct arguments *a, const char *path, pid_t pid,
                       struct crs_error *err)
 {
-    _cleanup_free_ char *usual = a->name ? strdup(a->name) : name_of(path);
+    _cleanup_free_ char *usual = a->name ? strdup(a->name) : name_of(path, pid);
     _cleanup_free_ char *words = command_line(pid, path);
     if (!usual || !words)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
@@ -293,7 +335,7 @@ static int check_given(const struct arguments *a)
     return CLI_GO_ON;
 }
 
-static int restart(struct arguments *a, const char *path)
+static int restart(struct arguments *a, const char *path, struct crs_snapshot *snapshot)
 {
     struct crs_restart_options o = CRS_RESTART_OPTIONS_INIT;
     _cleanup_(pid_file_clear) struct pid_file pid_file = {.path = a->pid_file, .fd = -1};
@@ -302,13 +344,16 @@ static int restart(struct arguments *a, const char *path)
     struct crs_error error = {0};
 
     if ((a->pid_file && pid_file_prepare(&pid_file, &error) < 0) ||
-        child_signals_take(&building.signals, &error) < 0)
+        child_signals_take(&building.signals, &error) < 0) {
+        crs_snapshot_free(snapshot);
         return output_error("restart", a->json, &error);
+    }
     o.pids = (enum crs_pids)a->pids;
     o.detach = a->detach;
     o.stopped = a->stopped;
     o.fds = a->fds.items;
     o.n_fds = a->fds.n;
+    o.snapshot = snapshot;
     o.progress = on_progress;
     o.progress_arg = &building;
     /* Whoever stays with the program takes its orphans in, as init would. */
@@ -317,6 +362,7 @@ static int restart(struct arguments *a, const char *path)
     output_progress_begin(&building.progress, "restart", a->json);
     int r = crs_restart(path, &o, &program, &error);
     output_progress_end(&building.progress);
+    crs_snapshot_free(snapshot); /* a copy of a stream may take much room */
     if (r < 0)
         return output_error("restart", a->json, &error);
     return stay(a, &program, path, &pid_file);
@@ -334,6 +380,7 @@ static int run(int argc, char **argv)
     struct cli_operands operands;
     struct crs_error error = {0};
     _cleanup_free_ char *path = NULL;
+    struct crs_snapshot *snapshot = NULL;
     int r = cli_parse(&command_restart, argc, argv, &a, &operands);
 
     if (r == CLI_GO_ON)
@@ -344,9 +391,10 @@ static int run(int argc, char **argv)
         return r;
     signal(SIGXFSZ, SIG_IGN); /* a PID file beyond the limit is an error in words */
     if ((a.name && job_check_name(a.name, &error) < 0) ||
-        crs_snapshot_resolve(a.store, operands.items[0], &path, &error) < 0)
+        store_arguments_resolve(a.store, operands.items[0], &path, &error) < 0 ||
+        (is_stdin(path) && read_stdin(&snapshot, &error) < 0))
         return exit_code(&a, output_error("restart", a.json, &error));
-    return exit_code(&a, restart(&a, path));
+    return exit_code(&a, restart(&a, path, snapshot));
 }
 
 const struct cli_command command_restart = {

@@ -227,7 +227,7 @@ static int describe(const char *path, json_t **ret, struct crs_error *err)
 {
     struct crs_snapshot *snapshot = NULL;
     _cleanup_free_ char *text = NULL;
-    int r = crs_snapshot_open(path, &snapshot, err);
+    int r = store_arguments_open(path, &snapshot, err);
 
     if (r < 0)
         return r;

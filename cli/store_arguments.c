@@ -1,4 +1,6 @@
 /* store_arguments.c - the command line of what works in a store */
+#include <string.h>
+
 #include "cli/store_arguments.h"
 #include "cli/output.h"
 
@@ -25,7 +27,28 @@ int store_arguments_snapshot(const struct cli_command *command, int argc, char *
     int r = store_arguments_parse(command, argc, argv, 1, 1, ret);
 
     if (r == CLI_GO_ON &&
-        crs_snapshot_resolve(ret->store, ret->operands.items[0], ret_path, &error) < 0)
+        store_arguments_resolve(ret->store, ret->operands.items[0], ret_path, &error) < 0)
         return output_error(command->name, ret->json, &error);
     return r;
+}
+
+int store_arguments_resolve(const char *store, const char *spec, char **ret_path,
+                            struct crs_error *err)
+{
+    if (strcmp(spec, "-") != 0)
+        return crs_snapshot_resolve(store, spec, ret_path, err);
+    *ret_path = strdup(spec);
+    return *ret_path ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+}
+
+const char *store_arguments_words(const char *path)
+{
+    return strcmp(path, "-") == 0 ? "standard input" : path;
+}
+
+int store_arguments_open(const char *path, struct crs_snapshot **ret, struct crs_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return crs_snapshot_open_fd(STDIN_FILENO, store_arguments_words(path), ret, err);
+    return crs_snapshot_open(path, ret, err);
 }

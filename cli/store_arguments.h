@@ -19,8 +19,18 @@ extern const struct cli_option store_options[];
 int store_arguments_parse(const struct cli_command *command, int argc, char **argv, int min,
                           int max, struct store_arguments *ret);
 
-/* The same for one snapshot, and where that is; *ret_path is allocated. */
+/* The same for one snapshot, and where that is; *ret_path is allocated. "-" stays as it is. */
 int store_arguments_snapshot(const struct cli_command *command, int argc, char **argv,
                              struct store_arguments *ret, char **ret_path);
+
+/* Where the snapshot that `spec` names is. */
+int store_arguments_resolve(const char *store, const char *spec, char **ret_path,
+                            struct crs_error *err);
+
+/* Open what that is; "-" is standard input. */
+int store_arguments_open(const char *path, struct crs_snapshot **ret, struct crs_error *err);
+
+/* What to call it in words. */
+const char *store_arguments_words(const char *path);
 
 #endif

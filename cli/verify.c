@@ -7,7 +7,7 @@ static int verify(const struct store_arguments *a, const char *path, struct crs_
 {
     struct output_progress progress;
     struct crs_snapshot *snapshot = NULL;
-    int r = crs_snapshot_open(path, &snapshot, err);
+    int r = store_arguments_open(path, &snapshot, err);
 
     if (r < 0)
         return r;
@@ -32,7 +32,7 @@ static int run(int argc, char **argv)
     if (a.json)
         output_document(stdout, json_pack("{s:o, s:b}", "snapshot", output_text(path), "ok", 1));
     else
-        printf("%s: complete, every length and checksum is right\n", path);
+        printf("%s: complete, every length and checksum is right\n", store_arguments_words(path));
     return output_finish("verify");
 }
 

@@ -112,10 +112,16 @@ enum crs_pipes {
     CRS_PIPES_GIVE = 1,   /* something has to be given for it at the restart */
 };
 
+/* How a snapshot stands there. Both have the same content and the same checksums. */
+enum crs_form {
+    CRS_FORM_DIRECTORY = 0,
+    CRS_FORM_STREAM = 1, /* one sequence of bytes: a file, or what goes through a descriptor */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
-    const char *output; /* the directory to make; NULL: STORE/name/next number */
+    const char *output; /* the directory (or file) to make; NULL: STORE/name/next number */
     const char *store;  /* NULL: $CRS_STORE, $XDG_STATE_HOME/crs, ~/.local/state/crs */
     const char *name;   /* the job's name in the store; NULL: the command's name and PID */
     enum crs_afterwards afterwards;
@@ -131,6 +137,12 @@ struct crs_checkpoint_options {
     enum crs_tcp tcp;
     enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
     enum crs_pipes pipes;       /* likewise */
+    enum crs_form form;         /* of `output`; a store has directories only */
+    int stream_fd; /* above 0: write a stream to this descriptor (a pipe, a socket, a file, a
+                      device) instead. The program stands still while the other end takes its
+                      memory: give a timeout. On failure what was written is no whole stream, and a
+                      reader says so. The snapshot counts as safe when the other end has taken all
+                      of it. */
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -148,7 +160,7 @@ static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
 #endif
 
 struct crs_checkpoint_result {
-    char *path;            /* the snapshot's directory */
+    char *path;            /* the snapshot's directory or file; "-" with stream_fd */
     char *name;            /* NAME@SEQ, or NULL when it was written outside the store */
     uint64_t size_bytes;   /* of all files of the snapshot */
     uint64_t memory_bytes; /* memory saved, before compression */
@@ -169,6 +181,8 @@ void crs_checkpoint_result_clear(struct crs_checkpoint_result *result);
 
 /* ---- restart ---- */
 
+struct crs_snapshot;
+
 enum crs_pids {
     CRS_PIDS_DEFAULT = 0, /* the first of these that works */
     CRS_PIDS_SAME = 1,    /* the saved PIDs, in this PID namespace: needs CAP_CHECKPOINT_RESTORE */
@@ -187,6 +201,8 @@ struct crs_restart_options {
      * M in the place of the program's N, "N=PATH" the file with that path. */
     const char *const *fds;
     size_t n_fds;
+    struct crs_snapshot *snapshot; /* not NULL: restart this one, which stays the caller's; the path
+                                      is not used */
 };
 #ifdef __cplusplus
 static inline struct crs_restart_options crs_restart_options_init(void)
@@ -225,10 +241,18 @@ int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_s
 
 /* ---- snapshots ---- */
 
-struct crs_snapshot;
-
-/* Open a snapshot's directory: reads and checks the manifest and each file's length. */
+/* Open a snapshot, a directory or a stream: reads and checks the manifest and each file's length.
+ */
 int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_error *err);
+
+/*
+ * The same of an open descriptor, which stays the caller's: of a directory, or of a stream, which
+ * begins where the descriptor stands. A file is read in place. From a pipe or a socket the stream
+ * is read to its end (and no further) and kept in a nameless file (in $TMPDIR, /var/tmp, /tmp, or
+ * in memory) until the snapshot is freed. `name` is for words.
+ */
+int crs_snapshot_open_fd(int fd, const char *name, struct crs_snapshot **ret,
+                         struct crs_error *err);
 void crs_snapshot_free(struct crs_snapshot *snapshot);
 
 /* Check every length and every checksum. */
@@ -239,8 +263,8 @@ int crs_snapshot_verify(struct crs_snapshot *snapshot, crs_progress_fn progress,
 int crs_snapshot_describe(struct crs_snapshot *snapshot, char **ret_json, struct crs_error *err);
 
 /*
- * The directory that `spec` names: a path, NAME, NAME@SEQ or NAME@latest. `store` as in the
- * options above. The caller frees *ret_path.
+ * The directory or stream that `spec` names: a path, NAME, NAME@SEQ or NAME@latest. `store` as in
+ * the options above. The caller frees *ret_path.
  */
 int crs_snapshot_resolve(const char *store, const char *spec, char **ret_path,
                          struct crs_error *err);

@@ -22,7 +22,7 @@ _crs_complete_kind()
     @snapshot)
         if [[ $cur == */* ]]; then
             compopt -o filenames 2>/dev/null
-            mapfile -t COMPREPLY < <(compgen -d -- "$cur")
+            mapfile -t COMPREPLY < <(compgen -f -- "$cur")
         else
             mapfile -t COMPREPLY < <(compgen -W "$("$crs" --list-snapshots 2>/dev/null)" -- "$cur")
         fi

@@ -92,8 +92,8 @@ static int choose_path(struct checkpoint *c, struct crs_error *err)
     const struct crs_checkpoint_options *o = c->options;
     unsigned seq;
 
-    if (o->output) {
-        c->result.path = strdup(o->output);
+    if (o->output || o->stream_fd) {
+        c->result.path = strdup(o->output ? o->output : "-");
         return c->result.path ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }
     _cleanup_free_ char *name = o->name ? strdup(o->name) : default_name(c->pid);
@@ -106,6 +106,19 @@ static int choose_path(struct checkpoint *c, struct crs_error *err)
     return c->result.name ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 }
 
+static int open_form(struct checkpoint *c, struct crs_error *err)
+{
+    const struct crs_checkpoint_options *o = c->options;
+    const struct store_patience patience = {o->cancel, c->deadline_us};
+
+    if (o->stream_fd)
+        return store_writer_open_fd(o->stream_fd, c->result.path, o->compress, &patience,
+                                    &c->writer, err);
+    if (o->form == CRS_FORM_STREAM)
+        return store_writer_open_file(c->result.path, o->compress, &patience, &c->writer, err);
+    return store_writer_open(c->result.path, o->compress, &c->writer, err);
+}
+
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -113,8 +126,9 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
     for (int tries = 0;; tries++) {
         int r = choose_path(c, err);
         if (r == 0)
-            r = store_writer_open(c->result.path, c->options->compress, &c->writer, err);
-        if ((r != -EEXIST && r != -ENOENT) || c->options->output || tries == 20)
+            r = open_form(c, err);
+        if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
+            tries == 20)
             return r;
         crs_checkpoint_result_clear(&c->result);
     }
@@ -385,6 +399,8 @@ static bool may_try_again(const struct checkpoint *c, int tries, unsigned sleep_
 {
     if (c->ret != -EAGAIN || c->err.kind != CRS_CANT_CHECKPOINT || check_time(c, NULL) < 0)
         return false;
+    if (c->writer && store_writer_has_begun(c->writer))
+        return false;
     return c->deadline_us ? now_us() + sleep_us < c->deadline_us : tries < N_MORE_TRIES;
 }
 
@@ -429,6 +445,15 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
+    if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "a snapshot has a descriptor above 0 to be written to, an output path or a "
+                        "name in the store: one of these");
+    if ((int)o->form < CRS_FORM_DIRECTORY || o->form > CRS_FORM_STREAM)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown form of snapshots: %d", o->form);
+    if (o->form == CRS_FORM_STREAM && !o->output && !o->stream_fd)
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "a store has directories only: a stream needs an output path");
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 

@@ -18,6 +18,7 @@
 #include "engine/rebuild.h"
 #include "engine/supervisor.h"
 #include "proc/stat.h"
+#include "store/snapshot.h"
 
 #define ENDING_TIME_US    1000000 /* for what has ended to be waited for by its parent */
 #define KERNEL_PF_EXITING 0x4     /* in the flags of /proc/PID/stat */
@@ -257,10 +258,13 @@ static int take_given(const struct crs_restart_options *o, struct given *ret, st
 
 /* ---- the interface ---- */
 
-static int check_options(const struct crs_restart_options *o, struct crs_error *err)
+static int check_options(const char *path, const struct crs_restart_options *o,
+                         struct crs_error *err)
 {
     if ((int)o->pids < CRS_PIDS_DEFAULT || o->pids > CRS_PIDS_NEW)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for PIDs: %d", o->pids);
+    if (!path && !o->snapshot)
+        return crs_fail(err, CRS_USAGE, EINVAL, "neither a path nor an open snapshot is given");
     return 0;
 }
 
@@ -281,14 +285,14 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
 
     int r = options_take(&own, sizeof(own), options, RESTART_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
-        r = check_options(o, err);
+        r = check_options(path, o, err);
     if (r == 0)
         r = take_given(o, &given, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
-    r = loaded_open(path, &loaded, err);
+    r = loaded_open(path, o->snapshot ? o->snapshot->reader : NULL, &loaded, err);
     if (r < 0) {
         descriptors_give_back(own_limit);
         return r;

@@ -224,11 +224,12 @@ static int check_packs(const struct loaded *l, struct crs_error *err)
     return r;
 }
 
-int loaded_open(const char *path, struct loaded *ret, struct crs_error *err)
+int loaded_open(const char *path, struct store_reader *lent, struct loaded *ret,
+                struct crs_error *err)
 {
-    struct loaded l = {0};
+    struct loaded l = {.reader = lent, .lent = lent};
 
-    int r = store_reader_open(path, &l.reader, err);
+    int r = lent ? 0 : store_reader_open(path, &l.reader, err);
     if (r == 0)
         r = store_get_record(l.reader, "tree", &crs__tree__descriptor, (ProtobufCMessage **)&l.tree,
                              err);
@@ -257,6 +258,7 @@ void loaded_clear(struct loaded *l)
     crs__tree__free_unpacked(l->tree, NULL);
     crs__files__free_unpacked(l->files, NULL);
     crs__memory__free_unpacked(l->memory, NULL);
-    store_reader_free(l->reader);
+    if (!l->lent)
+        store_reader_free(l->reader);
     *l = (struct loaded){0};
 }

@@ -22,6 +22,9 @@ static const char *const unix_names[] = {
     [CRS_UNIX_REFUSE] = "refuse", [CRS_UNIX_CLOSE] = "close", [CRS_UNIX_RECONNECT] = "reconnect"};
 static const char *const pipes_names[] = {"refuse", "give"};
 
+static const char *const form_names[] = {
+    [CRS_FORM_DIRECTORY] = "directory", [CRS_FORM_STREAM] = "stream"};
+
 /* ---- the client's side ---- */
 
 static int unreachable(const char *who, const char *why, struct crs_error *err)
@@ -72,6 +75,10 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "pipes", json_string(pipes_names[options->pipes]));
     if (message && options->unix_sockets)
         json_object_set_new(message, "unix", json_string(unix_names[options->unix_sockets]));
+    if (message && options->form == CRS_FORM_STREAM)
+        json_object_set_new(message, "form", json_string(form_names[options->form]));
+    if (message && options->stream_fd)
+        json_object_set_new(message, "stream", json_true());
     return message;
 }
 
@@ -211,7 +218,10 @@ int request_checkpoint(const struct job *job, const struct crs_checkpoint_option
         return r;
     _cleanup_wire_ struct wire wire = {.fd = fd};
     /* Where sending fails, the supervisor's reason can still be read. */
-    wire_send(fd, request_json(options), true);
+    if (options->stream_fd)
+        wire_send_with_fd(fd, request_json(options), options->stream_fd);
+    else
+        wire_send(fd, request_json(options), true);
     return await_answer(&wire, &from, options, ret, err);
 }
 
@@ -260,6 +270,8 @@ void request_clear(struct request *request)
 {
     json_decref(request->json);
     free(request->output);
+    if (request->stream_fd > 0)
+        close(request->stream_fd);
     *request = (struct request){0};
 }
 
@@ -286,7 +298,7 @@ static int parse_output(struct request *request, const json_t *output, struct cr
 
 /* The words of a request. */
 struct choices {
-    const char *afterwards, *scope, *tcp, *unix_sockets, *pipes;
+    const char *afterwards, *scope, *tcp, *unix_sockets, *pipes, *form;
 };
 
 static int parse_choices(const struct choices *words, struct crs_checkpoint_options *options)
@@ -296,9 +308,11 @@ static int parse_choices(const struct choices *words, struct crs_checkpoint_opti
     int tcp = find_name(words->tcp, tcp_names, ELEMENTS(tcp_names));
     int unix_sockets = find_name(words->unix_sockets, unix_names, ELEMENTS(unix_names));
     int pipes = find_name(words->pipes, pipes_names, ELEMENTS(pipes_names));
+    int form = find_name(words->form, form_names, ELEMENTS(form_names));
 
-    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0 || pipes < 0)
+    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0 || pipes < 0 || form < 0)
         return -EINVAL;
+    options->form = (enum crs_form)form;
     options->afterwards = (enum crs_afterwards)then;
     options->scope = (enum crs_scope)which;
     options->tcp = (enum crs_tcp)tcp;
@@ -310,30 +324,36 @@ static int parse_choices(const struct choices *words, struct crs_checkpoint_opti
 static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
-    struct choices words = {"continue", "tree", "refuse", "refuse", "refuse"};
+    struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory"};
+    int stream = 0;
     const char *what;
     json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
-                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s}", "schema",
-                       &(int){0}, "request", &what, "name", &options->name, "afterwards",
+                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b}",
+                       "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
-                       &options->timeout_ms, "output", &output, "compress", &options->compress) < 0)
+                       &options->timeout_ms, "output", &output, "compress", &options->compress,
+                       "form", &words.form, "stream", &stream) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
     if (parse_choices(&words, options) < 0 || options->timeout_ms < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
+    if (stream && request->stream_fd <= 0)
+        return crs_fail(err, CRS_USAGE, EBADF,
+                        "the descriptor that the snapshot is to be written to didn't come");
+    options->stream_fd = stream ? request->stream_fd : 0;
     return parse_output(request, output, err);
 }
 
 int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)
 {
     uint64_t deadline_us = now_us() + (uint64_t)timeout_ms * 1000;
-    _cleanup_wire_ struct wire wire = {.fd = fd};
+    _cleanup_wire_ struct wire wire = {.fd = fd, .takes_fd = true};
     json_t *message = NULL;
     int r;
 
@@ -349,7 +369,9 @@ int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struc
     }
     if (r < 0)
         return crs_fail(err, CRS_USAGE, -r, "the request is not understood");
-    struct request request = {.json = message, .options = CRS_CHECKPOINT_OPTIONS_INIT};
+    struct request request = {
+        .json = message, .stream_fd = wire.passed_fd, .options = CRS_CHECKPOINT_OPTIONS_INIT};
+    wire.passed_fd = 0;
     r = parse_request(&request, err);
     if (r < 0)
         request_clear(&request);

@@ -8,8 +8,10 @@
  *
  *     {"schema":1,"request":"checkpoint","afterwards":"continue","timeout_ms":0}
  *
- * ("name", "output", "compress", "unix" where they were given; "output" is an absolute path). Paths
- * and words are as bytes_json.h has them. The supervisor answers with {"event":"accepted"} at once,
+ * ("name", "output", "compress", "unix" where they were given; "output" is an absolute path,
+ * "form": "stream" makes a file of it; with "stream":true a descriptor comes with the request,
+ * SCM_RIGHTS, and the snapshot goes there). Paths and words are as bytes_json.h has them. The
+ * supervisor answers with {"event":"accepted"} at once,
  * {"event":"progress",...} and
  * {"event":"warning",...} any number of times, and last {"event":"result",...} or
  * {"event":"error",...}. A client that closes its side before the end cancels the checkpoint, and
@@ -50,6 +52,7 @@ int request_check_peer(int fd, pid_t *ret_pid, struct crs_error *err);
 struct request {
     void *json;
     char *output;
+    int stream_fd; /* 0: none */
     struct crs_checkpoint_options options;
 };
 void request_clear(struct request *request);

@@ -100,7 +100,7 @@ static void answer_checkpoint(struct supervisor *s, int fd, pid_t peer, struct r
     if (r >= 0) {
         request_answer_accepted(fd);
         options->store = s->options->store;
-        if (!options->name && !options->output)
+        if (!options->name && !options->output && !options->stream_fd)
             options->name = s->options->name;
         options->progress = pass_progress;
         options->progress_arg = &fd;

@@ -116,7 +116,7 @@ int store_remove(const char *path, struct crs_error *err)
                         strerror(errno));
     _cleanup_close_ int fd = open(real, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0 && errno == ENOTDIR)
-        return no_snapshot(path, "it is not a directory; a stream is a file as any other: rm", err);
+        return no_snapshot(path, "it is not a directory (a stream is removed by rm)", err);
     if (fd < 0)
         return crs_fail_errno(err, errno == EACCES ? CRS_NOT_PERMITTED : CRS_FAILED,
                               "can't open %s", path);

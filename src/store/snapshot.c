@@ -1,14 +1,11 @@
 /* snapshot.c - the snapshot functions of crs.h */
 #include "store/snapshot.h"
 
-int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_error *err)
+static int snapshot_new(struct store_reader *reader, struct crs_snapshot **ret,
+                        struct crs_error *err)
 {
-    struct store_reader *reader = NULL;
-
-    int r = store_reader_open(path, &reader, err);
-    if (r < 0)
-        return r;
     struct crs_snapshot *snapshot = calloc(1, sizeof(*snapshot));
+
     if (!snapshot) {
         store_reader_free(reader);
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
@@ -16,6 +13,22 @@ int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_er
     snapshot->reader = reader;
     *ret = snapshot;
     return 0;
+}
+
+int crs_snapshot_open(const char *path, struct crs_snapshot **ret, struct crs_error *err)
+{
+    struct store_reader *reader = NULL;
+
+    int r = store_reader_open(path, &reader, err);
+    return r < 0 ? r : snapshot_new(reader, ret, err);
+}
+
+int crs_snapshot_open_fd(int fd, const char *name, struct crs_snapshot **ret, struct crs_error *err)
+{
+    struct store_reader *reader = NULL;
+
+    int r = store_reader_open_fd(fd, name, &reader, err);
+    return r < 0 ? r : snapshot_new(reader, ret, err);
 }
 
 void crs_snapshot_free(struct crs_snapshot *snapshot)
