@@ -5,9 +5,9 @@
  *
  * Half of the mutations get their lengths and checksums put right again, so that what lies behind
  * the checksums is reached: the parsers of the manifest, of the messages and of chunks, the
- * decompressors, and what crs show says of each kind. Reading must succeed, or fail with a class
- * that fits; a crash or a sanitizer's report is what is looked for, and leaves the snapshot behind
- * in the directory that was named.
+ * decompressors, the headers of a stream, and what crs show says of each kind. Reading must
+ * succeed, or fail with a class that fits; a crash or a sanitizer's report is what is looked for,
+ * and leaves the snapshot behind in the directory that was named.
  */
 #include "store_fixture.h"
 
@@ -22,6 +22,7 @@
 #include "store/job.h"
 #include "store/layout.h"
 #include "store/manifest.h"
+#include "store/stream.h"
 #include "store/temporary.h"
 
 static const char *const files[] = {"manifest.json", "tree.pb",  "files.pb",
@@ -29,8 +30,8 @@ static const char *const files[] = {"manifest.json", "tree.pb",  "files.pb",
 
 struct fuzz {
     uint64_t random;
-    char *dir, *path;
-    struct bytes original[ELEMENTS(files)];
+    char *dir, *path, *stream_path;
+    struct bytes original[ELEMENTS(files)], stream;
     json_t *manifest; /* without its checksum */
     unsigned long n_runs, n_taken;
 };
@@ -248,6 +249,100 @@ static void run_snapshot(struct fuzz *f)
     free(b.data);
 }
 
+/* ---- streams ---- */
+
+/* Whole blocks gone, twice, or in another order: what a header says of itself stays right. */
+static void mutate_blocks(struct fuzz *f, struct bytes *b, size_t room)
+{
+    size_t n_blocks = b->size / STREAM_BLOCK, from = draw(f, n_blocks) * STREAM_BLOCK,
+           to = draw(f, n_blocks) * STREAM_BLOCK, n = (draw(f, 4) + 1) * STREAM_BLOCK;
+
+    if (n > b->size - from)
+        n = b->size - from;
+    switch (draw(f, 3)) {
+    case 0:
+        memmove(b->data + from, b->data + from + n, b->size - from - n);
+        b->size -= n;
+        break;
+    case 1:
+        if (b->size + n > room)
+            break;
+        memmove(b->data + from + n, b->data + from, b->size - from);
+        b->size += n;
+        break;
+    default:
+        memmove(b->data + to, b->data + from, n < b->size - to ? n : b->size - to);
+    }
+}
+
+/* The right checksum in each header, whatever it has become. */
+static void reseal_headers(struct bytes *b)
+{
+    for (size_t at = 0; at + STREAM_BLOCK <= b->size; at += STREAM_BLOCK)
+        if (memcmp(b->data + at, "section\n", 8) == 0)
+            checksum_of(b->data + at, 112, b->data + at + 112);
+}
+
+static void mutate_headers(struct fuzz *f, struct bytes *b)
+{
+    for (uint64_t n = draw(f, 3) + 1; n > 0; n--) {
+        size_t at = draw(f, b->size / STREAM_BLOCK) * STREAM_BLOCK;
+        if (memcmp(b->data + at, "section\n", 8) == 0)
+            b->data[at + 8 + draw(f, 120)] ^= 1 << draw(f, 8);
+    }
+}
+
+/* As much as fits into a pipe comes from there. */
+static int read_stream(struct fuzz *f, const struct bytes *b, struct crs_error *err)
+{
+    _cleanup_(cleanup_store_reader) struct store_reader *reader = NULL;
+    int fds[2], r;
+
+    fixture_save(f->stream_path, b->data, b->size);
+    if (draw(f, 4) > 0)
+        return fixture_read(f->stream_path, err);
+    if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0)
+        abort();
+    fcntl(fds[1], F_SETPIPE_SZ, 1 << 20);
+    r = write_full(fds[1], b->data, b->size);
+    close(fds[1]);
+    if (r == 0)
+        r = store_reader_open_fd(fds[0], "pipe", &reader, err);
+    else
+        r = fixture_read(f->stream_path, err);
+    close(fds[0]);
+    return reader ? fixture_read_opened(reader, err) : r;
+}
+
+static void run_stream(struct fuzz *f)
+{
+    uint64_t how = draw(f, 4);
+    struct crs_error err = {0};
+    struct bytes b;
+
+    if (how == 0) {
+        b = mutated(f, &f->stream);
+    } else {
+        size_t room = f->stream.size + 8 * STREAM_BLOCK;
+        b = (struct bytes){malloc(room), f->stream.size};
+        memcpy(b.data, f->stream.data, b.size);
+        if (how == 1)
+            mutate_blocks(f, &b, room);
+        else
+            mutate_headers(f, &b);
+        reseal_headers(&b);
+    }
+    /* from a pipe nothing is taken that comes behind it */
+    bool same = b.size >= f->stream.size && memcmp(b.data, f->stream.data, f->stream.size) == 0;
+    int r = read_stream(f, &b, &err);
+    must_fit(f, r, &err);
+    if (r == 0 && !same) {
+        fprintf(stderr, "run %lu: a stream with changed bytes was taken\n", f->n_runs);
+        abort();
+    }
+    free(b.data);
+}
+
 /* Names of any kind; none may lead out of the store. */
 static void run_names(struct fuzz *f)
 {
@@ -328,6 +423,9 @@ static void begin(struct fuzz *f)
         f->original[i].data = fixture_load(path, &f->original[i].size);
         free(path);
     }
+    f->stream_path = fixture_path(f->dir, "stream");
+    fixture_ok(fixture_stream(f->stream_path, draw(f, 2) ? "lz4" : "none", &err), &err, "stream");
+    f->stream.data = fixture_load(f->stream_path, &f->stream.size);
     f->manifest = json_loadb((char *)f->original[0].data, f->original[0].size, 0, NULL);
     json_object_del(f->manifest, "checksum");
     printf("snapshot in %s\n", f->path);
@@ -344,6 +442,7 @@ int main(int argc, char **argv)
     begin(&f);
     for (end = now_us() + seconds * 1000000; now_us() < end; f.n_runs++) {
         run_snapshot(&f);
+        run_stream(&f);
         for (int i = 0; i < 20; i++) {
             run_names(&f);
             run_describe(&f);
@@ -352,7 +451,9 @@ int main(int argc, char **argv)
     printf("%lu mutations, %lu of them taken\n", f.n_runs, f.n_taken);
     for (size_t i = 0; i < ELEMENTS(files); i++)
         bytes_clear(&f.original[i]);
+    bytes_clear(&f.stream);
     json_decref(f.manifest);
+    free(f.stream_path);
     free(f.path);
     fixture_remove(f.dir);
     return f.n_runs > 0 ? 0 : 1;
