@@ -23,6 +23,7 @@
 #include "engine/namespaces.h"
 #include "engine/options.h"
 #include "engine/sharing.h"
+#include "engine/stream_end.h"
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
@@ -148,6 +149,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         r = tree_list(&c->members, &founds, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
+    if (r == 0 && c->options->stream_fd)
+        r = stream_end_check(c->options->stream_fd, &founds, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
         r = tracee_check_group(founds.array.items[i].pid, err);
         if (r < 0)

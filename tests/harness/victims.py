@@ -172,6 +172,20 @@ class Play:
         if policy == "same":
             expect(self.pid == before, f"--pids=same: PID {before} came back as {self.pid}")
 
+    def through_a_pipe(self, policy):
+        """Out of one process and into the next, without a file in between."""
+        self.restarts += 1
+        pid_file = self.env.path(f"pid.{self.restarts}")
+        line = ('set -o pipefail; "$0" checkpoint --terminate --output - "$1" | '
+                '"$0" restart --detach --pids="$2" --pid-file "$3" -')
+        got, _, err = self.env.run("bash", "-c", line, self.env.setup.crs, self.pid, policy,
+                                   pid_file, timeout=2 * self.tool_s)
+        expect(got == 0, f"through a pipe: exit code {got}: {err.strip()}")
+        code = self.env.wait_gone(self.pid, self.gone_s)
+        expect(code in (None, -signal.SIGKILL) or policy == "same",
+               f"after --terminate the victim ended with {code}, expected SIGKILL")
+        self.pid = int(machine.read(pid_file))
+
     def ended(self):
         return self.foreground is not None and self.foreground.poll() is not None
 
@@ -224,6 +238,28 @@ def restarted(victim, policy, foreground):
         play.checkpoint()
         play.ask("continue")
         path = play.checkpoint(terminate=True)
+        play.restart(path, policy, False)
+        play.ask(policy)
+        play.stop()
+    return run
+
+
+def streamed(victim, policy):
+    """Through a pipe, and once more by way of a file in stream form."""
+    def run(env):
+        if policy == "namespace":
+            reason = machine.user_namespaces_work(env.uid, env.gid)
+            if reason:
+                raise Skip(reason)
+        play = Play(env, victim)
+        play.start()
+        play.through_a_pipe(policy)
+        play.ask(policy)
+        path = env.path("stream")
+        env.crs("checkpoint", "--terminate", "--form", "stream", "--output", path, play.pid,
+                timeout=play.tool_s)
+        env.wait_gone(play.pid, play.gone_s)
+        env.crs("verify", path)
         play.restart(path, policy, False)
         play.ask(policy)
         play.stop()
@@ -308,6 +344,11 @@ def victim_cases(setup, victim, user):
             foreground = zlib.crc32(name.encode()) % 3 == 0
             found.append(Case(name, staged(setup, victim, restarted(victim, policy, foreground)),
                               user))
+    policies = [p for p in POLICIES[user] if p not in victim.without and p != "same"]
+    chance = zlib.crc32(victim.name.encode())
+    if policies and user == ("root", "user")[chance % 2 if len(victim.without) == 0 else 0]:
+        policy = policies[chance // 2 % len(policies)]
+        found.append(Case(f"{base}/stream", staged(setup, victim, streamed(victim, policy)), user))
     return found
 
 
