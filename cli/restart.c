@@ -1,6 +1,7 @@
 /* restart.c - crs restart: bring a program back from its snapshot */
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <string.h>
@@ -103,11 +104,37 @@ static bool is_stdin(const char *path)
     return strcmp(path, "-") == 0;
 }
 
+/*
+ * Who writes the stream ends the program once all of it was taken (crs checkpoint --terminate), and
+ * closes its end when that is done: until then the program's addresses and locks are not free.
+ */
+static int await_end(struct crs_error *err)
+{
+    struct stat st;
+    ssize_t n;
+    char byte;
+
+    if (fstat(STDIN_FILENO, &st) == 0 && S_ISREG(st.st_mode))
+        return 0;
+    do {
+        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+        poll(&input, 1, -1);
+        n = read(STDIN_FILENO, &byte, 1);
+    } while (n < 0 && (errno == EINTR || errno == EAGAIN));
+    if (n < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't read standard input");
+    return n == 0 ? 0
+                  : crs_fail(err, CRS_DAMAGED, EBADMSG,
+                             "standard input: there are bytes behind the end of the stream");
+}
+
 /* Read it, and leave standard input: the end of a pipe must not become the program's. */
 static int read_stdin(struct crs_snapshot **ret, struct crs_error *err)
 {
     int r = store_arguments_open("-", ret, err);
 
+    if (r == 0)
+        r = await_end(err);
     if (r < 0)
         return r;
     int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
