@@ -259,6 +259,17 @@ void crs_snapshot_free(struct crs_snapshot *snapshot);
 int crs_snapshot_verify(struct crs_snapshot *snapshot, crs_progress_fn progress, void *arg,
                         struct crs_error *err);
 
+/*
+ * Verify the snapshot and write what is read: at `output`, which must not exist, as a directory or
+ * a stream; or to a descriptor as a stream. The manifest, the records and the packs stay what they
+ * are, byte for byte. ret_size_bytes may be NULL.
+ */
+int crs_snapshot_copy(struct crs_snapshot *snapshot, const char *output, enum crs_form form,
+                      crs_progress_fn progress, void *arg, uint64_t *ret_size_bytes,
+                      struct crs_error *err);
+int crs_snapshot_copy_fd(struct crs_snapshot *snapshot, int fd, crs_progress_fn progress, void *arg,
+                         uint64_t *ret_size_bytes, struct crs_error *err);
+
 /* What was saved, as one JSON document (see crs-show(1)). The caller frees *ret_json. */
 int crs_snapshot_describe(struct crs_snapshot *snapshot, char **ret_json, struct crs_error *err);
 

@@ -148,17 +148,12 @@ static int appear(struct store_writer *w, struct crs_error *err)
     return 0;
 }
 
-static int publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,
+int writer_publish(struct store_writer *w, const struct bytes *manifest, uint64_t *ret_size_bytes,
                    struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
-    uint64_t size = 0;
+    uint64_t size = manifest->size;
 
-    int r = writer_finish_packs(w, err);
-    if (r == 0)
-        r = make_manifest(w, info, &text, err);
-    if (r == 0)
-        r = writer_put_file(w, MANIFEST_NAME, text.data, text.size, err);
+    int r = writer_put_file(w, MANIFEST_NAME, manifest->data, manifest->size, err);
     if (r == 0)
         r = w->stream ? stream_writer_finish(w->stream, err) : sync_files(w, err);
     if (r == 0 && w->temporary.fd >= 0)
@@ -167,8 +162,19 @@ static int publish(struct store_writer *w, json_t *info, uint64_t *ret_size_byte
         return r;
     for (size_t i = 0; i < w->files.n; i++)
         size += w->files.items[i].size_bytes;
-    *ret_size_bytes = w->stream ? stream_writer_size(w->stream) : size + text.size;
+    *ret_size_bytes = w->stream ? stream_writer_size(w->stream) : size;
     return 0;
+}
+
+static int publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,
+                   struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+
+    int r = writer_finish_packs(w, err);
+    if (r == 0)
+        r = make_manifest(w, info, &text, err);
+    return r == 0 ? writer_publish(w, &text, ret_size_bytes, err) : r;
 }
 
 int store_writer_publish(struct store_writer *w, json_t *info, uint64_t *ret_size_bytes,

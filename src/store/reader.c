@@ -286,7 +286,7 @@ static int find_record(struct store_reader *r, const struct manifest_file *f, in
     return 0;
 }
 
-static int read_record(struct store_reader *r, const struct manifest_file *f, uint8_t **ret,
+int reader_load_record(struct store_reader *r, const struct manifest_file *f, uint8_t **ret,
                        struct crs_error *err)
 {
     uint8_t checksum[CHECKSUM_SIZE];
@@ -313,14 +313,6 @@ static int read_record(struct store_reader *r, const struct manifest_file *f, ui
     return 0;
 }
 
-int reader_check_record(struct store_reader *r, const struct manifest_file *file,
-                        struct crs_error *err)
-{
-    _cleanup_free_ uint8_t *data = NULL;
-
-    return read_record(r, file, &data, err);
-}
-
 bool store_has_record(const struct store_reader *r, const char *name)
 {
     char file[LIMIT_FILE_NAME + 1];
@@ -340,7 +332,7 @@ int store_get_record(struct store_reader *r, const char *name,
     const struct manifest_file *f = reader_find_file(r, file);
     if (!f)
         return crs_fail(err, CRS_DAMAGED, ENOENT, "%s: has no record %s", r->path, file);
-    int x = read_record(r, f, &data, err);
+    int x = reader_load_record(r, f, &data, err);
     if (x < 0)
         return x;
     x = message_unpack(descriptor, data, f->size_bytes, reader_pack_size, r, ret, err);

@@ -40,9 +40,20 @@ int reader_open_file(struct store_reader *r, const char *name, uint64_t size_byt
 
 const struct manifest_file *reader_find_file(const struct store_reader *r, const char *name);
 
-/* The checksum of a record's bytes. */
-int reader_check_record(struct store_reader *r, const struct manifest_file *file,
-                        struct crs_error *err);
+/* A record's bytes, with the right checksum. Allocated. */
+int reader_load_record(struct store_reader *r, const struct manifest_file *file, uint8_t **ret,
+                       struct crs_error *err);
+
+/* Who gets every byte of every file, in order, as they are verified. */
+struct verify_taker {
+    int (*begin)(void *arg, const struct manifest_file *file, struct crs_error *err);
+    int (*take)(void *arg, const void *data, size_t size, struct crs_error *err);
+    int (*end)(void *arg, struct crs_error *err);
+    void *arg;
+};
+/* store_verify(), with a taker (NULL: none) and another word for the phase. */
+int reader_verify(struct store_reader *r, const struct verify_taker *taker, const char *phase,
+                  crs_progress_fn progress, void *arg, struct crs_error *err);
 
 /* The length of a pack; 0: there's none of that number. A pack_size_fn. */
 uint64_t reader_pack_size(void *reader, uint32_t number);

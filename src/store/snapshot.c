@@ -45,6 +45,43 @@ int crs_snapshot_verify(struct crs_snapshot *snapshot, crs_progress_fn progress,
     return store_verify(snapshot->reader, progress, arg, err);
 }
 
+/* Takes the writer over. */
+static int copy_into(struct crs_snapshot *snapshot, struct store_writer *w,
+                     crs_progress_fn progress, void *arg, uint64_t *ret_size_bytes,
+                     struct crs_error *err)
+{
+    uint64_t size = 0;
+    int r = store_copy(snapshot->reader, w, progress, arg, &size, err);
+
+    store_writer_free(w);
+    if (r == 0 && ret_size_bytes)
+        *ret_size_bytes = size;
+    return r;
+}
+
+int crs_snapshot_copy(struct crs_snapshot *snapshot, const char *output, enum crs_form form,
+                      crs_progress_fn progress, void *arg, uint64_t *ret_size_bytes,
+                      struct crs_error *err)
+{
+    struct store_writer *w = NULL;
+    int r;
+
+    if (form != CRS_FORM_DIRECTORY && form != CRS_FORM_STREAM)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown form of snapshots: %d", (int)form);
+    r = form == CRS_FORM_STREAM ? store_writer_open_file(output, "none", NULL, &w, err)
+                                : store_writer_open(output, "none", &w, err);
+    return r < 0 ? r : copy_into(snapshot, w, progress, arg, ret_size_bytes, err);
+}
+
+int crs_snapshot_copy_fd(struct crs_snapshot *snapshot, int fd, crs_progress_fn progress, void *arg,
+                         uint64_t *ret_size_bytes, struct crs_error *err)
+{
+    struct store_writer *w = NULL;
+    int r = store_writer_open_fd(fd, "-", "none", NULL, &w, err);
+
+    return r < 0 ? r : copy_into(snapshot, w, progress, arg, ret_size_bytes, err);
+}
+
 int crs_snapshot_resolve(const char *store, const char *spec, char **ret_path,
                          struct crs_error *err)
 {

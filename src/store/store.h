@@ -144,6 +144,10 @@ int store_get_content_to_memory(struct store_reader *r, const Crs__Content *cont
 int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg,
                  struct crs_error *err);
 
+/* Write all of it, verified, into a new writer, and publish that. */
+int store_copy(struct store_reader *r, struct store_writer *w, crs_progress_fn progress, void *arg,
+               uint64_t *ret_size_bytes, struct crs_error *err);
+
 /* ---- names ---- */
 
 int store_root(const char *store, char **ret, struct crs_error *err); /* not created */

@@ -86,6 +86,35 @@ int stream_put_file(struct stream_writer *s, const char *name, const void *data,
     return put_section(s, name, 0, (struct iovec){(void *)data, size}, (struct iovec){0}, err);
 }
 
+static int put(struct stream_writer *s, const void *data, size_t size, struct crs_error *err)
+{
+    return sink_write(&s->sink, &(struct iovec){(void *)data, size}, 1, err);
+}
+
+int stream_begin_file(struct stream_writer *s, const char *name, uint64_t size_bytes,
+                      struct crs_error *err)
+{
+    struct stream_section section = {.size_bytes = size_bytes};
+    uint8_t header[STREAM_BLOCK];
+    int r = s->sink.position == 0 ? write_head(s, err) : 0;
+
+    strncpy(section.name, name, sizeof(section.name) - 1);
+    stream_write_header(&section, header);
+    return r < 0 ? r : put(s, header, sizeof(header), err);
+}
+
+int stream_put_part(struct stream_writer *s, const void *data, size_t size, struct crs_error *err)
+{
+    return put(s, data, size, err);
+}
+
+int stream_end_file(struct stream_writer *s, uint64_t size_bytes, struct crs_error *err)
+{
+    static const uint8_t zeros[STREAM_BLOCK];
+
+    return put(s, zeros, stream_padded(size_bytes) - size_bytes, err);
+}
+
 int stream_put_piece(struct stream_writer *s, struct stream_piece *piece, const char *name,
                      struct crs_error *err)
 {

@@ -28,6 +28,12 @@ void stream_writer_free(struct stream_writer *s);
 int stream_put_file(struct stream_writer *s, const char *name, const void *data, size_t size,
                     struct crs_error *err);
 
+/* The same in parts: the length is known before. Nothing else is put meanwhile. */
+int stream_begin_file(struct stream_writer *s, const char *name, uint64_t size_bytes,
+                      struct crs_error *err);
+int stream_put_part(struct stream_writer *s, const void *data, size_t size, struct crs_error *err);
+int stream_end_file(struct stream_writer *s, uint64_t size_bytes, struct crs_error *err);
+
 /* A chunk at `offset` of the pack `name`, fewer than 4096 bytes behind the piece's end; where the
  * piece is empty, a multiple of 4096. */
 int stream_put_chunk(struct stream_writer *s, struct stream_piece *piece, const char *name,

@@ -22,6 +22,7 @@ static const struct {
 struct verifying {
     struct store_reader *r;
     struct reader_context *context;
+    const struct verify_taker *taker;
     struct crs_progress progress;
     crs_progress_fn fn;
     void *arg;
@@ -35,6 +36,37 @@ static void tell(struct verifying *v, uint64_t bytes)
         v->fn(&v->progress, v->arg);
 }
 
+/* ---- who takes the bytes ---- */
+
+static int begin(struct verifying *v, const struct manifest_file *f)
+{
+    return v->taker ? v->taker->begin(v->taker->arg, f, v->err) : 0;
+}
+
+static int take(struct verifying *v, const void *data, size_t size)
+{
+    return v->taker ? v->taker->take(v->taker->arg, data, size, v->err) : 0;
+}
+
+static int end(struct verifying *v)
+{
+    return v->taker ? v->taker->end(v->taker->arg, v->err) : 0;
+}
+
+/* ---- files ---- */
+
+static int take_record(struct verifying *v, const struct manifest_file *f)
+{
+    _cleanup_free_ uint8_t *data = NULL;
+
+    int r = reader_load_record(v->r, f, &data, v->err);
+    if (r == 0)
+        r = begin(v, f);
+    if (r == 0)
+        r = take(v, data, f->size_bytes);
+    return r == 0 ? end(v) : r;
+}
+
 static int verify_record(struct verifying *v, const struct manifest_file *f)
 {
     const ProtobufCMessageDescriptor *descriptor = NULL;
@@ -46,10 +78,11 @@ static int verify_record(struct verifying *v, const struct manifest_file *f)
         if (strcmp(known_records[i].name, name) == 0)
             descriptor = known_records[i].descriptor;
     }
-    int r = descriptor ? store_get_record(v->r, name, descriptor, &message, v->err)
-                       : reader_check_record(v->r, f, v->err);
+    int r = descriptor ? store_get_record(v->r, name, descriptor, &message, v->err) : 0;
     if (r == 0 && descriptor)
         protobuf_c_message_free_unpacked(message, NULL);
+    if (r == 0 && (v->taker || !descriptor))
+        r = take_record(v, f);
     tell(v, f->size_bytes);
     return r;
 }
@@ -76,12 +109,12 @@ static int verify_gap(struct verifying *v, const Crs__Pack *pack, uint64_t from,
         return crs_fail(v->err, CRS_DAMAGED, -r,
                         "%s: pages.%u.pack has changed between byte %" PRIu64 " and %" PRIu64,
                         v->r->path, pack->number, from, to);
-    return 0;
+    return take(v, data, to - from);
 }
 
 static int verify_chunks(struct verifying *v, const Crs__Pack *pack)
 {
-    uint64_t end = 0;
+    uint64_t at = 0;
 
     for (size_t i = 0; i < pack->n_offsets; i++) {
         uint64_t offset = pack->offsets[i];
@@ -91,20 +124,22 @@ static int verify_chunks(struct verifying *v, const Crs__Pack *pack)
                             "%s: " PACKS_RECORD RECORD_SUFFIX ": chunk %zu of pages.%u.pack can't "
                             "be",
                             v->r->path, i, pack->number);
-        int r = offset == end ? 0 : verify_gap(v, pack, end, offset);
+        int r = offset == at ? 0 : verify_gap(v, pack, at, offset);
         if (r == 0)
             r = reader_read_stored(v->r, pack->number, offset, size,
                                    pack->checksums.data + i * CHECKSUM_SIZE,
                                    v->context->codec.buffer, v->err);
+        if (r == 0)
+            r = take(v, v->context->codec.buffer, size);
         if (r < 0)
             return r;
-        tell(v, offset + size - end);
-        end = offset + size;
+        tell(v, offset + size - at);
+        at = offset + size;
     }
-    if (end != pack->size_bytes)
+    if (at != pack->size_bytes)
         return crs_fail(v->err, CRS_DAMAGED, EBADMSG,
                         "%s: pages.%u.pack has %" PRIu64 " bytes, its chunks end at %" PRIu64,
-                        v->r->path, pack->number, pack->size_bytes, end);
+                        v->r->path, pack->number, pack->size_bytes, at);
     return 0;
 }
 
@@ -121,7 +156,10 @@ static int verify_pack(struct verifying *v, const Crs__Packs *packs, const struc
         return crs_fail(v->err, CRS_DAMAGED, EBADMSG,
                         "%s: " PACKS_RECORD RECORD_SUFFIX " does not tell what is in %s",
                         v->r->path, f->name);
-    return verify_chunks(v, found);
+    int r = begin(v, f);
+    if (r == 0)
+        r = verify_chunks(v, found);
+    return r == 0 ? end(v) : r;
 }
 
 static int verify_packs(struct verifying *v)
@@ -142,10 +180,15 @@ static int verify_packs(struct verifying *v)
     return r;
 }
 
-int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg, struct crs_error *err)
+int reader_verify(struct store_reader *r, const struct verify_taker *taker, const char *phase,
+                  crs_progress_fn progress, void *arg, struct crs_error *err)
 {
-    struct verifying v = {
-        .r = r, .progress = {.phase = "verify"}, .fn = progress, .arg = arg, .err = err};
+    struct verifying v = {.r = r,
+                          .taker = taker,
+                          .progress = {.phase = phase},
+                          .fn = progress,
+                          .arg = arg,
+                          .err = err};
     int x = 0;
 
     v.context = reader_context_take(r);
@@ -161,4 +204,9 @@ int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg, st
         x = verify_packs(&v);
     reader_context_give(r, v.context);
     return x;
+}
+
+int store_verify(struct store_reader *r, crs_progress_fn progress, void *arg, struct crs_error *err)
+{
+    return reader_verify(r, NULL, "verify", progress, arg, err);
 }

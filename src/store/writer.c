@@ -217,6 +217,44 @@ int writer_put_file(struct store_writer *w, const char *name, const void *data, 
     return 0;
 }
 
+int writer_begin_file(struct store_writer *w, const char *name, uint64_t size_bytes,
+                      struct writer_part *ret, struct crs_error *err)
+{
+    struct writer_part part = {.fd = -1, .size_bytes = size_bytes};
+    int r = w->stream ? stream_begin_file(w->stream, name, size_bytes, err)
+                      : writer_check_size(w, name, size_bytes, err);
+
+    if (r == 0 && !w->stream)
+        r = writer_create_file(w, name, &part.fd, err);
+    if (r < 0)
+        return r;
+    strncpy(part.name, name, sizeof(part.name) - 1);
+    *ret = part;
+    return 0;
+}
+
+int writer_put_part(struct store_writer *w, struct writer_part *part, const void *data, size_t size,
+                    struct crs_error *err)
+{
+    if (w->stream)
+        return stream_put_part(w->stream, data, size, err);
+    int r = write_full(part->fd, data, size);
+    if (r < 0) {
+        errno = -r;
+        return crs_fail_errno(err, CRS_STORAGE, "can't write %s of %s", part->name, w->path);
+    }
+    return 0;
+}
+
+/* The manifest that lists it has been written before; here its name is for the sync. */
+int writer_end_file(struct store_writer *w, struct writer_part *part, struct crs_error *err)
+{
+    cleanup_close(&part->fd);
+    part->fd = -1;
+    int r = w->stream ? stream_end_file(w->stream, part->size_bytes, err) : 0;
+    return r < 0 ? r : writer_add_file(w, part->name, part->size_bytes, NULL, err);
+}
+
 int store_put_record(struct store_writer *w, const char *name, const ProtobufCMessage *message,
                      struct crs_error *err)
 {

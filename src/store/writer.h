@@ -73,6 +73,22 @@ int writer_add_file(struct store_writer *w, const char *name, uint64_t size_byte
 int writer_put_file(struct store_writer *w, const char *name, const void *data, size_t size,
                     struct crs_error *err);
 
+/* A file in parts, whose length is known before; one at a time. */
+struct writer_part {
+    int fd; /* -1: into the stream */
+    char name[LIMIT_FILE_NAME + 1];
+    uint64_t size_bytes;
+};
+int writer_begin_file(struct store_writer *w, const char *name, uint64_t size_bytes,
+                      struct writer_part *ret, struct crs_error *err);
+int writer_put_part(struct store_writer *w, struct writer_part *part, const void *data, size_t size,
+                    struct crs_error *err);
+int writer_end_file(struct store_writer *w, struct writer_part *part, struct crs_error *err);
+
+/* All files are there: write the manifest's text, and let the snapshot appear. */
+int writer_publish(struct store_writer *w, const struct bytes *manifest, uint64_t *ret_size_bytes,
+                   struct crs_error *err);
+
 /* No chunk is put any more: write the record of what is in the packs. */
 int writer_finish_packs(struct store_writer *w, struct crs_error *err);
 void writer_free_packs(struct store_writer *w);
