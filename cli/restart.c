@@ -350,14 +350,19 @@ static int stay(struct arguments *a, struct crs_restarted *program, const char *
 }
 
 /* Before a descriptor of ours gets the number. */
-static int check_given(const struct arguments *a)
+static int check_given(const struct arguments *a, const char *snapshot)
 {
     for (size_t i = 0; i < a->fds.n; i++) {
         const char *value = strchr(a->fds.items[i], '=');
         uint64_t fd;
-        if (value && parse_number(value + 1, INT_MAX, &fd) == 0 && fcntl((int)fd, F_GETFD) < 0)
+        if (!value || parse_number(value + 1, INT_MAX, &fd) < 0)
+            continue;
+        if (fcntl((int)fd, F_GETFD) < 0)
             return cli_usage(&command_restart, "--fd %s: descriptor %s isn't open here",
                              a->fds.items[i], value + 1);
+        if (fd == STDIN_FILENO && is_stdin(snapshot))
+            return cli_usage(&command_restart, "--fd %s: the snapshot comes from standard input",
+                             a->fds.items[i]);
     }
     return CLI_GO_ON;
 }
@@ -413,7 +418,7 @@ static int run(int argc, char **argv)
     if (r == CLI_GO_ON)
         r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
     if (r == CLI_GO_ON)
-        r = check_given(&a);
+        r = check_given(&a, operands.items[0]);
     if (r != CLI_GO_ON)
         return r;
     signal(SIGXFSZ, SIG_IGN); /* a PID file beyond the limit is an error in words */
