@@ -184,6 +184,7 @@ class Play:
         code = self.env.wait_gone(self.pid, self.gone_s)
         expect(code in (None, -signal.SIGKILL) or policy == "same",
                f"after --terminate the victim ended with {code}, expected SIGKILL")
+        self.end_foreground(killed=True)  # of a victim that was isolated: its crs run
         self.pid = int(machine.read(pid_file))
 
     def ended(self):
