@@ -1,7 +1,7 @@
 # The newcomer's door; the build itself is Meson's.
 #
 #   make demo      see a program checkpointed, killed and brought back
-#   make check     all tests (TESTS=OPTIONS of tests/run)
+#   make check     all tests (TESTS=OPTIONS of tests/run, JOBS=N at the same time: most of them wait)
 #   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
 #   make bench     measure
@@ -12,7 +12,7 @@
 
 BUILD  ?= build
 PREFIX ?= /usr/local
-JOBS   ?= 2
+JOBS   ?= $(shell n=$$(nproc); echo $$((n > 4 ? 8 : 2 * n)))
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD)
