@@ -251,6 +251,20 @@ def setpriv_kwargs(uid, gid):
     return {"user": uid, "group": gid, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
+def remove_sysv(uid):
+    """The System V objects of a user: a database that was ended and came back in an IPC namespace of
+    its own has left the first ones."""
+    libc = ctypes.CDLL(None)
+    removers = {"shm": lambda n: libc.shmctl(n, 0, None), "sem": lambda n: libc.semctl(n, 0, 0),
+                "msg": lambda n: libc.msgctl(n, 0, None)}
+    for kind, remove in removers.items():
+        head, *lines = (read(f"/proc/sysvipc/{kind}") or "uid").splitlines()
+        column = head.split().index("uid")
+        for fields in map(str.split, lines):
+            if int(fields[column]) == uid:
+                remove(int(fields[1]))
+
+
 def free_uid():
     """An ordinary user's number that nobody and nothing on this machine uses."""
     import pwd

@@ -292,6 +292,9 @@ def main():
         return 130
     finally:
         machine.kill_descendants()
+        if os.geteuid() == 0:  # the user was made for this run
+            for uid in ours.uids:
+                machine.remove_sysv(uid)
         if not (options.keep and os.path.isdir(base) and
                 any(name.startswith("case-") for name in os.listdir(base))):
             shutil.rmtree(base, ignore_errors=True)
