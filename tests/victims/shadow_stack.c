@@ -1,6 +1,7 @@
 /*
- * shadow_stack.c - a process with a shadow stack is refused, where the processor and the kernel
- * have it refused: shadow stack
+ * shadow_stack.c - a process with a shadow stack, where the processor and the kernel have it
+ *
+ * refused: shadow stack
  */
 #include <sys/syscall.h>
 #include "victim.h"
@@ -18,8 +19,11 @@ int main(int argc, char **argv)
                      : "+a"(result)
                      : "D"(ARCH_SHSTK_ENABLE), "S"(ARCH_SHSTK_SHSTK)
                      : "rcx", "r11", "memory");
-    if (result < 0)
+    if (result < 0) {
+        fprintf(stderr, "no shadow stacks (a processor with CET and Linux 6.6): %s\n",
+                strerror((int)-result));
         exit(77);
+    }
     victim_ready();
     while (victim_wait())
         ;
