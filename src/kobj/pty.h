@@ -102,7 +102,8 @@ bool pty_is_stopped(int slave);
 /* When no output waits: let it go on. */
 enum pty_stop pty_let_go_on(int slave);
 void pty_drain_output(int master, struct pty_waiting *w);
-int pty_put_output(int slave, const uint8_t *data, size_t size);
+/* All of it, into either end, which doesn't block. -errno. */
+int pty_write(int end, const uint8_t *data, size_t size);
 
 /* Input (pty_input.c). The settings are those of the program. */
 bool pty_is_canonical(const struct pty_settings *s);

@@ -113,24 +113,6 @@ struct keys {
     uint8_t literal, end, stop, start;
 };
 
-static int write_all(int master, const uint8_t *data, size_t size)
-{
-    int waited_ms = 0;
-
-    for (size_t done = 0; done < size;) {
-        ssize_t n = write(master, data + done, size - done);
-        if (n > 0)
-            done += n;
-        else if (n < 0 && errno != EAGAIN && errno != EINTR)
-            return -errno;
-        else if (waited_ms++ == WAIT_MS)
-            return -ETIMEDOUT;
-        else
-            usleep(1000);
-    }
-    return 0;
-}
-
 /* Characters that end no line by themselves. */
 static struct keys choose_keys(const struct pty_settings *s)
 {
@@ -187,7 +169,7 @@ static int write_plainly(int master, const struct pty_settings *q, uint8_t liter
                 piece[n++] = literal;
             piece[n++] = data[i];
         }
-        r = write_all(master, piece, n);
+        r = pty_write(master, piece, n);
     }
     return r;
 }
@@ -203,12 +185,12 @@ static int wait_stopped(int slave, bool stopped)
 /* The output is not stopped, and there is room for it. */
 static int pass_keys(int master, int slave, const struct keys *keys)
 {
-    int r = write_all(master, &keys->stop, 1);
+    int r = pty_write(master, &keys->stop, 1);
 
     if (r == 0)
         r = wait_stopped(slave, true);
     if (r == 0)
-        r = write_all(master, &keys->start, 1);
+        r = pty_write(master, &keys->start, 1);
     return r == 0 ? wait_stopped(slave, false) : r;
 }
 
@@ -227,7 +209,7 @@ static int put_canonical(int master, int slave, const struct pty_settings *q,
             break;
         r = write_plainly(master, q, keys->literal, data, line->size - line->delimited);
         if (r == 0)
-            r = write_all(master, line->delimited ? data + line->size - 1 : &keys->end, 1);
+            r = pty_write(master, line->delimited ? data + line->size - 1 : &keys->end, 1);
         data += line->size;
     }
     size_t rest = in->data + in->size - data;
@@ -243,7 +225,7 @@ static int put_canonical(int master, int slave, const struct pty_settings *q,
 static int put_plain(int master, int slave, const uint8_t *data, size_t size)
 {
     size_t wanted = size < BUFFER_SIZE ? size : BUFFER_SIZE;
-    int n = 0, r = write_all(master, data, size);
+    int n = 0, r = pty_write(master, data, size);
 
     for (int ms = 0; r == 0; ms++) {
         struct pollfd p = {.fd = slave, .events = POLLIN};
@@ -285,7 +267,7 @@ int pty_put_input(int master, int slave, const struct pty_settings *s, const str
 /* It has been processed once, and will be so again: there is no other way, and no loss. */
 int pty_put_late(int master, const struct pty_input *in, size_t from)
 {
-    return from < in->size ? write_all(master, in->data + from, in->size - from) : 0;
+    return from < in->size ? pty_write(master, in->data + from, in->size - from) : 0;
 }
 
 /* As if the user had done it. It lasts as long as there are such keys (IXON). */
@@ -298,6 +280,6 @@ int pty_stop_by_key(int master, int slave, const struct pty_settings *s)
     q.characters[VSTOP] = keys.stop;
     if (ioctl(slave, PTY_SET_SETTINGS, &q) < 0)
         return -errno;
-    int r = write_all(master, &keys.stop, 1);
+    int r = pty_write(master, &keys.stop, 1);
     return r == 0 ? wait_stopped(slave, true) : r;
 }

@@ -28,13 +28,13 @@ enum pty_stop pty_let_go_on(int slave)
     return PTY_STOPPED_BY_KEY;
 }
 
-/* There is room again when the kernel has brought a part to the master; nothing wakes us then. */
-int pty_put_output(int slave, const uint8_t *data, size_t size)
+/* There is room again when the kernel has brought a part to the other end; nothing wakes us. */
+int pty_write(int end, const uint8_t *data, size_t size)
 {
     int waited_ms = 0;
 
     for (size_t done = 0; done < size;) {
-        ssize_t n = write(slave, data + done, size - done);
+        ssize_t n = write(end, data + done, size - done);
         if (n > 0)
             done += n;
         else if (n < 0 && errno != EAGAIN && errno != EINTR)

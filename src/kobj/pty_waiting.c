@@ -46,7 +46,7 @@ static int put_all(int master, int slave, const struct pty_settings *s, const st
     int r = pty_put_input(master, slave, s, &w->input, ret_put);
 
     if (r == 0)
-        r = pty_put_output(slave, w->output, w->output_size);
+        r = pty_write(slave, w->output, w->output_size);
     if (r == 0 && w->stop == PTY_STOPPED_BY_KEY)
         r = pty_stop_by_key(master, slave, s);
     if (w->stop == PTY_STOPPED_BY_CALL)
