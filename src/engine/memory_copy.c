@@ -44,8 +44,8 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
 static int run_worker(struct copy_job *job, struct crs_error *err)
 {
     _cleanup_free_ struct copy_buffer *buffer = calloc(1, sizeof(*buffer));
-    void *data =
-        mmap(NULL, STORE_CHUNK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    void *data = mmap(NULL, STORE_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     int r;
 
     if (!buffer || data == MAP_FAILED) {

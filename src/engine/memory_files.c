@@ -3,10 +3,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "base/io.h"
 #include "memory_image.h"
+#include "store/checksum.h"
 
 static int64_t mtime_ns(const struct stat *st)
 {
@@ -144,26 +144,10 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
 
 int memory_checksum_file(int fd, uint64_t size, struct bytes *ret)
 {
-    XXH3_state_t *state = XXH3_createState();
-    _cleanup_free_ uint8_t *buffer = malloc(1 << 18);
-    XXH128_canonical_t checksum;
-    int r = state && buffer ? 0 : -ENOMEM;
+    uint8_t checksum[CHECKSUM_SIZE];
+    int r = checksum_of_file(fd, size, checksum);
 
-    if (r == 0)
-        XXH3_128bits_reset(state);
-    for (uint64_t at = 0; r == 0 && at < size;) {
-        size_t n = size - at < 1 << 18 ? size - at : 1 << 18;
-        r = pread_full(fd, buffer, n, at);
-        if (r == 0)
-            XXH3_128bits_update(state, buffer, n);
-        at += n;
-    }
-    if (r == 0) {
-        XXH128_canonicalFromHash(&checksum, XXH3_128bits_digest(state));
-        r = bytes_copy(ret, &checksum, sizeof(checksum));
-    }
-    XXH3_freeState(state);
-    return r;
+    return r < 0 ? r : bytes_copy(ret, checksum, sizeof(checksum));
 }
 
 static void set_bytes(ProtobufCBinaryData *to, struct bytes *from)

@@ -46,7 +46,8 @@ int supervisor_mark_set(int fd, pid_t program)
 
 /* ---- the tool's ---- */
 
-/* The program that descriptor NUMBER of the process names; -1: it is no mark. */
+/* The program that descriptor NUMBER of the process names; -1: it is no mark; -EACCES: neither this
+ * one nor any other of the process may be read. */
 static pid_t read_mark(int fd_dir, const char *number)
 {
     _cleanup_bytes_ struct bytes words = {0};
@@ -54,6 +55,8 @@ static pid_t read_mark(int fd_dir, const char *number)
     int program = -1;
 
     ssize_t n = readlinkat(fd_dir, number, link, sizeof(link));
+    if (n < 0 && errno == EACCES)
+        return -EACCES;
     if (n != (ssize_t)strlen(MARK_LINK) || memcmp(link, MARK_LINK, n) != 0 ||
         read_file(fd_dir, number, MARK_LIMIT, &words) < 0 ||
         sscanf((const char *)words.data, MARK_WORDS, &program) != 1)
@@ -69,7 +72,7 @@ static pid_t find_mark(int proc_fd)
 
     if (!dir)
         return -1;
-    for (struct dirent *e; program < 0 && (e = readdir(dir));)
+    for (struct dirent *e; program < 0 && program != -EACCES && (e = readdir(dir));)
         program = read_mark(fd, e->d_name);
     return program;
 }

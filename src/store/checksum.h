@@ -14,6 +14,8 @@
 #define CHECKSUM_TEXT_SIZE (2 * CHECKSUM_SIZE + 1)
 
 void checksum_of(const void *data, size_t size, uint8_t ret[CHECKSUM_SIZE]);
+/* Of the first size bytes of a file. 0 or -errno: a shorter one is -ENODATA. */
+int checksum_of_file(int fd, uint64_t size, uint8_t ret[CHECKSUM_SIZE]);
 void checksum_text(const uint8_t checksum[CHECKSUM_SIZE], char ret[CHECKSUM_TEXT_SIZE]);
 
 #endif

@@ -12,7 +12,7 @@
 #include "base/io.h"
 #include "tracee/arch/x86_64/internal.h"
 
-#define SEARCH_CHUNK (1 << 20)
+#define SEARCH_CHUNK (64 << 10) /* most C libraries have all near the beginning */
 #define OVERLAP      64
 
 /* After `syscall` at p: pops and `add $n, %rsp`, clearing of registers (as the vDSO does it), then
