@@ -1,0 +1,50 @@
+/*
+ * request_page.h - a request for a checkpoint, between who asks and the program that does it
+ *
+ * libcr's cr_request_checkpoint() starts the program crs-request, which is no child that the
+ * caller's own wait(2) would see, and shares one page of memory with it: a memfd, which crs-request
+ * gets as descriptor REQUEST_PAGE_FD and the caller keeps only as a mapping. So the caller has no
+ * descriptor and no child of ours, may go on, wait, or end. The descriptor that the context goes to
+ * is REQUEST_DESTINATION_FD. All others are closed.
+ */
+#ifndef BASE_REQUEST_PAGE_H
+#define BASE_REQUEST_PAGE_H
+
+#include <stdint.h>
+
+#define REQUEST_PAGE_FD        3
+#define REQUEST_DESTINATION_FD 4
+
+#define REQUEST_MAGIC   0x7165725352504f43ull
+#define REQUEST_VERSION 1
+#define REQUEST_SIZE    65536
+
+enum request_state { /* of the word `state`, by futex(2), shared */
+                     REQUEST_STARTING = 0,
+                     REQUEST_ACCEPTED =
+                         1, /* the targets are known and taken: cr_request_checkpoint() returns */
+                     REQUEST_DONE = 2, /* `error` says how it ended, `log` is complete */
+};
+
+/* In flags, beside CR_CHKPT_* below 0x10000. */
+#define REQUEST_ANY 0x10000u /* processes without a checkpoint library as well */
+
+struct request_page {
+    uint64_t magic;
+    uint32_t version;
+    uint32_t state;
+    /* in */
+    int32_t requester; /* the process that asks */
+    int32_t target;    /* 0: itself */
+    uint32_t scope;    /* CR_SCOPE_* */
+    int32_t signal;
+    uint32_t timeout_s; /* 0: none */
+    uint32_t flags;
+    /* out */
+    int32_t error;        /* 0 or a positive errno or CR_E* */
+    uint32_t n_processes; /* that were saved */
+    uint32_t log_size;    /* with the final NUL; 0: no messages */
+    char log[REQUEST_SIZE - 64];
+};
+
+#endif
