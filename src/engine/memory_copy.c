@@ -15,6 +15,7 @@
 
 struct copy_job {
     struct copy_source source;
+    struct copy_buffer *buffer;       /* for the caller's own thread */
     uint64_t pages_before, all_pages; /* of the whole set */
     atomic_size_t next_chunk, done_pages;
     atomic_bool stop;
@@ -41,21 +42,36 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
     return r;
 }
 
-static int run_worker(struct copy_job *job, struct crs_error *err)
+static void free_buffer(struct copy_buffer *buffer)
 {
-    _cleanup_free_ struct copy_buffer *buffer = calloc(1, sizeof(*buffer));
-    void *data = mmap(NULL, STORE_CHUNK_SIZE, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    int r;
+    if (buffer)
+        munmap(buffer->data, STORE_CHUNK_SIZE);
+    free(buffer);
+}
 
-    if (!buffer || data == MAP_FAILED) {
-        r = crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a buffer");
-    } else {
+static struct copy_buffer *new_buffer(int flags, struct crs_error *err)
+{
+    struct copy_buffer *buffer = calloc(1, sizeof(*buffer));
+    void *data = mmap(NULL, STORE_CHUNK_SIZE, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+
+    if (buffer && data != MAP_FAILED) {
         buffer->data = data;
-        r = copy_chunks(job, buffer, err);
+        return buffer;
     }
     if (data != MAP_FAILED)
         munmap(data, STORE_CHUNK_SIZE);
+    free(buffer);
+    crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a buffer");
+    return NULL;
+}
+
+static int run_worker(struct copy_job *job, struct crs_error *err)
+{
+    struct copy_buffer *buffer = new_buffer(MAP_POPULATE, err);
+    int r = buffer ? copy_chunks(job, buffer, err) : -ENOMEM;
+
+    free_buffer(buffer);
     return r;
 }
 
@@ -161,7 +177,7 @@ static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t d
     if (job->source.image->plan.chunks.n > FEW_CHUNKS)
         started = start_threads(job, threads, n);
     if (started == 0)
-        return run_worker(job, err);
+        return copy_chunks(job, job->buffer, err);
     r = watch(job, cancel, deadline_us, err);
     for (unsigned i = 0; i < started; i++)
         pthread_join(threads[i], NULL);
@@ -226,14 +242,17 @@ static int copy_image(struct copy_job *job, const volatile int *cancel, uint64_t
 int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
                 uint64_t deadline_us, struct crs_error *err)
 {
+    /* One for all processes: most of a large tree are small, and few of its pages are used. */
+    struct copy_buffer *buffer = new_buffer(0, err);
     uint64_t all = 0, before = 0;
-    int r = 0;
+    int r = buffer ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < set->images.n; i++)
         all += set->images.items[i]->plan.n_pages;
     for (size_t i = 0; r == 0 && i < set->images.n; i++) {
         struct memory_image *image = set->images.items[i];
         struct copy_job job = {.source = {image, ctx, PTHREAD_MUTEX_INITIALIZER},
+                               .buffer = buffer,
                                .pages_before = before,
                                .all_pages = all};
         if (!image->space)
@@ -243,5 +262,6 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
             crs_fail_at(err, r, "process %d", image->pid);
         before += image->plan.n_pages;
     }
+    free_buffer(buffer);
     return r;
 }
