@@ -7,6 +7,7 @@
  * another processor is taken apart by the layout that it was saved with, and put together anew.
  */
 #include <cpuid.h>
+#include <pthread.h>
 #include <string.h>
 
 #include "base/cleanup.h"
@@ -24,18 +25,29 @@
  * and newer processors have none. */
 #define OBSOLETE (1ULL << 3 | 1ULL << 4)
 
-void arch_xstate_layout(struct arch_xstate_layout *ret)
+/* Asked of the processor once: in a virtual machine each question leads out of it, and the layout
+ * is needed for every thread. */
+static struct arch_xstate_layout layout_here;
+static pthread_once_t layout_is_known = PTHREAD_ONCE_INIT;
+
+static void ask_layout(void)
 {
+    struct arch_xstate_layout *here = &layout_here;
     uint32_t a, b, c, d;
 
-    *ret = (struct arch_xstate_layout){0};
-    arch_xsave_info(&ret->xcr0, &ret->size);
+    arch_xsave_info(&here->xcr0, &here->size);
     for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
-        if (!(ret->xcr0 >> i & 1) || !__get_cpuid_count(0xd, i, &a, &b, &c, &d))
+        if (!(here->xcr0 >> i & 1) || !__get_cpuid_count(0xd, i, &a, &b, &c, &d))
             continue;
-        ret->parts[i].size = a;
-        ret->parts[i].offset = b;
+        here->parts[i].size = a;
+        here->parts[i].offset = b;
     }
+}
+
+void arch_xstate_layout(struct arch_xstate_layout *ret)
+{
+    pthread_once(&layout_is_known, ask_layout);
+    *ret = layout_here;
 }
 
 bool arch_has_key_rights(const struct bytes *xstate)
