@@ -83,23 +83,29 @@ uint64_t max_file_size(void)
     return limit.rlim_cur;
 }
 
+/* Most files are small, or of /proc, whose sizes aren't told. */
+static size_t next_room(int fd, size_t room, size_t limit)
+{
+    struct stat st;
+
+    if (room == 0)
+        return 16384;
+    if (fstat(fd, &st) < 0 || (size_t)st.st_size < room)
+        return room * 2;
+    return (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
+}
+
 int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
 {
     _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_bytes_ struct bytes b = {0};
     size_t room = 0;
-    struct stat st;
 
     if (fd < 0)
         return -errno;
-    if (fstat(fd, &st) == 0 && st.st_size > 0)
-        room = (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
     for (;;) {
         if (!b.data || b.size + 1 >= room) {
-            if (b.data)
-                room *= 2;
-            else if (!room)
-                room = 16384;
+            room = next_room(fd, room, limit);
             uint8_t *p = realloc(b.data, room);
             if (!p)
                 return -ENOMEM;

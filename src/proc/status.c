@@ -154,7 +154,7 @@ static int parse_line(char *line, size_t *next, struct proc_status *status)
     value += strspn(value, " \t");
     for (size_t i = 0; i < n; i++) {
         size_t place = (*next + i) % n;
-        if (strcmp(line, fields[place].name) != 0)
+        if (*line != *fields[place].name || strcmp(line, fields[place].name) != 0)
             continue;
         *next = place + 1;
         return parse_field(&fields[place], value, status);
