@@ -6,6 +6,7 @@
 #include "base/io.h"
 #include "engine/collect.h"
 #include "engine/waitable.h"
+#include "kobj/attributes.h"
 #include "proc/stat.h"
 #include "proc/status.h"
 
@@ -146,24 +147,37 @@ static int new_process(Crs__Process **ret, struct crs_error *err)
     return 0;
 }
 
+/* Of one that is held its status is known. The name is the leader's, whatever others bear. */
+static int read_identity(const struct tree_member *member, struct proc_status *ret_status,
+                         struct proc_stat *ret_stat, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes status = {0}, stat = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", member->pid);
+    if (read_file(AT_FDCWD, path, 4096, &stat) < 0 ||
+        proc_stat_parse((char *)stat.data, ret_stat) < 0)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
+    if (member->t)
+        return kobj_read_status(tracee_main(member->t), ret_status, err);
+    snprintf(path, sizeof(path), "/proc/%d/status", member->pid);
+    if (read_file(AT_FDCWD, path, 1 << 20, &status) < 0 ||
+        proc_status_parse((char *)status.data, ret_status) < 0)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
+    return 0;
+}
+
 /* Names and numbers; of a process that has ended, too. */
 static int collect_identity(const struct tree *tree, const struct tree_member *member,
                             Crs__Process *process, struct crs_error *err)
 {
     const struct tree_member *parent = tree_find_member(tree, member->parent);
-    _cleanup_bytes_ struct bytes text = {0}, comm = {0}, stat_text = {0};
     _cleanup_proc_status_ struct proc_status status = {0};
     struct proc_stat stat = {0};
-    char path[40];
+    int r = read_identity(member, &status, &stat, err);
 
-    snprintf(path, sizeof(path), "/proc/%d", member->pid);
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || read_file(fd, "status", 1 << 20, &text) < 0 ||
-        proc_status_parse((char *)text.data, &status) < 0 ||
-        read_file(fd, "comm", 4096, &comm) < 0 || read_file(fd, "stat", 4096, &stat_text) < 0 ||
-        proc_stat_parse((char *)stat_text.data, &stat) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
-    comm.data[strcspn((char *)comm.data, "\n")] = 0;
+    if (r < 0)
+        return r;
     process->pid = status.inner_tgid;
     process->group = status.inner_pgid;
     process->session = status.inner_sid;
@@ -174,7 +188,8 @@ static int collect_identity(const struct tree *tree, const struct tree_member *m
             process->parent_thread = parent->t->threads[i].inner_tid;
     if (parent && parent->t)
         process->parent = parent->t->inner_pid;
-    process->command = strdup((char *)comm.data);
+    stat.command[strcspn(stat.command, "\n")] = 0;
+    process->command = strdup(stat.command);
     return process->command ? 0 : out_of_memory(err);
 }
 
