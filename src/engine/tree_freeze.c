@@ -38,7 +38,6 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
 {
     size_t place = 0;
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
-    int64_t result;
     int r = 0;
 
     /* A thread may still be on its way back from a call of a tool that was killed. */
@@ -53,7 +52,7 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
         if (r == 0) /* likewise: the kernel would forget the sequence */
             r = kobj_rseq_abort(t, err);
         if (r == 0)
-            r = REMOTE(tracee_main(t), &result, err, SYS_getpid);
+            r = tracee_prepare_calls(t, err);
         if (r != -EAGAIN)
             break;
         tracee_free(TAKE_PTR(t));

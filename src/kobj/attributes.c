@@ -121,11 +121,7 @@ int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, stru
 
 int kobj_need_scratch(struct tracee_thread *thread, struct crs_error *err)
 {
-    int64_t result;
-
-    if (thread->owner->scratch)
-        return 0;
-    return REMOTE(thread, &result, err, SYS_getpid); /* the first call makes it */
+    return thread->owner->scratch ? 0 : tracee_prepare_calls(thread->owner, err);
 }
 
 int kobj_call_blocks(struct tracee_thread *thread, struct remote_call *calls, size_t n,

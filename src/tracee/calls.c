@@ -4,12 +4,12 @@
 
 #include "tracee/rehearsal.h"
 
-static int prepare(struct tracee *t, struct crs_error *err)
+int tracee_prepare_calls(struct tracee *t, struct crs_error *err)
 {
     if (t->calls && t->scratch)
         return 0;
     if (t->memory_of && !t->stub) {
-        int r = prepare(t->memory_of, err);
+        int r = tracee_prepare_calls(t->memory_of, err);
         return r < 0 ? r : arch_calls_borrow(t, t->memory_of, err);
     }
     return t->stub ? arch_calls_prepare_stub(t, err) : arch_calls_prepare_live(t, err);
@@ -18,7 +18,7 @@ static int prepare(struct tracee *t, struct crs_error *err)
 int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
                  struct crs_error *err)
 {
-    int r = prepare(th->owner, err);
+    int r = tracee_prepare_calls(th->owner, err);
 
     for (size_t i = 0; r == 0 && i < n && th->owner->rehearsal; i++)
         r = rehearsal_try(th->owner, &calls[i], err);
@@ -62,7 +62,7 @@ int tracee_call_with_block(struct tracee_thread *th, int64_t *ret, struct crs_er
 {
     struct tracee *t = th->owner;
     struct remote_call call = {.number = number};
-    int r = prepare(t, err);
+    int r = tracee_prepare_calls(t, err);
 
     if (r < 0)
         return r;

@@ -139,6 +139,10 @@ struct remote_call {
     int64_t result; /* out */
 };
 
+/* What the first call would do first, without a call: find the instructions and the place for it,
+ * and t->scratch. -EAGAIN: a thread is on its way back from a tool that was killed; try again. */
+int tracee_prepare_calls(struct tracee *t, struct crs_error *err);
+
 /* Run the calls one after the other in thread `th`, each whatever the one before it returned. */
 int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
                  struct crs_error *err);

@@ -50,12 +50,16 @@ _Static_assert(sizeof(batch_code) == 43 && sizeof(batch_code) <= BATCH_CODE, "jn
 
 /* ---- one stop after the other ---- */
 
-static bool at_call_entry(pid_t tid)
+/* Does the thread stand at the exit of a call, and what was its result? */
+static bool at_call_exit(pid_t tid, int64_t *ret_result)
 {
     struct __ptrace_syscall_info info = {0};
 
-    return ptrace(PTRACE_GET_SYSCALL_INFO, tid, (void *)sizeof(info), &info) > 0 &&
-           info.op == PTRACE_SYSCALL_INFO_ENTRY;
+    if (ptrace(PTRACE_GET_SYSCALL_INFO, tid, (void *)sizeof(info), &info) <= 0 ||
+        info.op != PTRACE_SYSCALL_INFO_EXIT)
+        return false;
+    *ret_result = info.exit.rval;
+    return true;
 }
 
 /* Wait for the thread's next stop. A control group may have frozen it on its way there. */
@@ -130,17 +134,13 @@ static int run_one(struct tracee_thread *th, const struct arch_regs *base, struc
     u->r8 = call->args[4];
     u->r9 = call->args[5];
     int r = arch_set_regs(th->tid, &regs, err);
-    if (r < 0)
-        return r;
+    /* The first stop is at the entry, unless the thread was on its way out of another call. */
+    if (r == 0)
+        r = run_to_call_stop(th, err);
     do {
-        r = run_to_call_stop(th, err);
-    } while (r == 0 && !at_call_entry(th->tid));
-    if (r == 0)
-        r = run_to_call_stop(th, err);
-    if (r == 0)
-        r = arch_get_regs(th->tid, &regs, err);
-    if (r == 0)
-        call->result = u->rax;
+        if (r == 0)
+            r = run_to_call_stop(th, err);
+    } while (r == 0 && !at_call_exit(th->tid, &call->result));
     return r;
 }
 
@@ -225,15 +225,30 @@ static int grow_stack(struct tracee *t, struct crs_error *err)
     return r < 0 ? r : back;
 }
 
-static int find_frame_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
+/* The leader's maps are empty when it has exited. */
+static int read_maps(struct tracee *t, struct bytes *ret, struct crs_error *err)
 {
-    int r = frame_find_area(t, ret, err);
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d/maps", tracee_main(t)->tid);
+    int r = read_file(t->proc_fd, path, 1 << 30, ret);
+    return r < 0 ? crs_fail(err, CRS_FAILED, -r, "can't read the mappings of process %d: %s",
+                            t->pid, strerror(-r))
+                 : 0;
+}
+
+static int find_frame_area(struct tracee *t, struct bytes *maps, uint64_t *ret,
+                           struct crs_error *err)
+{
+    int r = frame_find_area(t, (const char *)maps->data, ret, err);
 
     if (r < 0 || *ret)
         return r;
     r = grow_stack(t, err);
     if (r == 0)
-        r = frame_find_area(t, ret, err);
+        r = read_maps(t, maps, err);
+    if (r == 0)
+        r = frame_find_area(t, (const char *)maps->data, ret, err);
     if (r == 0 && !*ret)
         return crs_fail(err, CRS_CANT_CHECKPOINT, EAGAIN,
                         "the main stack of process %d has no room of 28 KiB below its stack "
@@ -279,17 +294,20 @@ int arch_calls_borrow(struct tracee *t, struct tracee *from, struct crs_error *e
 
 int arch_calls_prepare_live(struct tracee *t, struct crs_error *err)
 {
+    _cleanup_bytes_ struct bytes maps = {0};
     struct arch_calls *c = calloc(1, sizeof(*c));
 
     if (!c)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     t->calls = c;
-    int r = gadgets_find(t, &c->gadgets, err);
     uint64_t area = 0;
+    int r = read_maps(t, &maps, err);
+    if (r == 0)
+        r = gadgets_find(t, (char *)maps.data, &c->gadgets, err);
     if (r == 0)
         r = check_no_frame(t, err);
     if (r == 0)
-        r = find_frame_area(t, &area, err);
+        r = find_frame_area(t, &maps, &area, err);
     if (r < 0) {
         t->calls = NULL;
         free(c);
@@ -382,13 +400,16 @@ static int prepare_batch(struct tracee *t, struct crs_error *err)
 
 int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
 {
+    _cleanup_bytes_ struct bytes maps = {0};
     struct arch_calls *c = calloc(1, sizeof(*c));
 
     if (!c)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     arch_calls_free(t->calls);
     t->calls = c;
-    int r = gadgets_find(t, &c->gadgets, err);
+    int r = read_maps(t, &maps, err);
+    if (r == 0)
+        r = gadgets_find(t, (char *)maps.data, &c->gadgets, err);
     if (r < 0)
         return r;
     c->gadgets.call = c->gadgets.any;

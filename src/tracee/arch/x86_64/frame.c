@@ -193,29 +193,23 @@ static int save_bytes(struct tracee *t, uint64_t address, struct crs_error *err)
     return r;
 }
 
-static int find_stack(struct tracee *t, uint64_t *ret_start, uint64_t *ret_end)
+static int find_stack(const char *maps, uint64_t *ret_start, uint64_t *ret_end)
 {
-    _cleanup_bytes_ struct bytes maps = {0};
-    char path[64];
+    const char *p = strstr(maps, "[stack]\n");
 
-    snprintf(path, sizeof(path), "task/%d/maps", tracee_main(t)->tid);
-    int r = read_file(t->proc_fd, path, 1 << 30, &maps);
-    if (r < 0)
-        return r;
-    char *p = strstr((char *)maps.data, "[stack]\n");
     if (!p)
         return -ENOENT;
-    while (p > (char *)maps.data && p[-1] != '\n')
+    while (p > maps && p[-1] != '\n')
         p--;
     return sscanf(p, "%lx-%lx rw", ret_start, ret_end) == 2 ? 0 : -ENOENT;
 }
 
-int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err)
+int frame_find_area(struct tracee *t, const char *maps, uint64_t *ret, struct crs_error *err)
 {
     uint64_t start, end, lowest;
 
     *ret = 0;
-    if (find_stack(t, &start, &end) < 0)
+    if (find_stack(maps, &start, &end) < 0)
         return 0;
     lowest = end;
     tracee_for_each_thread (t, th) {

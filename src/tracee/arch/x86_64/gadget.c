@@ -241,19 +241,15 @@ static void search_maps(struct tracee *t, char *maps, char wanted, uint8_t *buff
     }
 }
 
-int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err)
+int gadgets_find(struct tracee *t, char *maps, struct gadgets *ret, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes maps = {0};
     _cleanup_free_ uint8_t *buffer = malloc(SEARCH_CHUNK);
-    char path[64];
 
     *ret = (struct gadgets){0};
-    /* The leader's maps are empty when it has exited. */
-    snprintf(path, sizeof(path), "task/%d/maps", tracee_main(t)->tid);
-    if (!buffer || read_file(t->proc_fd, path, 1 << 30, &maps) < 0)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "can't read the mappings of process %d", t->pid);
-    search_maps(t, (char *)maps.data, 'v', buffer, ret);
-    search_maps(t, (char *)maps.data, 'f', buffer, ret);
+    if (!buffer)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    search_maps(t, maps, 'v', buffer, ret);
+    search_maps(t, maps, 'f', buffer, ret);
     if (!ret->any || (!ret->call && !t->stub))
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOEXEC,
                         "process %d has no `syscall` instruction in its text or vDSO: no call can "

@@ -42,11 +42,12 @@ struct arch_calls {
 #define FRAME_AREA_SIZE      (24 << 10)
 #define FRAME_GROWTH         (96 << 10) /* how far a stack without room is made to grow */
 
-/* Find the instructions in the executable mappings of t. */
-int gadgets_find(struct tracee *t, struct gadgets *ret, struct crs_error *err);
+/* Find the instructions in the executable mappings of t. `maps`: the text of its maps in /proc,
+ * which is as before afterwards. */
+int gadgets_find(struct tracee *t, char *maps, struct gadgets *ret, struct crs_error *err);
 
 /* Find room for frames in the main stack; *ret is 0 when there is none. */
-int frame_find_area(struct tracee *t, uint64_t *ret, struct crs_error *err);
+int frame_find_area(struct tracee *t, const char *maps, uint64_t *ret, struct crs_error *err);
 
 /* Is the thread on its way back over a frame of a tool that was killed? */
 bool frame_in_use(struct tracee_thread *th);
