@@ -88,13 +88,22 @@ def stop_waits(pid):
     return bool(int(machine.status(pid).get("ShdPnd", "0"), 16) >> (signal.SIGSTOP - 1) & 1)
 
 
+def first_child(pid):
+    """At once: a look at all processes of the machine may take longer than the whole checkpoint."""
+    try:
+        with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as f:
+            return [int(child) for child in f.read().split()[:1]]
+    except FileNotFoundError:  # it has ended, or the kernel lists none
+        return machine.descendants(pid)[:1]
+
+
 def kill_in_pass(env, play, number):
     """Kill the process that holds the tree when it has taken data out; whether it came to that."""
     output = env.path(f"killed.{number}")
     tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, **env.popen_kwargs())
-    holder = machine.wait_for(lambda: machine.descendants(tool.pid)[:1], 10 * env.patience, 0)
+    holder = machine.wait_for(lambda: first_child(tool.pid), 10 * env.patience, 0)
     seen = machine.wait_for(lambda: stop_waits(play.pid) or tool.poll() is not None,
                             30 * env.patience, 0)
     hit = bool(holder) and seen and tool.poll() is None
@@ -113,7 +122,7 @@ def killed_in_pass(victim, wanted):
         play = Play(env, victim)
         play.start()
         hits = 0
-        for number in range(8 * wanted):
+        for number in range(16 * wanted):
             hits += kill_in_pass(env, play, number)
             play.ask("continue")
             if hits == wanted:
