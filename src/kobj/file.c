@@ -1,9 +1,11 @@
 /* file.c - what the kinds of descriptors share */
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "base/io.h"
@@ -120,6 +122,24 @@ bool file_is_deleted(const struct open_file *file)
            st.st_dev != file->st.st_dev;
 }
 
+/* A program in a PID namespace of its own has a /proc of its own, too. What doesn't belong to a
+ * process is the same in both. */
+static bool is_of_proc(const struct open_file *file)
+{
+    struct statfs own, here;
+
+    return strncmp(file->link, "/proc/", 6) == 0 && fstatfs(file->dup_fd, &own) == 0 &&
+           own.f_type == PROC_SUPER_MAGIC && statfs(file->link, &here) == 0 &&
+           here.f_type == PROC_SUPER_MAGIC;
+}
+
+static bool is_the_same(const struct open_file *file, const struct stat *st)
+{
+    if (st->st_dev == file->st.st_dev)
+        return st->st_ino == file->st.st_ino;
+    return st->st_mode == file->st.st_mode && is_of_proc(file);
+}
+
 int file_path(const struct open_file *file, char **ret, struct crs_error *err)
 {
     struct stat st;
@@ -128,7 +148,7 @@ int file_path(const struct open_file *file, char **ret, struct crs_error *err)
     if (!found && errno == EACCES)
         return file_refuse(file, err, "its path can't be searched by this user",
                            "let the user reach it, or close it before the checkpoint");
-    if (!found || st.st_dev != file->st.st_dev || st.st_ino != file->st.st_ino)
+    if (!found || !is_the_same(file, &st))
         return file_refuse(file, err,
                            "its path leads to something else here (another mount namespace or "
                            "root directory, or another file mounted over it)",

@@ -1,4 +1,4 @@
-/* process_file.c - files of /proc about the process itself and a thread of it */
+/* process_file.c - files of /proc about the process itself, a thread of it, and the machine */
 #include <dirent.h>
 #include <pthread.h>
 #include <sys/stat.h>
@@ -44,7 +44,9 @@ int main(int argc, char **argv)
     int maps = open("/proc/self/maps", O_RDONLY);
     snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
     int comm = open(path, O_RDWR);
+    int machine = open("/proc/meminfo", O_RDONLY);
     MUST(status >= 0 && memory >= 0 && tasks >= 0 && place >= 0 && maps >= 0 && comm >= 0);
+    MUST(machine >= 0 && read(machine, text, 7) == 7);
     MUST(lseek(status, 6, SEEK_SET) == 6 && read(maps, text, 12) == 12);
 
     victim_ready();
@@ -52,6 +54,8 @@ int main(int argc, char **argv)
         CHECK(has_number(status, "\nPid:\t%d\n", getpid()));
         CHECK_EQ(lseek(status, 0, SEEK_CUR), 6);
         CHECK_EQ(lseek(maps, 0, SEEK_CUR), 12);
+        CHECK_EQ(lseek(machine, 0, SEEK_CUR), 7);
+        CHECK(pread(machine, text, 9, 0) == 9 && memcmp(text, "MemTotal:", 9) == 0);
         CHECK(read(status, text, 4) == 4 && lseek(status, 6, SEEK_SET) == 6);
         memset(text, 0, sizeof(text));
         CHECK(pread(memory, text, sizeof(known), (off_t)(uintptr_t)known) == sizeof(known));
