@@ -324,6 +324,17 @@ static void write_pid_file(struct arguments *a, struct pid_file *file, pid_t pid
     *file = (struct pid_file){.fd = -1};
 }
 
+static void warn_no_job(const struct arguments *a, pid_t pid, const char *but,
+                        const struct crs_error *error)
+{
+    char state = job_pid_state(pid);
+
+    if (state == 'X' || state == 'Z')
+        output_warning("restart", a->json, "the program has ended already");
+    else
+        output_warning("restart", a->json, "the program runs, but %s: %s", but, error->text);
+}
+
 static int stay(struct arguments *a, struct crs_restarted *program, const char *path,
                 struct pid_file *pid_file)
 {
@@ -332,7 +343,7 @@ static int stay(struct arguments *a, struct crs_restarted *program, const char *
 
     if (a->detach) {
         if (become_job(&f, a, path, program->pid, &error) < 0)
-            output_warning("restart", a->json, "the program runs, but as no job: %s", error.text);
+            warn_no_job(a, program->pid, "as no job", &error);
         write_pid_file(a, pid_file, program->pid);
         say_restarted(a, program, path, f.name);
         foreground_keep(&f);
@@ -341,8 +352,7 @@ static int stay(struct arguments *a, struct crs_restarted *program, const char *
     }
     output_json_to_stderr();
     if (child_leave_stdio(&error) < 0 || become_job(&f, a, path, program->pid, &error) < 0)
-        output_warning("restart", a->json,
-                       "the program runs, but can't be checkpointed by name: %s", error.text);
+        warn_no_job(a, program->pid, "can't be checkpointed by name", &error);
     /* Last: whoever waits for it finds the job, and may send signals. */
     write_pid_file(a, pid_file, program->pid);
     say_restarted(a, program, path, f.name);

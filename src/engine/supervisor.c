@@ -158,6 +158,8 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     m.done_bytes = now_us() - started_us;
     if (pidfd < 0 || send_message(fd, &m, pidfd) < 0)
         _exit(1);
+    /* Nobody is reaped before the caller knows who it was. It may be gone. */
+    receive_message(fd, &m, 0, NULL);
     forget_descriptors(fd, mark);
     supervise(program, fd, mark);
     _exit(0);
@@ -224,6 +226,7 @@ static int hear(const struct supervisor_work *work, int fd, struct crs_restarted
             continue;
         case MESSAGE_RUNNING:
             ret->pid = pid_of(pidfd);
+            send_message(fd, &(struct message){.type = MESSAGE_GO}, -1);
             ret->first_instruction_us = m.done_bytes;
             return 0;
         default:
