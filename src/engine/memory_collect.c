@@ -121,22 +121,23 @@ static int list_vmas(struct memory_image *image, struct crs_error *err)
 /* What prctl(PR_SET_MM_MAP) takes. */
 static int collect_mm(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0}, auxv = {0};
+    struct tracee_thread *th = tracee_main(ctx->t);
     Crs__AddressSpace *space = image->space;
+    _cleanup_bytes_ struct bytes auxv = {0};
     struct proc_mm mm;
     int64_t brk;
 
-    int r = memory_read_proc(image, ctx, "stat", &text, err);
+    int r = th->stat.data ? 0 : memory_read_proc(image, ctx, "stat", &th->stat, err);
     if (r == 0)
         r = memory_read_proc(image, ctx, "auxv", &auxv, err);
     if (r < 0)
         return r;
-    if (proc_mm_parse((const char *)text.data, &mm) < 0 || mm.start_code < PAGE ||
+    if (proc_mm_parse((const char *)th->stat.data, &mm) < 0 || mm.start_code < PAGE ||
         auxv.size > AUXV_LIMIT)
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "the addresses of code and data in /proc/%d/stat are hidden from this user",
                         image->pid);
-    r = REMOTE(tracee_main(ctx->t), &brk, err, SYS_brk, 0);
+    r = REMOTE(th, &brk, err, SYS_brk, 0);
     if (r < 0)
         return r;
     space->start_code = mm.start_code;

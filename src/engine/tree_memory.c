@@ -7,9 +7,8 @@
 
 #include "base/io.h"
 #include "engine/tree.h"
-#include "kobj/kobj.h"
+#include "kobj/attributes.h"
 #include "proc/children.h"
-#include "proc/stat.h"
 
 int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_place,
                      struct crs_error *err)
@@ -38,14 +37,12 @@ int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_plac
 
 static int check_parent(const struct tree *tree, struct tracee *t, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
-    struct proc_stat stat;
+    _cleanup_proc_status_ struct proc_status status = {0};
 
-    if (read_file(t->proc_fd, "stat", 4096, &text) < 0 ||
-        proc_stat_parse((const char *)text.data, &stat) < 0 || stat.parent <= 0 ||
-        tree_find_member(tree, stat.parent))
+    if (kobj_read_status(tracee_main(t), &status, NULL) < 0 || status.parent <= 0 ||
+        tree_find_member(tree, status.parent))
         return 0;
-    return kobj_check_apart(t, stat.parent, err);
+    return kobj_check_apart(t, status.parent, err);
 }
 
 /* Those of one thread, where the kernel lists them. */

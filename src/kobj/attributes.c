@@ -97,26 +97,41 @@ int kobj_read_proc(struct tracee *t, struct bytes *ret, struct crs_error *err, c
 int kobj_read_status_now(struct tracee_thread *thread, struct proc_status *ret,
                          struct crs_error *err)
 {
-    bytes_clear(&thread->status);
+    tracee_forget_status(thread);
     return kobj_read_status(thread, ret, err);
 }
 
-int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, struct crs_error *err)
+static int know_status(struct tracee_thread *thread, struct crs_error *err)
 {
     struct bytes *text = &thread->status;
     int r = 0;
 
-    if (thread->owner->stub)
-        bytes_clear(text); /* what it is changes all the time */
     if (!text->data)
         r = kobj_read_proc(thread->owner, text, err, "task/%d/status", thread->tid);
     if (r < 0)
         return r;
-    r = proc_status_parse((const char *)text->data, ret);
-    if (r < 0)
-        return crs_fail(err, CRS_FAILED, -r, "can't make sense of /proc/%d/task/%d/status",
-                        thread->owner->pid, thread->tid);
-    return 0;
+    thread->known = calloc(1, sizeof(*thread->known));
+    if (!thread->known)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    r = proc_status_parse((const char *)text->data, thread->known);
+    if (r == 0)
+        return 0;
+    tracee_forget_status(thread);
+    return crs_fail(err, CRS_FAILED, -r, "can't make sense of /proc/%d/task/%d/status",
+                    thread->owner->pid, thread->tid);
+}
+
+int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, struct crs_error *err)
+{
+    int r = 0;
+
+    if (thread->owner->stub)
+        tracee_forget_status(thread); /* what it is changes all the time */
+    if (!thread->known)
+        r = know_status(thread, err);
+    if (r == 0 && proc_status_copy(thread->known, ret) < 0)
+        r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    return r;
 }
 
 int kobj_need_scratch(struct tracee_thread *thread, struct crs_error *err)

@@ -9,7 +9,8 @@
 #include "proc/stat.h"
 #include "thread_prctl.pb-c.h"
 
-/* Those that the kernel answers in memory come first, 4 bytes of scratch for each. */
+/* Those that the kernel answers in memory come first, 4 bytes of scratch for each; last the one
+ * that few have. */
 enum {
     DEATH_SIGNAL,
     TSC,
@@ -28,9 +29,14 @@ enum {
  * may not become one (any more) can't ask by prctl(2), either. */
 #define FLAGS_OF_FLUSHER 0x00180000
 
+/* PF_MCE_PROCESS of the kernel: it has a policy for memory errors of its own, so which one is
+ * asked, too. */
+#define FLAG_OF_MCE 0x00000080
+
 #define SPECULATION_SETTINGS (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC)
 
-static int ask(struct tracee_thread *thread, uint32_t values[N_QUESTIONS], struct crs_error *err)
+static int ask(struct tracee_thread *thread, int n, uint32_t values[N_QUESTIONS],
+               struct crs_error *err)
 {
     static const int questions[N_QUESTIONS] = {PR_GET_PDEATHSIG, PR_GET_TSC, PR_GET_TIMERSLACK,
                                                PR_GET_SECUREBITS, PR_MCE_KILL_GET};
@@ -39,15 +45,16 @@ static int ask(struct tracee_thread *thread, uint32_t values[N_QUESTIONS], struc
     uint32_t in_memory[N_IN_MEMORY];
     int r = kobj_need_scratch(thread, err);
 
-    for (int i = 0; i < N_QUESTIONS; i++)
+    for (int i = 0; i < n; i++)
         calls[i] = (struct remote_call){.number = SYS_prctl, .args = {questions[i]}};
     for (int i = 0; i < N_IN_MEMORY; i++)
         calls[i].args[1] = t->scratch + i * sizeof(uint32_t);
     if (r == 0)
-        r = tracee_calls(thread, calls, N_QUESTIONS, err);
+        r = tracee_calls(thread, calls, n, err);
     if (r == 0)
         r = tracee_read(t, t->scratch, in_memory, sizeof(in_memory), err);
-    for (int i = 0; r == 0 && i < N_QUESTIONS; i++)
+    values[MCE] = PR_MCE_KILL_DEFAULT;
+    for (int i = 0; r == 0 && i < n; i++)
         /* What the kernel can't tell, it hasn't done. */
         values[i] = kobj_call_failed(calls[i].result) ? 0
                     : i < N_IN_MEMORY                 ? in_memory[i]
@@ -75,16 +82,18 @@ static int ask_speculation(struct tracee_thread *thread, const struct proc_statu
     return r;
 }
 
-static int is_io_flusher(struct tracee_thread *thread, bool *ret, struct crs_error *err)
+static int read_flags(struct tracee_thread *thread, uint64_t *ret, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
     struct proc_stat stat;
-    int r = kobj_read_proc(thread->owner, &text, err, "task/%d/stat", thread->tid);
+    int r = 0;
 
+    if (!thread->stat.data)
+        r = kobj_read_proc(thread->owner, &thread->stat, err, "task/%d/stat", thread->tid);
     if (r < 0)
         return r;
-    r = proc_stat_parse((const char *)text.data, &stat);
-    *ret = r == 0 && (stat.flags & FLAGS_OF_FLUSHER) == FLAGS_OF_FLUSHER;
+    r = proc_stat_parse((const char *)thread->stat.data, &stat);
+    if (r == 0)
+        *ret = stat.flags;
     return r < 0 ? crs_fail(err, CRS_FAILED, -r, "can't make sense of /proc/%d/task/%d/stat",
                             thread->owner->pid, thread->tid)
                  : 0;
@@ -97,18 +106,18 @@ static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread
     Crs__ThreadPrctl message = CRS__THREAD_PRCTL__INIT;
     _cleanup_proc_status_ struct proc_status status = {0};
     uint32_t values[N_QUESTIONS], controls[N_SPECULATION];
-    bool io_flusher = false;
+    uint64_t flags = 0;
     int r = kobj_read_status(thread, &status, err);
 
     if (r == 0)
-        r = ask(thread, values, err);
+        r = read_flags(thread, &flags, err);
+    if (r == 0)
+        r = ask(thread, flags & FLAG_OF_MCE ? N_QUESTIONS : MCE, values, err);
     if (r == 0)
         r = ask_speculation(thread, &status, controls, err);
-    if (r == 0)
-        r = is_io_flusher(thread, &io_flusher, err);
     if (r < 0)
         return r;
-    message.io_flusher = io_flusher;
+    message.io_flusher = (flags & FLAGS_OF_FLUSHER) == FLAGS_OF_FLUSHER;
     message.parent_death_signal = values[DEATH_SIGNAL];
     message.no_new_privileges = status.no_new_privs;
     message.timer_slack_ns = values[SLACK];
@@ -189,7 +198,7 @@ static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *
     int r = kobj_unpack(&crs__thread_prctl__descriptor, payload, &m, err);
 
     if (r == 0)
-        r = ask(thread, values, err);
+        r = ask(thread, N_QUESTIONS, values, err);
     if (r == 0 && m->timer_slack_ns && m->timer_slack_ns != values[SLACK])
         r = set(ctx, thread, "set the timer slack", PR_SET_TIMERSLACK, m->timer_slack_ns, 0, err);
     if (r == 0)

@@ -187,6 +187,21 @@ int proc_status_parse(const char *text, struct proc_status *ret)
     return 0;
 }
 
+int proc_status_copy(const struct proc_status *status, struct proc_status *ret)
+{
+    uint32_t *groups = NULL;
+
+    if (status->n_groups > 0) {
+        groups = reallocarray(NULL, status->n_groups, sizeof(*groups));
+        if (!groups)
+            return -ENOMEM;
+        memcpy(groups, status->groups, status->n_groups * sizeof(*groups));
+    }
+    *ret = *status;
+    ret->groups = groups;
+    return 0;
+}
+
 void proc_status_clear(struct proc_status *status)
 {
     free(status->groups);

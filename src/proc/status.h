@@ -31,6 +31,7 @@ struct proc_status {
 
 /* 0; -EINVAL when the text isn't of that file; -ENOMEM. */
 int proc_status_parse(const char *text, struct proc_status *ret);
+int proc_status_copy(const struct proc_status *status, struct proc_status *ret); /* -ENOMEM */
 void proc_status_clear(struct proc_status *status);
 #define _cleanup_proc_status_ __attribute__((cleanup(proc_status_clear)))
 

@@ -60,3 +60,12 @@ int task_exit_status(int proc_fd, pid_t tid)
     const char *last = strrchr((char *)text.data, ' ');
     return last ? atoi(last + 1) : 0;
 }
+
+void tracee_forget_status(struct tracee_thread *th)
+{
+    if (th->known)
+        proc_status_clear(th->known);
+    free(th->known);
+    th->known = NULL;
+    bytes_clear(&th->status);
+}

@@ -65,7 +65,8 @@ void tracee_free(struct tracee *t)
     tracee_thaw(t, false, NULL);
     for (size_t i = 0; i < t->n_threads; i++) {
         bytes_clear(&t->threads[i].xstate);
-        bytes_clear(&t->threads[i].status);
+        bytes_clear(&t->threads[i].stat);
+        tracee_forget_status(&t->threads[i]);
     }
     free(t->threads);
     if (!t->memory_of)

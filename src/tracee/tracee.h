@@ -25,6 +25,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/error.h"
+#include "proc/status.h"
 #include "tracee/arch/arch.h"
 
 struct tracee;
@@ -33,19 +34,21 @@ struct tracee_thread {
     pid_t tid;       /* as the tracer sees it */
     pid_t inner_tid; /* as the thread itself sees it, in its PID namespace */
     struct tracee *owner;
-    struct arch_regs regs;  /* what it continues with in this process after the thaw */
-    struct arch_regs image; /* what it continues with in a restarted process */
-    bool repaired;          /* a call of it that gave up at the stop will be made again */
-    bool has_remaining;     /* it is in a call whose timeout the kernel keeps: */
-    uint64_t remaining_ns;  /* what is left of it */
-    uint64_t sigmask;       /* the blocked signals, as the program set them */
-    bool exited;            /* a thread-group leader that has exited while others live */
-    int exit_status;        /* of such a one: its own, as of wait(2) */
-    unsigned seccomp;       /* SECCOMP_MODE_*; not of a stub */
-    unsigned n_filters;     /* how many filters it is under, on kernels that tell (5.9), */
-    bool filters_inherited; /* and that they are those that the tool is under, too */
-    struct bytes xstate;    /* NT_X86_XSTATE, read when it is first needed */
-    struct bytes status;    /* the text of its status in /proc, likewise; not of a stub */
+    struct arch_regs regs;     /* what it continues with in this process after the thaw */
+    struct arch_regs image;    /* what it continues with in a restarted process */
+    bool repaired;             /* a call of it that gave up at the stop will be made again */
+    bool has_remaining;        /* it is in a call whose timeout the kernel keeps: */
+    uint64_t remaining_ns;     /* what is left of it */
+    uint64_t sigmask;          /* the blocked signals, as the program set them */
+    bool exited;               /* a thread-group leader that has exited while others live */
+    int exit_status;           /* of such a one: its own, as of wait(2) */
+    unsigned seccomp;          /* SECCOMP_MODE_*; not of a stub */
+    unsigned n_filters;        /* how many filters it is under, on kernels that tell (5.9), */
+    bool filters_inherited;    /* and that they are those that the tool is under, too */
+    struct bytes xstate;       /* NT_X86_XSTATE, read when it is first needed */
+    struct bytes status;       /* the text of its status in /proc, likewise; not of a stub */
+    struct bytes stat;         /* and of its stat, at any time in the freeze */
+    struct proc_status *known; /* what the text of its status says, once it was asked for; owned */
 };
 
 struct tracee {
@@ -123,6 +126,9 @@ DEFINE_CLEANUP(struct tracee, tracee)
 
 /* The first thread that lives: remote calls that concern the whole process go there. */
 struct tracee_thread *tracee_main(struct tracee *t);
+
+/* Its status in /proc is read again when it is next needed. */
+void tracee_forget_status(struct tracee_thread *th);
 
 /* ---- memory ---- */
 

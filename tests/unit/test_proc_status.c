@@ -76,6 +76,20 @@ static void test_plain_process(void **state)
     assert_false(s.shadow_stack);
 }
 
+static void test_copy(void **state)
+{
+    _cleanup_proc_status_ struct proc_status s = parse("status-thread.txt"), copy = {0};
+
+    assert_int_equal(proc_status_copy(&s, &copy), 0);
+    assert_true(s.n_groups > 0);
+    assert_int_equal(copy.n_groups, s.n_groups);
+    assert_memory_equal(copy.groups, s.groups, s.n_groups * sizeof(*s.groups));
+    assert_ptr_not_equal(copy.groups, s.groups);
+    struct proc_status flat = copy;
+    flat.groups = s.groups;
+    assert_memory_equal(&flat, &s, sizeof(s));
+}
+
 static void test_not_a_status(void **state)
 {
     struct proc_status s;
@@ -100,6 +114,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_thread_in_a_namespace),
         cmocka_unit_test(test_plain_process),
+        cmocka_unit_test(test_copy),
         cmocka_unit_test(test_not_a_status),
         cmocka_unit_test(test_kernel_without_namespaces),
     };
