@@ -148,4 +148,22 @@ struct cooperation {
             ".quad " #block " - .\n"                                                               \
             ".popsection\n")
 
+/*
+ * At file scope: void NAME(void), fit for `restorer`. The bytes are those by which unwinders
+ * recognise a signal frame.
+ */
+#define COOPERATION_RESTORER(name)                                                                 \
+    void name(void) __attribute__((visibility("hidden")));                                         \
+    __asm__(".pushsection .text\n"                                                                 \
+            ".balign 16\n"                                                                         \
+            "nop\n"                                                                                \
+            ".balign 16\n"                                                                         \
+            ".hidden " #name "\n"                                                                  \
+            ".globl " #name "\n"                                                                   \
+            ".type " #name ", @function\n" #name ":\n"                                             \
+            "movq $15, %rax\n"                                                                     \
+            "syscall\n"                                                                            \
+            ".size " #name ", . - " #name "\n"                                                     \
+            ".popsection\n")
+
 #endif
