@@ -92,8 +92,19 @@ void arch_calls_batch(struct tracee *t, bool allowed);
 /* Put the registers and the signal mask of the thread that made the last call back (live). Calls do
  * not do it themselves, since the next one is often made in the same thread. */
 int arch_calls_end(struct tracee *t, struct crs_error *err);
+/* Does the place of live calls, and so what will be put back there, lie between these addresses? */
+bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
+
+/* ---- functions of its own that a thread is made to run (inject.h) ---- */
+
+/* How many bytes below th's stack pointer the frame takes; 0 with words in err: it can't be told.
+ */
+size_t arch_injection_size(struct tracee_thread *th, struct crs_error *err);
+/* Write it, and let th's registers lead to the function. */
+int arch_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, uint64_t arg,
+                struct crs_error *err);
 
 /* ---- the processor's features ---- */
 

@@ -207,6 +207,11 @@ int arch_calls_end(struct tracee *t, struct crs_error *err)
     return t->stub ? 0 : end_session(t, err);
 }
 
+bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end)
+{
+    return t->calls && t->scratch < end && t->scratch + FRAME_AREA_SIZE > start;
+}
+
 /*
  * A main stack that ends right below the stack pointer: the kernel makes it grow when one of its
  * own calls writes there. That one call has no frame to fall back on. Nothing is done where no

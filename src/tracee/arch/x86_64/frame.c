@@ -19,22 +19,11 @@
 #define XSTATE_MAGIC1        0x46505853u
 #define XSTATE_MAGIC2        0x46505845u
 #define SW_RESERVED_OFFSET   464
-/* No such flags of an alternate stack: the kernel leaves the thread's own. Known by it, too. */
-#define FRAME_MARK      0x7eadbeefu
-#define XSTATE_MIN_SIZE 576
+#define XSTATE_BV_OFFSET     512 /* the parts that are in use */
+#define XSTATE_MIN_SIZE      576
 
 /* Below the stack pointer of the main thread this much stays free for it. */
 #define STACK_DISTANCE (48 << 10)
-
-/* The kernel's ucontext: as the C library's, with a signal mask of 8 bytes. */
-struct frame {
-    uint64_t return_address;
-    uint64_t uc_flags;
-    uint64_t uc_link;
-    stack_t uc_stack;
-    mcontext_t uc_mcontext;
-    uint64_t uc_sigmask;
-};
 
 /* What the kernel leaves for software in the legacy area of XSAVE. */
 struct sw_reserved {
@@ -45,17 +34,24 @@ struct sw_reserved {
     uint32_t padding[7];
 };
 
-static void fill_registers(const struct tracee_thread *th, mcontext_t *m)
+/* The frame leads back to user code: the kernel's request to make a call again is taken by hand, as
+ * the kernel would do. rt_sigreturn forgets a timeout that the kernel keeps, so it is `image`, with
+ * the number of the call itself, that goes on; it waits anew then. */
+static struct user_regs_struct registers_back(const struct tracee_thread *th)
 {
     struct user_regs_struct r = th->image.user;
 
-    /* The frame leads back to user code: the kernel's request to make a call again is taken by
-     * hand, as the kernel would do. rt_sigreturn forgets a timeout that the kernel keeps, so it
-     * is `image`, with the number of the call itself, that goes on; it waits anew then. */
     if ((int64_t)r.orig_rax >= 0 && is_restart(r.rax)) {
         r.rax = r.orig_rax;
         r.rip -= 2;
     }
+    return r;
+}
+
+void frame_fill_registers(const struct user_regs_struct *back, struct frame *f)
+{
+    const struct user_regs_struct r = *back;
+
     const greg_t values[] = {
         [REG_R8] = r.r8,
         [REG_R9] = r.r9,
@@ -78,7 +74,44 @@ static void fill_registers(const struct tracee_thread *th, mcontext_t *m)
         [REG_CSGSFS] =
             (r.cs & 0xffff) | (r.gs & 0xffff) << 16 | (r.fs & 0xffff) << 32 | (r.ss & 0xffff) << 48,
     };
-    memcpy(m->gregs, values, sizeof(values));
+    memcpy(f->uc_mcontext.gregs, values, sizeof(values));
+    f->uc_flags |= UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
+}
+
+int frame_read_xstate(struct tracee_thread *th, struct crs_error *err)
+{
+    int r = th->xstate.data ? 0 : arch_get_xstate(th->tid, &th->xstate, err);
+
+    if (r == 0 && th->xstate.size < XSTATE_MIN_SIZE)
+        r = crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", th->xstate.size);
+    return r;
+}
+
+/*
+ * As far as parts are in use. ptrace shows room for all that the processor has, but a thread that
+ * hasn't asked for the largest (AMX) has a smaller state, and the kernel takes nothing but the
+ * oldest registers from a frame with one that is larger than that.
+ */
+static size_t used_size(const struct bytes *xstate)
+{
+    static _Thread_local struct arch_xstate_layout layout;
+    size_t size = XSTATE_MIN_SIZE;
+    uint64_t used;
+
+    if (!layout.size)
+        arch_xstate_layout(&layout);
+    memcpy(&used, xstate->data + XSTATE_BV_OFFSET, sizeof(used));
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
+        size_t end = (size_t)layout.parts[i].offset + layout.parts[i].size;
+        if ((used >> i & 1) && end > size)
+            size = end;
+    }
+    return size < xstate->size ? size : xstate->size;
+}
+
+size_t frame_xstate_size(const struct tracee_thread *th)
+{
+    return used_size(&th->xstate) + sizeof(uint32_t);
 }
 
 /* The vector state as a signal frame holds it: with marks before and after. */
@@ -86,21 +119,30 @@ static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, str
 {
     uint32_t magic2 = XSTATE_MAGIC2;
     struct sw_reserved sw = {.magic1 = XSTATE_MAGIC1};
+    int r = frame_read_xstate(th, err);
 
-    if (!th->xstate.data) {
-        int r = arch_get_xstate(th->tid, &th->xstate, err);
-        if (r < 0)
-            return r;
-    }
-    if (th->xstate.size < XSTATE_MIN_SIZE || th->xstate.size + sizeof(magic2) > room)
-        return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", th->xstate.size);
-    memcpy(area, th->xstate.data, th->xstate.size);
+    if (r < 0)
+        return r;
+    size_t size = used_size(&th->xstate);
+    if (size + sizeof(magic2) > room)
+        return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", size);
+    memcpy(area, th->xstate.data, size);
     memcpy(&sw.xfeatures, th->xstate.data + SW_RESERVED_OFFSET, sizeof(sw.xfeatures));
-    sw.xstate_size = th->xstate.size;
-    sw.extended_size = th->xstate.size + sizeof(magic2);
+    sw.xstate_size = size;
+    sw.extended_size = size + sizeof(magic2);
     memcpy(area + SW_RESERVED_OFFSET, &sw, sizeof(sw));
-    memcpy(area + th->xstate.size, &magic2, sizeof(magic2));
+    memcpy(area + size, &magic2, sizeof(magic2));
     return 0;
+}
+
+int frame_fill(struct tracee_thread *th, const struct user_regs_struct *back, struct frame *f,
+               uint8_t *xstate, size_t xstate_room, uint64_t xstate_at, struct crs_error *err)
+{
+    frame_fill_registers(back, f);
+    f->uc_flags |= UC_FP_XSTATE;
+    f->uc_mcontext.fpregs = (fpregset_t)xstate_at;
+    f->uc_sigmask = th->sigmask;
+    return fill_xstate(th, xstate, xstate_room, err);
 }
 
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err)
@@ -113,15 +155,13 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
     /* 16 bytes before the frame for `pop %rax`'s way. */
     struct frame *f = (struct frame *)(area + 16);
 
-    int r = fill_xstate(th, area + (xstate_at - at), sizeof(area) - (xstate_at - at), err);
+    const struct user_regs_struct back = registers_back(th);
+    int r = frame_fill(th, &back, f, area + (xstate_at - at), sizeof(area) - (xstate_at - at),
+                       xstate_at, err);
     if (r < 0)
         return r;
     f->return_address = g->sigreturn ? g->sigreturn : g->call;
-    f->uc_flags = UC_FP_XSTATE | UC_SIGCONTEXT_SS | UC_STRICT_RESTORE_SS;
     f->uc_stack.ss_flags = FRAME_MARK;
-    f->uc_mcontext.fpregs = (fpregset_t)xstate_at;
-    f->uc_sigmask = th->sigmask;
-    fill_registers(th, &f->uc_mcontext);
     uint64_t sp = at + 16;
     if (!g->sigreturn) {
         ((uint64_t *)area)[0] = g->pop_rax;

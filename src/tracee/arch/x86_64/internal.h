@@ -12,6 +12,8 @@
 #ifndef X86_64_INTERNAL_H
 #define X86_64_INTERNAL_H
 
+#include <signal.h>
+#include <sys/ucontext.h>
 #include "tracee/tracee.h"
 
 /* Instructions found in the process. 0: not there. */
@@ -35,6 +37,21 @@ struct arch_calls {
     bool batch_allowed;
 };
 
+/* A frame as the kernel writes one: the C library's ucontext, but with a signal mask of 8 bytes. */
+struct frame {
+    uint64_t return_address;
+    uint64_t uc_flags;
+    uint64_t uc_link;
+    stack_t uc_stack;
+    mcontext_t uc_mcontext;
+    uint64_t uc_sigmask;
+};
+
+/* In uc_stack.ss_flags: no such flags of an alternate stack, so the kernel leaves the thread's own.
+ * Whose frame it is is known by it, too: of a call, or of an injected function. */
+#define FRAME_MARK          0x7eadbeefu
+#define FRAME_MARK_INJECTED 0x7eadf00du
+
 /* Layout of the frame area: the scratch block, room for pops, the frame, the vector state. */
 #define FRAME_SCRATCH_OFFSET 0
 #define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
@@ -49,11 +66,32 @@ int gadgets_find(struct tracee *t, char *maps, struct gadgets *ret, struct crs_e
 /* Find room for frames in the main stack; *ret is 0 when there is none. */
 int frame_find_area(struct tracee *t, const char *maps, uint64_t *ret, struct crs_error *err);
 
+/* Read th's vector state, if that hasn't happened yet; then the room that it takes in a frame. */
+int frame_read_xstate(struct tracee_thread *th, struct crs_error *err);
+size_t frame_xstate_size(const struct tracee_thread *th);
+
+/* The part of *f that leads to the registers `back`. */
+void frame_fill_registers(const struct user_regs_struct *back, struct frame *f);
+
+/* Fill the frame *f that leads th to the registers `back`, with its own mask and vector state. That
+ * is put into `xstate`, which will be memory of the process at xstate_at, aligned to 64. */
+int frame_fill(struct tracee_thread *th, const struct user_regs_struct *back, struct frame *f,
+               uint8_t *xstate, size_t xstate_room, uint64_t xstate_at, struct crs_error *err);
+
 /* Is the thread on its way back over a frame of a tool that was killed? */
 bool frame_in_use(struct tracee_thread *th);
 
 /* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
+
+/*
+ * The registers with which th makes the call again that its stop interrupted, with what was left of
+ * its timeout; where it was in none, those that it has. What the call's arguments point to goes to
+ * `notes`, to be written to notes_at. Are arguments other ones than the call had?
+ */
+#define CALL_NOTES_SIZE 64
+bool interrupted_again(struct tracee_thread *th, struct user_regs_struct *ret, uint64_t notes_at,
+                       uint8_t notes[CALL_NOTES_SIZE]);
 
 /* An error number that tells the kernel to make the call again (-ERESTART...). */
 static inline bool is_restart(uint64_t rax)

@@ -331,6 +331,58 @@ int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err)
     return r < 0 ? r : arch_set_regs(th->tid, &th->regs, err);
 }
 
+/* ---- made again by a signal frame ---- */
+
+/* What arch_account_timeout() has put below the stack pointer is copied, so that the call finds it
+ * at `at`. 0 when there is nothing of that. */
+static size_t move_notes(struct tracee_thread *th, struct user_regs_struct *u,
+                         const struct waiting_call *call, uint64_t at, uint8_t *notes)
+{
+    unsigned long long *arg = argument(u, call->arg);
+    struct uring_wait_block block;
+
+    if (call->kind == TIMEOUT_TIMESPEC && *arg == ((u->rsp - BELOW_RED_ZONE) & ~7ULL) &&
+        tracee_read(th->owner, *arg, notes, sizeof(struct timespec), NULL) == 0) {
+        *arg = at;
+        return sizeof(struct timespec);
+    }
+    uint64_t place = (u->rsp - BELOW_URING_WAIT) & ~7ULL;
+    if (call->kind != TIMEOUT_URING || u->r8 != place + offsetof(struct uring_wait_block, wait) ||
+        tracee_read(th->owner, place, &block, sizeof(block), NULL) < 0)
+        return 0;
+    block.wait.timespec = at + offsetof(struct uring_wait_block, timespec);
+    memcpy(notes, &block, sizeof(block));
+    u->r8 = at + offsetof(struct uring_wait_block, wait);
+    return sizeof(block);
+}
+
+bool interrupted_again(struct tracee_thread *th, struct user_regs_struct *u, uint64_t notes_at,
+                       uint8_t notes[CALL_NOTES_SIZE])
+{
+    const struct waiting_call *call;
+    bool changed = false;
+
+    _Static_assert(sizeof(struct uring_wait_block) <= CALL_NOTES_SIZE, "room for either");
+    *u = th->image.user;
+    if ((int64_t)u->orig_rax < 0 || !is_restart(u->rax))
+        return false;
+    call = find_call(u->orig_rax);
+    if (call && th->has_remaining && call->kind == TIMEOUT_MS) {
+        *argument(u, call->arg) = (th->remaining_ns + 999999) / 1000000;
+        changed = true;
+    } else if (call && th->has_remaining && call->kind == TIMEOUT_TIMESPEC) {
+        struct timespec ts = {th->remaining_ns / 1000000000, th->remaining_ns % 1000000000};
+        memcpy(notes, &ts, sizeof(ts));
+        *argument(u, call->arg) = notes_at;
+        changed = true;
+    } else if (call && th->repaired) {
+        changed = move_notes(th, u, call, notes_at, notes) > 0;
+    }
+    u->rax = u->orig_rax;
+    u->rip -= 2;
+    return changed;
+}
+
 /* ---- in a stub ---- */
 
 /* The arguments of the call, with `remaining_ns` in the scratch block as its timeout. */

@@ -1,0 +1,136 @@
+/*
+ * inject.c - a frame as of a signal handler, and registers that lead to its function
+ *
+ * From the thread's stack pointer downwards:
+ *
+ *     512 bytes       the red zone, and what a repaired call points to (interrupted.c)
+ *     struct again    what the interrupted call needs when it is made again
+ *     vector state
+ *     struct injection: the return address and the ucontext, as rt_sigreturn(2) wants them, and a
+ *                     siginfo, whose si_errno says how the kernel would have dealt with the call
+ *     struct frame    a second one of those, which leads to the function
+ *
+ * The thread is sent to the restorer, over the second frame to the function with all signals
+ * blocked, and over the first one back. So there is one step, the setting of the registers. Before
+ * it nothing but these dead bytes has changed; after it the function runs and returns whether the
+ * tool lives or not.
+ */
+#include <signal.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tracee/arch/x86_64/internal.h"
+
+#define CLEAR_BELOW_STACK 512
+#define EFLAGS_TO_CLEAR   0x50500u /* as for a handler: TF, DF and RF; and AC, lest it faults */
+
+/* Where the thread is to go when the call has been made; and the call's pointers lead to notes. */
+struct again {
+    uint64_t rdi, rsi, rdx, r10, r8, r9, rip, rsp;
+    uint8_t notes[CALL_NOTES_SIZE];
+};
+
+struct injection {
+    struct frame frame;
+    siginfo_t info;
+};
+_Static_assert(offsetof(struct injection, info) == sizeof(struct frame), "as the kernel's");
+
+/* Addresses in the process. */
+struct places {
+    uint64_t again, xstate, injection, begin;
+};
+
+static struct places find_places(const struct tracee_thread *th)
+{
+    struct places p;
+    uint64_t sp = arch_stack_pointer(&th->regs);
+
+    p.again = (sp - CLEAR_BELOW_STACK - sizeof(struct again)) & ~15ULL;
+    p.xstate = (p.again - frame_xstate_size(th)) & ~63ULL;
+    /* As at the beginning of any function: 8 bytes off a multiple of 16. */
+    p.injection = ((p.xstate - sizeof(struct injection)) & ~15ULL) - 8;
+    p.begin = p.injection - sizeof(struct frame);
+    return p;
+}
+
+size_t arch_injection_size(struct tracee_thread *th, struct crs_error *err)
+{
+    if (frame_read_xstate(th, err) < 0)
+        return 0;
+    return arch_stack_pointer(&th->regs) - find_places(th).begin;
+}
+
+/* The kernel's own number for the call that was interrupted (ERESTARTSYS, ...); 0: none was. */
+static int restart_number(const struct tracee_thread *th)
+{
+    const struct user_regs_struct *u = &th->image.user;
+
+    return (int64_t)u->orig_rax >= 0 && is_restart(u->rax) ? (int)-(int64_t)u->rax : 0;
+}
+
+/* The frame that leads to the function: without a vector state, so that it has a new one. */
+static void begin_function(const struct tracee_thread *th, const struct places *p,
+                           uint64_t function, uint64_t arg, struct frame *f)
+{
+    struct user_regs_struct u = th->regs.user;
+
+    u.rip = function;
+    u.rsp = p->injection;
+    u.rdi = arg;
+    u.rsi = p->injection + offsetof(struct injection, info);
+    u.rdx = p->injection + offsetof(struct frame, uc_flags);
+    u.rax = 0;
+    u.eflags &= ~(unsigned long long)EFLAGS_TO_CLEAR;
+    frame_fill_registers(&u, f);
+    f->uc_stack.ss_flags = FRAME_MARK_INJECTED;
+    f->uc_sigmask = ~0ULL;
+}
+
+static int write_frames(struct tracee_thread *th, const struct places *p, uint64_t function,
+                        uint64_t restorer, uint64_t arg, struct crs_error *err)
+{
+    size_t size = p->again + sizeof(struct again) - p->begin;
+    _cleanup_free_ uint8_t *area = calloc(1, size);
+    struct user_regs_struct back;
+
+    if (!area)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    struct injection *injection = (struct injection *)(area + (p->injection - p->begin));
+    struct again *again = (struct again *)(area + (p->again - p->begin));
+    size_t xstate_offset = p->xstate - p->begin;
+    interrupted_again(th, &back, p->again + offsetof(struct again, notes), again->notes);
+    int r = frame_fill(th, &back, &injection->frame, area + xstate_offset, p->again - p->xstate,
+                       p->xstate, err);
+    if (r < 0)
+        return r;
+    injection->frame.return_address = restorer;
+    injection->frame.uc_stack.ss_flags = FRAME_MARK_INJECTED;
+    injection->info.si_errno = restart_number(th);
+    begin_function(th, p, function, arg, (struct frame *)area);
+    return tracee_write(th->owner, p->begin, area, size, err);
+}
+
+int arch_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, uint64_t arg,
+                struct crs_error *err)
+{
+    struct arch_regs regs = th->regs;
+    int r = frame_read_xstate(th, err);
+
+    if (r < 0)
+        return r;
+    const struct places p = find_places(th);
+    r = write_frames(th, &p, function, restorer, arg, err);
+    if (r < 0)
+        return r;
+    regs.user.rip = restorer;
+    regs.user.rsp = p.begin + sizeof(uint64_t); /* as after a function's return */
+    regs.user.orig_rax = -1;
+    r = arch_set_regs(th->tid, &regs, err);
+    if (r < 0)
+        return r;
+    th->regs = th->image = regs;
+    th->repaired = th->has_remaining = false;
+    return 0;
+}
