@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "engine/collect.h"
+#include "engine/cooperation.h"
 #include "engine/waitable.h"
 #include "kobj/attributes.h"
 #include "proc/stat.h"
@@ -220,6 +221,25 @@ static int collect_memory(struct kobj_dump *ctx, struct memory_set *memory, Crs_
     return 0;
 }
 
+static int collect_cooperation(struct kobj_dump *ctx, const struct memory_set *memory,
+                               Crs__Process *process, struct crs_error *err)
+{
+    const struct kobj_member *member = kobj_member_of(ctx, ctx->t);
+    const struct proc_maps *maps = memory_maps(memory, ctx->t->pid);
+    struct cooperation_found found;
+
+    if (!kobj_saves(ctx, KOBJ_MEMORY)) {
+        process->cooperation =
+            ctx->members.items[member->first[KOBJ_MEMORY]].record->cooperation;
+        return 0;
+    }
+    int r = maps ? cooperation_find_in(tracee_main(ctx->t)->tid, maps, &found, err) : -ENOENT;
+    if (r == -ENOENT)
+        return 0;
+    process->cooperation = r == 0 ? found.address : 0;
+    return r;
+}
+
 static int collect_process(const struct tree *tree, const struct tree_member *member,
                            struct kobj_dump *ctx, struct memory_set *memory, Crs__Process *process,
                            struct crs_error *err)
@@ -232,6 +252,8 @@ static int collect_process(const struct tree *tree, const struct tree_member *me
         r = collect_threads(ctx, process, err);
     if (r == 0)
         r = collect_memory(ctx, memory, process, err);
+    if (r == 0)
+        r = collect_cooperation(ctx, memory, process, err);
     if (r == 0)
         r = collect_arguments(member->t, process, err);
     return r == 0 ? collect_stop(tree, member, process, err) : r;

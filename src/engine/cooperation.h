@@ -16,6 +16,7 @@
 #include "base/cooperation.h"
 #include "proc/maps.h"
 #include "tracee/tracee.h"
+#include "process.pb-c.h"
 
 struct cooperation_found {
     uint64_t address;
@@ -61,5 +62,17 @@ bool cooperation_is_alone(const struct cooperation *block, pid_t pid);
  * the block; and in the block of a held process. */
 void cooperation_put_back(struct cooperation *block);
 int cooperation_put_back_in(struct tracee *t, uint64_t address, struct crs_error *err);
+
+/* ---- restart ---- */
+
+struct cooperation_restart {
+    pid_t restarter;    /* who asked, as the processes see it; 0: they don't */
+    const char *source; /* the path of the snapshot; "": it has none */
+};
+
+/* In a stub whose memory has been rebuilt, for each that shares memory once: tell the block of
+ * `process` that it was restarted. `stubs`: those of the tree's processes. */
+int cooperation_tell_restart(const struct cooperation_restart *restart, const Crs__Tree *tree,
+                             struct tracee *const *stubs, size_t i, struct crs_error *err);
 
 #endif

@@ -13,6 +13,7 @@
 #include "kobj/kobj.h"
 
 struct memory_set;
+struct proc_maps;
 
 int memory_set_new(struct memory_set **ret, struct crs_error *err);
 void memory_set_free(struct memory_set *set); /* NULL is nothing */
@@ -26,6 +27,9 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
  * (userfaultfd areas, device memory, secret memory, ...). */
 int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_id,
                    struct crs_error *err);
+
+/* Then: the mappings of a process that was collected; NULL: it wasn't. */
+const struct proc_maps *memory_maps(const struct memory_set *set, pid_t pid);
 
 /* In the freeze, when all are collected: which pages of shared memory are to be saved. */
 int memory_plan_objects(struct memory_set *set, struct crs_error *err);

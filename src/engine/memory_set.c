@@ -44,6 +44,18 @@ int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **re
     return 0;
 }
 
+const struct proc_maps *memory_maps(const struct memory_set *set, pid_t pid)
+{
+    size_t n = set->images.n;
+
+    for (size_t i = 0; i < n; i++) { /* it is the one that was looked for last, mostly */
+        const struct memory_image *image = set->images.items[(set->last + n - 1 + i) % n];
+        if (image->pid == pid && image->space)
+            return &image->maps;
+    }
+    return NULL;
+}
+
 static void image_free(struct memory_image *image)
 {
     for (size_t i = 0; i < image->vmas.n; i++)

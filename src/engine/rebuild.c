@@ -7,14 +7,17 @@
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/io.h"
+#include "engine/cooperation.h"
 #include "engine/manifest_info.h"
 #include "engine/memory.h"
 #include "engine/rebuild.h"
@@ -261,6 +264,36 @@ static bool is_first(const struct building *building, size_t i, enum kobj_shared
     return building->stubs.lineage.members.items[i].first[what] == (int)i;
 }
 
+/* The path of a pipe or a device says nothing of what was read from it. */
+static char *source_path(const struct rebuild *b)
+{
+    const char *path = store_reader_path(b->loaded->reader);
+    char *real = realpath(path, NULL);
+    struct stat st;
+
+    if (real && stat(real, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode)))
+        return real;
+    free(real);
+    return strdup("");
+}
+
+static int tell_restart(const struct building *building, size_t i, struct crs_error *err)
+{
+    const struct rebuild *b = building->b;
+    const Crs__Tree *tree = building->ctx.tree;
+
+    if (!tree->processes[i]->cooperation)
+        return 0;
+    _cleanup_free_ char *source = source_path(b);
+    if (!source)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a path");
+    const struct cooperation_restart restart = {
+        .restarter = b->pids == CRS_PIDS_NAMESPACE ? 0 : b->restarter ? b->restarter : getpid(),
+        .source = source,
+    };
+    return cooperation_tell_restart(&restart, tree, building->stubs.stubs, i, err);
+}
+
 /* From its properties to its registers. Of those that share memory the first comes last. */
 static int complete(struct building *building, size_t i, struct crs_error *err)
 {
@@ -271,6 +304,9 @@ static int complete(struct building *building, size_t i, struct crs_error *err)
     if (r == 0)
         r = prepare_registers(ctx, process, err);
     if (r < 0 || !is_first(building, i, KOBJ_MEMORY))
+        return r;
+    r = tell_restart(building, i, err);
+    if (r < 0)
         return r;
     r = memory_seal(ctx, loaded_space(building->b->loaded, process->address_space), err);
     return r < 0 ? r : kobj_lock_process(ctx, process, err);

@@ -19,6 +19,7 @@ struct rebuild {
     bool in_foreground; /* the restarter is in the foreground of its terminal */
     bool detach;
     bool stopped;
+    pid_t restarter; /* who asked, as the program's processes see it; 0: the caller, if they do */
     crs_progress_fn progress;
     void *progress_arg;
     const struct kobj_given *given; /* in the place of what leads outside */
