@@ -98,7 +98,8 @@ struct cooperation {
     uint32_t size; /* of this struct */
     uint32_t kind;
     int32_t pid;       /* the process it was set up for, as it sees itself */
-    uint64_t entry;    /* void entry(struct cooperation *), run as a signal handler is */
+    uint64_t entry;    /* void entry(struct cooperation *, siginfo_t *, void *ucontext): run as a
+                        * signal handler is; si_errno: see base/cooperation_return.h */
     uint64_t restorer; /* code that calls rt_sigreturn(2), where entry returns to */
 
     /* The library's. */
@@ -149,9 +150,13 @@ struct cooperation {
             ".popsection\n")
 
 /*
- * At file scope: void NAME(void), fit for `restorer`. The bytes are those by which unwinders
- * recognise a signal frame.
+ * At file scope: void NAME(void), fit for `restorer`. Its bytes are those by which unwinders
+ * recognise a signal frame. The tool knows all of it, by its bytes, and makes use of the rest, at
+ * NAME + 16: there an interrupted call that has to be made again with another timeout is made, with
+ * the stack pointer at its own notes, so that no signal handler comes over them; then registers,
+ * stack pointer and program counter are as if the call had just returned where it was made.
  */
+#define COOPERATION_AGAIN_OFFSET 16
 #define COOPERATION_RESTORER(name)                                                                 \
     void name(void) __attribute__((visibility("hidden")));                                         \
     __asm__(".pushsection .text\n"                                                                 \
@@ -163,6 +168,24 @@ struct cooperation {
             ".type " #name ", @function\n" #name ":\n"                                             \
             "movq $15, %rax\n"                                                                     \
             "syscall\n"                                                                            \
+            ".balign 16\n"                                                                         \
+            ".cfi_startproc\n"                                                                     \
+            ".cfi_signal_frame\n"                                                                  \
+            ".cfi_escape 0x0f, 0x03, 0x77, 0x38, 0x06\n" /* CFA: what stands at 56(%rsp) */        \
+            ".cfi_escape 0x10, 0x10, 0x02, 0x77, 0x30\n" /* %rip: likewise at 48(%rsp) */          \
+            "syscall\n"                                                                            \
+            "movq (%rsp), %rdi\n"                                                                  \
+            "movq 8(%rsp), %rsi\n"                                                                 \
+            "movq 16(%rsp), %rdx\n"                                                                \
+            "movq 24(%rsp), %r10\n"                                                                \
+            "movq 32(%rsp), %r8\n"                                                                 \
+            "movq 40(%rsp), %r9\n"                                                                 \
+            "movq 48(%rsp), %rcx\n" /* as the call itself leaves it */                             \
+            "movq 56(%rsp), %rsp\n"                                                                \
+            ".cfi_def_cfa %rsp, 0\n"                                                               \
+            ".cfi_register %rip, %rcx\n"                                                           \
+            "jmpq *%rcx\n"                                                                         \
+            ".cfi_endproc\n"                                                                       \
             ".size " #name ", . - " #name "\n"                                                     \
             ".popsection\n")
 

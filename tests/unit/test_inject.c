@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <fcntl.h>
 #include <linux/futex.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,6 +27,7 @@
 #include <ucontext.h>
 
 #include "base/cooperation.h"
+#include "base/cooperation_return.h"
 #include "base/io.h"
 #include "tracee/inject.h"
 
@@ -36,11 +38,14 @@
 
 struct shared {
     atomic_int ready;   /* threads that are there */
+    atomic_int tid;     /* of the last one */
     atomic_ulong runs;  /* of the injected function */
     atomic_ulong beats; /* of the threads that spin */
     atomic_int failed;  /* the line */
     atomic_int taken_ms[N_WAITS];
     atomic_int go;
+    atomic_int handled; /* signals */
+    atomic_int result;  /* of one call: 1: as it should be; 2: not */
     int pipe[2];
 };
 static struct shared *shared;
@@ -77,7 +82,41 @@ static void injected(void *arg, siginfo_t *info, void *context)
     atomic_fetch_add(&shared->runs, 1);
 }
 
+/* A signal comes for the thread itself. */
+static void disturbed(void *arg, siginfo_t *info, void *context)
+{
+    raise(SIGUSR1);
+    injected(arg, info, context);
+}
+
+/* Likewise, and the function doesn't end an interrupted call for it. */
+static void disturbed_and_returned(void *arg, siginfo_t *info, void *context)
+{
+    disturbed(arg, info, context);
+    cooperation_return(info, context);
+}
+
+static sigjmp_buf jump;
+
+static void jumping(void *arg, siginfo_t *info, void *context)
+{
+    atomic_fetch_add(&shared->runs, 1);
+    siglongjmp(jump, 1);
+}
+
+static void ending(void *arg, siginfo_t *info, void *context)
+{
+    atomic_fetch_add(&shared->runs, 1);
+    syscall(SYS_exit, 0);
+}
+
 /* ---- the target ---- */
+
+static void is_ready(void)
+{
+    atomic_store(&shared->tid, gettid());
+    atomic_fetch_add(&shared->ready, 1);
+}
 
 static uint64_t now_ms(void)
 {
@@ -216,7 +255,7 @@ static void *run_wait(void *arg)
 {
     size_t i = (size_t)arg;
 
-    atomic_fetch_add(&shared->ready, 1);
+    is_ready();
     while (!atomic_load(&shared->go))
         usleep(100);
     uint64_t from_ms = now_ms();
@@ -232,6 +271,208 @@ static void *run_wait(void *arg)
     return NULL;
 }
 
+/* ---- one thread, one call ---- */
+
+static void make_threads(void *(*body)(void *), size_t n)
+{
+    pthread_t thread;
+
+    for (size_t i = 0; i < n; i++)
+        if (pthread_create(&thread, NULL, body, (void *)i) != 0)
+            atomic_store(&shared->failed, __LINE__);
+}
+
+static void *run_pause(void *arg)
+{
+    is_ready();
+    pause();
+    atomic_store(&shared->failed, __LINE__);
+    return arg;
+}
+
+/* It takes the stack that anything below the thread's stack pointer would be on. */
+static void handle_usr1(int number)
+{
+    volatile char stack[16384];
+
+    for (size_t i = 0; i < sizeof(stack); i++)
+        stack[i] = (char)0xee;
+    atomic_fetch_add(&shared->handled, 1);
+}
+
+static void catch_usr1(int flags)
+{
+    struct sigaction action = {.sa_handler = handle_usr1, .sa_flags = flags};
+
+    sigaction(SIGUSR1, &action, NULL);
+}
+
+static void report(bool good)
+{
+    atomic_store(&shared->result, good ? 1 : 2);
+}
+
+static void *pauses(void *arg)
+{
+    catch_usr1(SA_RESTART);
+    is_ready();
+    report(pause() < 0 && errno == EINTR && atomic_load(&shared->handled) == 1);
+    return NULL;
+}
+
+static void *reads(void *arg)
+{
+    char byte;
+
+    catch_usr1(0);
+    is_ready();
+    report(read(shared->pipe[0], &byte, 1) < 0 && errno == EINTR);
+    return NULL;
+}
+
+static void *reads_again(void *arg)
+{
+    char byte;
+
+    catch_usr1(SA_RESTART);
+    is_ready();
+    report(read(shared->pipe[0], &byte, 1) == 1 && atomic_load(&shared->handled) == 1);
+    return NULL;
+}
+
+static void *polls(void *arg)
+{
+    catch_usr1(SA_RESTART);
+    is_ready();
+    report(poll(NULL, 0, LIMIT_S * 1000) < 0 && errno == EINTR);
+    return NULL;
+}
+
+/* The handler runs first, and then the call is made again, with what was left for it. */
+static void *sleeps(void *arg)
+{
+    const struct timespec ts = {WAIT_MS / 1000, 0};
+    uint64_t from_ms = now_ms();
+    long r;
+
+    catch_usr1(0);
+    is_ready();
+    register const struct timespec *first __asm__("rdi") = &ts;
+    register long second __asm__("rsi") = 0;
+    __asm__ volatile("syscall"
+                     : "=a"(r), "+r"(first), "+r"(second)
+                     : "0"(SYS_nanosleep)
+                     : "rcx", "r11", "memory");
+    bool same = first == &ts && second == 0;
+    report(r == 0 && same && now_ms() - from_ms >= WAIT_MS - 1 &&
+           atomic_load(&shared->handled) == 1);
+    return NULL;
+}
+
+static void *polls_registers(void *arg)
+{
+    struct pollfd end = {.fd = shared->pipe[0], .events = POLLIN};
+    struct pollfd *before = &end;
+    long r;
+
+    is_ready();
+    register struct pollfd *first __asm__("rdi") = before;
+    register long second __asm__("rsi") = 1;
+    register long third __asm__("rdx") = LIMIT_S * 1000;
+    __asm__ volatile("syscall"
+                     : "=a"(r), "+r"(first), "+r"(second), "+r"(third)
+                     : "0"(SYS_poll)
+                     : "rcx", "r11", "memory");
+    report(r == 1 && end.revents == POLLIN && first == before && second == 1 &&
+           third == LIMIT_S * 1000);
+    return NULL;
+}
+
+static void *jumps(void *arg)
+{
+    sigset_t mask;
+    int value = sigsetjmp(jump, 1);
+
+    if (value == 0) {
+        is_ready();
+        pause();
+    }
+    pthread_sigmask(SIG_SETMASK, NULL, &mask);
+    report(value == 1 && !sigismember(&mask, SIGTERM) && sigismember(&mask, SIGUSR2));
+    return NULL;
+}
+
+static void cleaned_up(void *arg)
+{
+    atomic_fetch_add(&shared->handled, 1);
+}
+
+static void *is_cancelled(void *arg)
+{
+    const struct timespec ts = {LIMIT_S, 0};
+
+    pthread_cleanup_push(cleaned_up, NULL);
+    is_ready();
+    nanosleep(&ts, NULL);
+    pthread_cleanup_pop(0);
+    return NULL;
+}
+
+static void *(*chosen)(void *);
+
+static void run_chosen(void)
+{
+    make_threads(chosen, 1);
+}
+
+/* Cancelled when the function has run. */
+static void run_cancelled(void)
+{
+    pthread_t thread;
+    void *result = NULL;
+
+    pthread_create(&thread, NULL, is_cancelled, NULL);
+    while (atomic_load(&shared->runs) == 0)
+        usleep(1000);
+    pthread_cancel(thread);
+    pthread_join(thread, &result);
+    report(result == PTHREAD_CANCELED && atomic_load(&shared->handled) == 1);
+}
+
+/* On an alternate stack that is just large enough for the handler. */
+static void stay_in_handler(int number)
+{
+    is_ready();
+    for (;;)
+        pause();
+}
+
+static void *is_on_alternate_stack(void *arg)
+{
+    static char room[256 << 10]; /* there is memory below the stack, but not for it */
+    struct sigaction action = {.sa_handler = stay_in_handler, .sa_flags = SA_ONSTACK};
+    stack_t stack = {.ss_sp = room + sizeof(room) - (12 << 10), .ss_size = 12 << 10};
+
+    memset(room, 1, sizeof(room));
+    sigaltstack(&stack, NULL);
+    sigaction(SIGUSR1, &action, NULL);
+    raise(SIGUSR1);
+    return NULL;
+}
+
+static void run_small_stack(void)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+
+    pthread_attr_init(&attr);
+    pthread_attr_setstacksize(&attr, 16384);
+    if (pthread_create(&thread, &attr, run_pause, NULL) != 0)
+        atomic_store(&shared->failed, __LINE__);
+}
+
+/* ---- many of them ---- */
+
 /* All registers, over and over, with values that nothing else has. */
 static void *run_spin(void *arg)
 {
@@ -239,7 +480,7 @@ static void *run_spin(void *arg)
                                         0x4444444444444444};
     bool wide = __builtin_cpu_supports("avx");
 
-    atomic_fetch_add(&shared->ready, 1);
+    is_ready();
     for (;;) {
         uint64_t out[4] = {0}, low[2] = {0}, bad = 0;
         if (wide)
@@ -271,21 +512,12 @@ static void *run_read(void *arg)
 {
     char byte;
 
-    atomic_fetch_add(&shared->ready, 1);
+    is_ready();
     for (;;) {
         EXPECT(read(shared->pipe[0], &byte, 1) == 1);
         atomic_fetch_add(&shared->beats, 1);
     }
     return arg;
-}
-
-static void make_threads(void *(*body)(void *), size_t n)
-{
-    pthread_t thread;
-
-    for (size_t i = 0; i < n; i++)
-        if (pthread_create(&thread, NULL, body, (void *)i) != 0)
-            atomic_store(&shared->failed, __LINE__);
 }
 
 static void block_usr2(void)
@@ -442,14 +674,6 @@ static void timeouts_go_on(void **state)
     assert_int_equal(n_in_time, ELEMENTS(waits));
 }
 
-static void *run_pause(void *arg)
-{
-    atomic_fetch_add(&shared->ready, 1);
-    pause();
-    atomic_store(&shared->failed, __LINE__);
-    return arg;
-}
-
 static void run_many(void)
 {
     make_threads(run_pause, 63);
@@ -505,13 +729,147 @@ static void death_of_the_tool(void **state)
     end_target(pid);
 }
 
+/* ---- what becomes of one call ---- */
+
+/* The thread is asleep in its call: the tool may come. */
+static void wait_until_asleep(pid_t pid)
+{
+    char path[64];
+
+    for (int turn = 0;; turn++) {
+        _cleanup_bytes_ struct bytes text = {0};
+        snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, atomic_load(&shared->tid));
+        assert_int_equal(read_file(AT_FDCWD, path, 4096, &text), 0);
+        if (text.data[0] >= '0' && text.data[0] <= '9')
+            return;
+        assert_true(turn < LIMIT_S * 1000);
+        usleep(1000);
+    }
+}
+
+/* The target's other thread runs `function`. */
+static int inject_one(pid_t pid, void (*function)(void *, siginfo_t *, void *),
+                      struct crs_error *err)
+{
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    int r = tracee_freeze(pid, 0, &t, err);
+
+    assert_int_equal(r, 0);
+    assert_int_equal(t->n_threads, 2);
+    r = tracee_inject(&t->threads[1], (uint64_t)function, (uint64_t)restorer, (uint64_t)shared,
+                      err);
+    assert_int_equal(tracee_thaw(t, false, err), 0);
+    return r;
+}
+
+static void wait_for_result(void)
+{
+    for (int turn = 0; atomic_load(&shared->result) == 0; turn++) {
+        assert_true(turn < LIMIT_S * 1000);
+        usleep(1000);
+    }
+    assert_int_equal(atomic_load(&shared->result), 1);
+    assert_int_equal(atomic_load(&shared->failed), 0);
+}
+
+static void try_call(void *(*body)(void *), void (*function)(void *, siginfo_t *, void *),
+                     bool end_read)
+{
+    struct crs_error err = {0};
+
+    chosen = body;
+    pid_t pid = start_target(run_chosen, 1);
+    wait_until_asleep(pid);
+    int r = inject_one(pid, function, &err);
+    if (r < 0)
+        print_error("%s\n", err.text);
+    assert_int_equal(r, 0);
+    wait_until_moved(&shared->runs, 0, 1);
+    if (end_read)
+        assert_int_equal(write(shared->pipe[1], "x", 1), 1);
+    wait_for_result();
+    end_target(pid);
+}
+
+/* A signal that comes meanwhile ends the calls that it would have ended without us. */
+static void signals_end_calls(void **state)
+{
+    try_call(pauses, disturbed_and_returned, false);
+    try_call(reads, disturbed_and_returned, false);
+    try_call(polls, disturbed_and_returned, false);
+    try_call(reads_again, disturbed_and_returned, true);
+}
+
+/* What a call that is made again points to isn't lost to a handler; nor are registers changed. */
+static void calls_are_made_again(void **state)
+{
+    try_call(sleeps, disturbed, false);
+    try_call(polls_registers, injected, true);
+}
+
+static void ways_out(void **state)
+{
+    struct crs_error err = {0};
+
+    try_call(jumps, jumping, false);
+    chosen = run_pause;
+    pid_t pid = start_target(run_chosen, 1);
+    wait_until_asleep(pid);
+    assert_int_equal(inject_one(pid, ending, &err), 0);
+    wait_until_moved(&shared->runs, 0, 1);
+    for (int turn = 0, n = 2; n != 1; turn++) { /* the thread has ended, the process lives */
+        struct tracee *t = NULL;
+        assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+        n = (int)t->n_threads;
+        tracee_free(t);
+        assert_true(turn < LIMIT_S * 1000);
+        usleep(1000);
+    }
+    end_target(pid);
+}
+
+/* Unwinding finds its way out of a call that is made again. */
+static void cancellation(void **state)
+{
+    struct crs_error err = {0};
+    pid_t pid = start_target(run_cancelled, 1);
+
+    wait_until_asleep(pid);
+    assert_int_equal(inject_one(pid, injected, &err), 0);
+    wait_for_result();
+    end_target(pid);
+}
+
+static void assert_refused(void (*run)(void), const char *words)
+{
+    struct crs_error err = {0};
+    pid_t pid = start_target(run, 1);
+
+    wait_until_asleep(pid);
+    assert_int_equal(inject_one(pid, injected, &err), -ENOSPC);
+    if (!strstr(err.text, words))
+        print_error("%s\n", err.text);
+    assert_non_null(strstr(err.text, words));
+    assert_int_equal(atomic_load(&shared->runs), 0);
+    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    end_target(pid);
+}
+
+static void no_room(void **state)
+{
+    assert_refused(run_small_stack, "the stack of thread");
+    chosen = is_on_alternate_stack;
+    assert_refused(run_chosen, "alternate stack of thread");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registers_stay),
-        cmocka_unit_test(timeouts_go_on),
-        cmocka_unit_test(many_threads),
-        cmocka_unit_test(death_of_the_tool),
+        cmocka_unit_test(registers_stay),    cmocka_unit_test(timeouts_go_on),
+        cmocka_unit_test(many_threads),      cmocka_unit_test(death_of_the_tool),
+        cmocka_unit_test(signals_end_calls), cmocka_unit_test(calls_are_made_again),
+        cmocka_unit_test(ways_out),          cmocka_unit_test(cancellation),
+        cmocka_unit_test(no_room),
     };
     return cmocka_run_group_tests_name("inject", tests, NULL, NULL);
 }

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cooperation.h"
 #include "tracee/arch/x86_64/internal.h"
 
 #define CLEAR_BELOW_STACK 512
@@ -53,6 +54,57 @@ static struct places find_places(const struct tracee_thread *th)
     p.injection = ((p.xstate - sizeof(struct injection)) & ~15ULL) - 8;
     p.begin = p.injection - sizeof(struct frame);
     return p;
+}
+
+/* The code of COOPERATION_RESTORER (base/cooperation.h), which makes a call with the stack pointer
+ * at struct again, and then goes on with what stands there. */
+static const uint8_t restorer_code[] = {
+    0x48, 0xc7, 0xc0, 0x0f, 0x00, 0x00, 0x00, /* mov $15,%rax */
+    0x0f, 0x05,                               /* syscall */
+};
+static const uint8_t again_code[] = {
+    0x0f, 0x05,                   /* syscall */
+    0x48, 0x8b, 0x3c, 0x24,       /* mov (%rsp),%rdi */
+    0x48, 0x8b, 0x74, 0x24, 0x08, /* mov 8(%rsp),%rsi */
+    0x48, 0x8b, 0x54, 0x24, 0x10, /* mov 16(%rsp),%rdx */
+    0x4c, 0x8b, 0x54, 0x24, 0x18, /* mov 24(%rsp),%r10 */
+    0x4c, 0x8b, 0x44, 0x24, 0x20, /* mov 32(%rsp),%r8 */
+    0x4c, 0x8b, 0x4c, 0x24, 0x28, /* mov 40(%rsp),%r9 */
+    0x48, 0x8b, 0x4c, 0x24, 0x30, /* mov 48(%rsp),%rcx */
+    0x48, 0x8b, 0x64, 0x24, 0x38, /* mov 56(%rsp),%rsp */
+    0xff, 0xe1,                   /* jmp *%rcx */
+};
+
+static bool has_again(struct tracee_thread *th, uint64_t restorer)
+{
+    uint8_t code[COOPERATION_AGAIN_OFFSET + sizeof(again_code)];
+
+    return tracee_read(th->owner, restorer, code, sizeof(code), NULL) == 0 &&
+           memcmp(code, restorer_code, sizeof(restorer_code)) == 0 &&
+           memcmp(code + COOPERATION_AGAIN_OFFSET, again_code, sizeof(again_code)) == 0;
+}
+
+/* The registers to go back to. A call with other arguments is made by that code, where there is
+ * some: the arguments would show in the registers afterwards, and notes below the stack pointer
+ * don't outlive the handler of a signal that comes before the call. */
+static void lead_back(struct tracee_thread *th, const struct places *p, uint64_t restorer,
+                      struct user_regs_struct *back, struct again *again)
+{
+    const struct user_regs_struct *u = &th->image.user;
+
+    if (!interrupted_again(th, back, p->again + offsetof(struct again, notes), again->notes) ||
+        !has_again(th, restorer))
+        return;
+    again->rdi = u->rdi;
+    again->rsi = u->rsi;
+    again->rdx = u->rdx;
+    again->r10 = u->r10;
+    again->r8 = u->r8;
+    again->r9 = u->r9;
+    again->rip = u->rip;
+    again->rsp = u->rsp;
+    back->rip = restorer + COOPERATION_AGAIN_OFFSET;
+    back->rsp = p->again;
 }
 
 size_t arch_injection_size(struct tracee_thread *th, struct crs_error *err)
@@ -100,7 +152,7 @@ static int write_frames(struct tracee_thread *th, const struct places *p, uint64
     struct injection *injection = (struct injection *)(area + (p->injection - p->begin));
     struct again *again = (struct again *)(area + (p->again - p->begin));
     size_t xstate_offset = p->xstate - p->begin;
-    interrupted_again(th, &back, p->again + offsetof(struct again, notes), again->notes);
+    lead_back(th, p, restorer, &back, again);
     int r = frame_fill(th, &back, &injection->frame, area + xstate_offset, p->again - p->xstate,
                        p->xstate, err);
     if (r < 0)
