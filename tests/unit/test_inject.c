@@ -96,6 +96,12 @@ static void disturbed_and_returned(void *arg, siginfo_t *info, void *context)
     cooperation_return(info, context);
 }
 
+static void returned(void *arg, siginfo_t *info, void *context)
+{
+    injected(arg, info, context);
+    cooperation_return(info, context);
+}
+
 static sigjmp_buf jump;
 
 static void jumping(void *arg, siginfo_t *info, void *context)
@@ -317,6 +323,23 @@ static void *pauses(void *arg)
     catch_usr1(SA_RESTART);
     is_ready();
     report(pause() < 0 && errno == EINTR && atomic_load(&shared->handled) == 1);
+    return NULL;
+}
+
+/* The signal is blocked but in the call. */
+static void *suspends(void *arg)
+{
+    sigset_t none, usr1;
+
+    catch_usr1(SA_RESTART);
+    sigemptyset(&none);
+    sigemptyset(&usr1);
+    sigaddset(&usr1, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+    is_ready();
+    bool interrupted = sigsuspend(&none) < 0 && errno == EINTR;
+    pthread_sigmask(SIG_SETMASK, NULL, &none);
+    report(interrupted && atomic_load(&shared->handled) == 1 && sigismember(&none, SIGUSR1));
     return NULL;
 }
 
@@ -747,8 +770,8 @@ static void wait_until_asleep(pid_t pid)
     }
 }
 
-/* The target's other thread runs `function`. */
-static int inject_one(pid_t pid, void (*function)(void *, siginfo_t *, void *),
+/* The target's other thread runs `function`; it gets a signal while it is held. */
+static int inject_one(pid_t pid, void (*function)(void *, siginfo_t *, void *), bool signalled,
                       struct crs_error *err)
 {
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
@@ -758,6 +781,8 @@ static int inject_one(pid_t pid, void (*function)(void *, siginfo_t *, void *),
     assert_int_equal(t->n_threads, 2);
     r = tracee_inject(&t->threads[1], (uint64_t)function, (uint64_t)restorer, (uint64_t)shared,
                       err);
+    if (signalled)
+        syscall(SYS_tgkill, pid, t->threads[1].tid, SIGUSR1);
     assert_int_equal(tracee_thaw(t, false, err), 0);
     return r;
 }
@@ -773,14 +798,14 @@ static void wait_for_result(void)
 }
 
 static void try_call(void *(*body)(void *), void (*function)(void *, siginfo_t *, void *),
-                     bool end_read)
+                     bool signalled, bool end_read)
 {
     struct crs_error err = {0};
 
     chosen = body;
     pid_t pid = start_target(run_chosen, 1);
     wait_until_asleep(pid);
-    int r = inject_one(pid, function, &err);
+    int r = inject_one(pid, function, signalled, &err);
     if (r < 0)
         print_error("%s\n", err.text);
     assert_int_equal(r, 0);
@@ -794,28 +819,32 @@ static void try_call(void *(*body)(void *), void (*function)(void *, siginfo_t *
 /* A signal that comes meanwhile ends the calls that it would have ended without us. */
 static void signals_end_calls(void **state)
 {
-    try_call(pauses, disturbed_and_returned, false);
-    try_call(reads, disturbed_and_returned, false);
-    try_call(polls, disturbed_and_returned, false);
-    try_call(reads_again, disturbed_and_returned, true);
+    try_call(pauses, disturbed_and_returned, false, false);
+    try_call(pauses, returned, true, false);
+    try_call(reads, disturbed_and_returned, false, false);
+    try_call(reads, returned, true, false);
+    try_call(polls, disturbed_and_returned, false, false);
+    try_call(suspends, returned, true, false);
+    try_call(reads_again, disturbed_and_returned, false, true);
+    try_call(reads_again, returned, true, true);
 }
 
 /* What a call that is made again points to isn't lost to a handler; nor are registers changed. */
 static void calls_are_made_again(void **state)
 {
-    try_call(sleeps, disturbed, false);
-    try_call(polls_registers, injected, true);
+    try_call(sleeps, disturbed, false, false);
+    try_call(polls_registers, injected, false, true);
 }
 
 static void ways_out(void **state)
 {
     struct crs_error err = {0};
 
-    try_call(jumps, jumping, false);
+    try_call(jumps, jumping, false, false);
     chosen = run_pause;
     pid_t pid = start_target(run_chosen, 1);
     wait_until_asleep(pid);
-    assert_int_equal(inject_one(pid, ending, &err), 0);
+    assert_int_equal(inject_one(pid, ending, false, &err), 0);
     wait_until_moved(&shared->runs, 0, 1);
     for (int turn = 0, n = 2; n != 1; turn++) { /* the thread has ended, the process lives */
         struct tracee *t = NULL;
@@ -835,7 +864,7 @@ static void cancellation(void **state)
     pid_t pid = start_target(run_cancelled, 1);
 
     wait_until_asleep(pid);
-    assert_int_equal(inject_one(pid, injected, &err), 0);
+    assert_int_equal(inject_one(pid, injected, false, &err), 0);
     wait_for_result();
     end_target(pid);
 }
@@ -846,7 +875,7 @@ static void assert_refused(void (*run)(void), const char *words)
     pid_t pid = start_target(run, 1);
 
     wait_until_asleep(pid);
-    assert_int_equal(inject_one(pid, injected, &err), -ENOSPC);
+    assert_int_equal(inject_one(pid, injected, false, &err), -ENOSPC);
     if (!strstr(err.text, words))
         print_error("%s\n", err.text);
     assert_non_null(strstr(err.text, words));

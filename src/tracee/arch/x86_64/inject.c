@@ -19,6 +19,7 @@
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ptrace.h>
 
 #include "base/cooperation.h"
 #include "tracee/arch/x86_64/internal.h"
@@ -168,6 +169,7 @@ int arch_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, 
                 struct crs_error *err)
 {
     struct arch_regs regs = th->regs;
+    uint64_t all = ~0ULL;
     int r = frame_read_xstate(th, err);
 
     if (r < 0)
@@ -184,5 +186,10 @@ int arch_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, 
         return r;
     th->regs = th->image = regs;
     th->repaired = th->has_remaining = false;
+    /* Nor is a signal handled on the way to the function: it would be over before the call is made
+     * again. Should the tool die before this, only that is lost. */
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't block the signals of thread %d", th->tid);
+    th->sigmask = all;
     return 0;
 }
