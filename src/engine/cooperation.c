@@ -147,6 +147,7 @@ static int search_image(pid_t tid, const struct proc_map *map, struct cooperatio
 /* ---- which files have no note ---- */
 
 #define N_KNOWN 256
+#define N_NEAR  8
 
 /*
  * Files that were seen without a note. Processes of a tree mostly have the same libraries, and
@@ -162,16 +163,24 @@ static struct known_file identity(const struct proc_map *map)
     return (struct known_file){map->dev, map->inode, map->end - map->start};
 }
 
-static struct known_file *place_of(const struct proc_map *map)
+/* Where it stands among those with a place near its own; else the one to be given up for it. */
+static struct known_file *place_of(const struct known_file *file)
 {
-    return &known_files[(map->inode ^ map->inode >> 8 ^ map->dev) % N_KNOWN];
+    const uint64_t first = file->inode ^ file->inode >> 8 ^ file->dev;
+
+    for (unsigned i = 0; i < N_NEAR; i++) {
+        struct known_file *known = &known_files[(first + i) % N_KNOWN];
+        if (known->inode == 0 || (known->inode == file->inode && known->dev == file->dev))
+            return known;
+    }
+    return &known_files[first % N_KNOWN];
 }
 
-static bool is_known(const struct proc_map *map)
+static bool is_known(const struct known_file *file)
 {
-    const struct known_file *known = place_of(map), file = identity(map);
+    const struct known_file *known = place_of(file);
 
-    return known->inode == file.inode && known->dev == file.dev && known->size == file.size;
+    return known->inode == file->inode && known->dev == file->dev && known->size == file->size;
 }
 
 /* ---- processes ---- */
@@ -183,14 +192,16 @@ int cooperation_find_in(pid_t tid, const struct proc_maps *maps, struct cooperat
 
     for (size_t i = 0; i < maps->n; i++) {
         const struct proc_map *map = &maps->items[i];
-        if (map->inode == 0 || map->offset != 0 || !(map->protection & PROT_READ) || is_known(map))
+        const struct known_file file = identity(map);
+        if (map->inode == 0 || map->offset != 0 || !(map->protection & PROT_READ) ||
+            is_known(&file))
             continue;
         int n = search_image(tid, map, &best);
         if (n == -EPERM || n == -ESRCH)
             return crs_fail(err, n == -EPERM ? CRS_NOT_PERMITTED : CRS_NOT_FOUND, -n,
                             "can't read the memory of process %d: %s", tid, strerror(-n));
         if (n == 0)
-            *place_of(map) = identity(map);
+            *place_of(&file) = file;
     }
     if (!best.address)
         return crs_fail(err, CRS_NOT_FOUND, ENOENT,
