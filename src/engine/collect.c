@@ -229,8 +229,7 @@ static int collect_cooperation(struct kobj_dump *ctx, const struct memory_set *m
     struct cooperation_found found;
 
     if (!kobj_saves(ctx, KOBJ_MEMORY)) {
-        process->cooperation =
-            ctx->members.items[member->first[KOBJ_MEMORY]].record->cooperation;
+        process->cooperation = ctx->members.items[member->first[KOBJ_MEMORY]].record->cooperation;
         return 0;
     }
     int r = maps ? cooperation_find_in(tracee_main(ctx->t)->tid, maps, &found, err) : -ENOENT;

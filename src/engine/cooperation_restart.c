@@ -1,8 +1,8 @@
 /*
  * cooperation_restart.c - what a restart says in the block of a cooperating program
  *
- * Who stands at the barrier of a request when the program is saved finds the request's end here. The
- * tool of that request isn't there any more, and PIDs and thread IDs may be other ones.
+ * Who stands at the barrier of a request when the program is saved finds the request's end here.
+ * The tool of that request isn't there any more, and PIDs and thread IDs may be other ones.
  */
 #include <string.h>
 
@@ -26,7 +26,8 @@ static int32_t new_tid(const Crs__Process *process, const struct tracee *stub, i
     return id;
 }
 
-/* A block belongs to one process of those that share the memory, if any: to that which set it up. */
+/* A block belongs to one process of those that share the memory, if any: to that which set it up.
+ */
 static size_t owner_of(const Crs__Tree *tree, struct tracee *const *stubs, size_t i, int32_t pid)
 {
     for (size_t k = 0; k < tree->n_processes; k++)
