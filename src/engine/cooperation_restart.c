@@ -46,7 +46,9 @@ static void say(const struct cooperation_restart *restart, bool alone, struct co
     if (!cooperation_is_busy(block))
         return;
     block->owner = 0;
-    block->outcome = COOPERATION_RESTART;
+    /* One that had its outcome goes to its end with that: some have acted on it already. */
+    if (block->outcome == COOPERATION_NONE)
+        block->outcome = COOPERATION_RESTART;
     if (alone)
         cooperation_put_back(block);
 }

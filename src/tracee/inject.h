@@ -24,7 +24,8 @@
 
 /*
  * -ENOTSUP: the thread has a shadow stack, or has exited. -ENOSPC: its stack has no room for the
- * frame and for the function; an alternate stack's end counts as such. Nothing has changed then.
+ * frame and for the function; an alternate stack's end counts as such. -EAGAIN (CRS_BUSY): a thread
+ * is still on its way back from a call of a tool that was killed. Nothing has changed then.
  * May make calls in the process, and take back what is on its undo list.
  */
 int tracee_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, uint64_t arg,
