@@ -297,6 +297,16 @@ static bool all_have_ended(void)
     return true;
 }
 
+static void wait_until_all_ended(void)
+{
+    for (int turn = 0; !all_have_ended(); turn++) {
+        assert_int_equal(atomic_load(&shared->failed), 0);
+        assert_true(turn < LIMIT_S * 1000);
+        usleep(1000);
+    }
+    assert_int_equal(atomic_load(&shared->failed), 0);
+}
+
 /* How long a thread has waited isn't known where it ran in between, as on a busy machine; then it
  * waits its whole time again. So each must do it in time once in a few tries, and never fail. */
 static void timeouts_go_on(void **state)
@@ -309,12 +319,7 @@ static void timeouts_go_on(void **state)
         atomic_store(&shared->go, 1);
         usleep(INJECT_AT * 1000);
         inject_and_wait(pid, ELEMENTS(waits) + 1);
-        for (int turn = 0; !all_have_ended(); turn++) {
-            assert_int_equal(atomic_load(&shared->failed), 0);
-            assert_true(turn < LIMIT_S * 1000);
-            usleep(1000);
-        }
-        assert_int_equal(atomic_load(&shared->failed), 0);
+        wait_until_all_ended();
         n_in_time = 0;
         for (size_t i = 0; i < ELEMENTS(waits); i++) {
             in_time[i] |= atomic_load(&shared->taken_ms[i]) < WAIT_MS + INJECT_AT;
@@ -326,6 +331,26 @@ static void timeouts_go_on(void **state)
         if (!in_time[i])
             print_error("%s waited its whole time again, each time\n", wait_names[i]);
     assert_int_equal(n_in_time, ELEMENTS(waits));
+}
+
+/* Held again before they have gone on with their calls, and while these are made again. */
+static void over_and_over(void **state)
+{
+    pid_t pid = start_target(run_waits, ELEMENTS(waits));
+    struct crs_error err = {0};
+    struct tracee *t;
+
+    atomic_store(&shared->go, 1);
+    for (int i = 0; i < 120; i++) {
+        if (i % 3 == 2) {
+            assert_true(hold_and_inject(pid, &err) > 0);
+            continue;
+        }
+        assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+        tracee_free(t);
+    }
+    wait_until_all_ended();
+    end_target(pid);
 }
 
 static void run_many(void)
@@ -386,9 +411,8 @@ static void death_of_the_tool(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(registers_stay),
-        cmocka_unit_test(timeouts_go_on),
-        cmocka_unit_test(many_threads),
+        cmocka_unit_test(registers_stay),    cmocka_unit_test(timeouts_go_on),
+        cmocka_unit_test(over_and_over),     cmocka_unit_test(many_threads),
         cmocka_unit_test(death_of_the_tool),
     };
     return cmocka_run_group_tests_name("inject", tests, NULL, NULL);

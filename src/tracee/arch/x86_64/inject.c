@@ -30,6 +30,7 @@
 /* Where the thread is to go when the call has been made; and the call's pointers lead to notes. */
 struct again {
     uint64_t rdi, rsi, rdx, r10, r8, r9, rip, rsp;
+    uint64_t number; /* of the call, for ourselves */
     uint8_t notes[CALL_NOTES_SIZE];
 };
 
@@ -85,6 +86,18 @@ static bool has_again(struct tracee_thread *th, uint64_t restorer)
            memcmp(code + COOPERATION_AGAIN_OFFSET, again_code, sizeof(again_code)) == 0;
 }
 
+long inject_call_number(const struct tracee_thread *th, const struct user_regs_struct *u)
+{
+    uint8_t code[sizeof(again_code)];
+    struct again again;
+
+    if (tracee_read(th->owner, u->rip - 2, code, sizeof(code), NULL) < 0 ||
+        memcmp(code, again_code, sizeof(code)) != 0 ||
+        tracee_read(th->owner, u->rsp, &again, sizeof(again), NULL) < 0 || again.number > INT32_MAX)
+        return -1;
+    return (long)again.number;
+}
+
 /* The registers to go back to. A call with other arguments is made by that code, where there is
  * some: the arguments would show in the registers afterwards, and notes below the stack pointer
  * don't outlive the handler of a signal that comes before the call. */
@@ -102,6 +115,7 @@ static void lead_back(struct tracee_thread *th, const struct places *p, uint64_t
     again->r10 = u->r10;
     again->r8 = u->r8;
     again->r9 = u->r9;
+    again->number = u->orig_rax;
     again->rip = u->rip;
     again->rsp = u->rsp;
     back->rip = restorer + COOPERATION_AGAIN_OFFSET;

@@ -93,6 +93,10 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
 bool interrupted_again(struct tracee_thread *th, struct user_regs_struct *ret, uint64_t notes_at,
                        uint8_t notes[CALL_NOTES_SIZE]);
 
+/* Where those are the registers after a call that COOPERATION_RESTORER's code made again: its
+ * number; else -1. */
+long inject_call_number(const struct tracee_thread *th, const struct user_regs_struct *u);
+
 /* An error number that tells the kernel to make the call again (-ERESTART...). */
 static inline bool is_restart(uint64_t rax)
 {

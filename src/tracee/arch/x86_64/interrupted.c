@@ -216,12 +216,40 @@ int arch_repair_call(struct tracee_thread *th, struct crs_error *err)
 
 /* ---- calls whose timeout the kernel keeps ---- */
 
+static bool is_timespec(struct tracee *t, uint64_t address)
+{
+    struct timespec ts;
+
+    return address >= 0x10000 && tracee_read(t, address, &ts, sizeof(ts), NULL) == 0 &&
+           ts.tv_sec >= 0 && ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000;
+}
+
+/* The last resort, for a thread that doesn't sleep and has got the number from elsewhere, as by
+ * syscall(3): of the few calls whose timeout the kernel keeps, that which the arguments are fit
+ * for. A futex that processes share looks like others, and isn't guessed. */
+static long guess_by_arguments(struct tracee_thread *th, const struct user_regs_struct *u)
+{
+    const bool has_ms = u->rdx > 0 && u->rdx <= INT32_MAX;
+
+    if ((int32_t)u->rdi < 16 && (u->rdi < 16 || (int64_t)u->rdi < 0))
+        return is_timespec(th->owner, u->rdx) ? SYS_clock_nanosleep : has_ms ? SYS_poll : -1;
+    if ((u->rsi == 0x80 || u->rsi == 0x89 || u->rsi == 0x189) && is_timespec(th->owner, u->r10))
+        return SYS_futex;
+    if ((u->rsi == 0 || u->rsi >= 0x10000) && is_timespec(th->owner, u->rdi))
+        return SYS_nanosleep;
+    return u->rsi < 0x10000 && has_ms ? SYS_poll : -1;
+}
+
 /* The call that restart_syscall stands for: from the code before it, else from where it sleeps. */
 static long resolve_restarted(struct tracee_thread *th, const struct arch_waiting *waiting)
 {
-    const struct user_regs_struct *u = &th->regs.user;
+    const struct user_regs_struct *u = &th->image.user;
     uint8_t code[7];
     uint32_t number;
+    long injected = inject_call_number(th, u);
+
+    if (find_call(injected))
+        return injected;
 
     if (tracee_read(th->owner, u->rip - sizeof(code), code, sizeof(code), NULL) == 0 &&
         code[0] == 0xb8) { /* mov $number, %eax; syscall */
@@ -236,7 +264,7 @@ static long resolve_restarted(struct tracee_thread *th, const struct arch_waitin
     if (strstr(waiting->wchan,
                "nanosleep")) /* the first argument: a clock's number, or a pointer */
         return u->rdi < 64 || (int64_t)u->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
-    return -1;
+    return guess_by_arguments(th, u);
 }
 
 static bool timeout_left(struct tracee_thread *th, long number, const struct arch_waiting *waiting,
@@ -293,6 +321,18 @@ static void keep_timeout(struct tracee_thread *th, const struct arch_waiting *wa
         image->rax = RESTART_NO_HAND;
 }
 
+/* It was stopped and let go just before, and is about to let its call go on by restart_syscall.
+ * That works only where the kernel has kept the timeout: the image is as if it were in the call. */
+static bool is_about_to_restart(struct tracee_thread *th)
+{
+    const struct user_regs_struct *u = &th->regs.user;
+    uint8_t code[2];
+
+    return (int64_t)u->orig_rax < 0 && u->rax == SYS_restart_syscall &&
+           tracee_read(th->owner, u->rip, code, sizeof(code), NULL) == 0 && code[0] == 0x0f &&
+           code[1] == 0x05;
+}
+
 int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
                          struct crs_error *err)
 {
@@ -306,8 +346,14 @@ int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *wa
             r = arch_set_regs(th->tid, &th->regs, err);
     }
     th->image = th->regs;
-    if ((int64_t)u->orig_rax >= 0 && (int64_t)u->rax == RESTART_BLOCK)
+    if (is_about_to_restart(th)) {
+        th->image.user.rip += 2;
+        th->image.user.orig_rax = SYS_restart_syscall;
+        th->image.user.rax = RESTART_BLOCK;
         keep_timeout(th, waiting);
+    } else if ((int64_t)u->orig_rax >= 0 && (int64_t)u->rax == RESTART_BLOCK) {
+        keep_timeout(th, waiting);
+    }
     return r;
 }
 
