@@ -110,7 +110,8 @@ struct cooperation {
     uint32_t runner; /* enum cooperation_runner */
     uint32_t arrived, finished;
     uint32_t rounds;         /* requests that came to their end */
-    uint32_t callback_error; /* a callback returned something else than 0 after the outcome */
+    uint32_t callback_error; /* a callback returned something else than 0 after the outcome; stays
+                                until callbacks run again */
     uint32_t forward;        /* enum cooperation_forward */
     uint32_t forward_scope;  /* CR_SCOPE_* */
     int32_t forward_target;  /* as the process sees it */

@@ -44,6 +44,7 @@ struct request_page {
     int32_t error;        /* 0 or a positive errno or CR_E* */
     uint32_t n_processes; /* that were saved */
     uint32_t log_size;    /* with the final NUL; 0: no messages */
+    uint32_t accepted;    /* 1 from REQUEST_ACCEPTED on: tells an early error from a late one */
     char log[REQUEST_SIZE - 64];
 };
 
