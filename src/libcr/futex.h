@@ -1,0 +1,60 @@
+/*
+ * futex.h - waiting for a word, without touching errno
+ *
+ * A wait may end early, for no reason: who waits looks at the word again.
+ */
+#ifndef LIBCR_FUTEX_H
+#define LIBCR_FUTEX_H
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+/* While *word == value, up to the time (NULL: without limit). 0 or a negative errno. */
+static inline int cri_futex_wait_for(uint32_t *word, uint32_t value, const struct timespec *time,
+                                     bool shared)
+{
+    int saved = errno, op = shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE;
+    int r = syscall(SYS_futex, word, op, value, time, NULL, 0) < 0 ? -errno : 0;
+
+    errno = saved;
+    return r;
+}
+
+/* timeout_ms 0: without limit. */
+static inline int cri_futex_wait(uint32_t *word, uint32_t value, unsigned timeout_ms)
+{
+    struct timespec time = {timeout_ms / 1000, timeout_ms % 1000 * 1000000L};
+
+    return cri_futex_wait_for(word, value, timeout_ms ? &time : NULL, false);
+}
+
+static inline void cri_futex_wake(uint32_t *word)
+{
+    int saved = errno;
+
+    syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, INT32_MAX, NULL, NULL, 0);
+    errno = saved;
+}
+
+static inline uint32_t cri_load(const uint32_t *word)
+{
+    return __atomic_load_n(word, __ATOMIC_SEQ_CST);
+}
+
+static inline void cri_store(uint32_t *word, uint32_t value)
+{
+    __atomic_store_n(word, value, __ATOMIC_SEQ_CST);
+}
+
+/* True if it was `from`, and is `to` now. */
+static inline bool cri_change(uint32_t *word, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(word, &from, to, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);
+}
+
+#endif

@@ -1,0 +1,163 @@
+/*
+ * section.c - critical sections: no checkpoint while a thread is in one
+ *
+ * The block's word `sections` counts the threads that are in one, and says whether a request is
+ * pending; the tool begins with nothing until the count is 0, and while the request is pending
+ * nobody enters anew. A thread's own nested sections are counted by itself.
+ *
+ * A signal handler that comes amidst enter or leave can't know whether its thread is counted yet
+ * (or still). It counts itself in addition. It must not wait then for a pending request that waits
+ * for its own thread, and it need not: as long as the count isn't 0 the request has not begun.
+ */
+#include <errno.h>
+
+#include "libcr/cri.h"
+#include "libcr/futex.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+#define COUNT    (~COOPERATION_PENDING)
+
+/* Until the pending request has come to its end. Who waits makes sure that it does. */
+static void wait_for_end(void)
+{
+    struct cri_patience patience = {0};
+    uint32_t word;
+
+    while ((word = cri_load(&cri_block.sections)) & COOPERATION_PENDING) {
+        if (cri_round_left_over())
+            cri_round_close();
+        else if (!cri_wait(&cri_block.sections, word, &patience))
+            cri_give_up();
+    }
+}
+
+/* One more thread in a section. `beside`: others that are in it already will do. False: it would
+ * have to wait, and shall not. */
+static bool count_in(bool beside, bool wait)
+{
+    for (;;) {
+        uint32_t word = cri_load(&cri_block.sections);
+        bool pending = word & COOPERATION_PENDING;
+
+        if (!pending || (beside && (word & COUNT) > 0)) {
+            if (cri_change(&cri_block.sections, word, word + 1))
+                return true;
+        } else if (!wait) {
+            return false;
+        } else {
+            wait_for_end();
+        }
+    }
+}
+
+static uint32_t count_out(uint32_t n)
+{
+    return __atomic_sub_fetch(&cri_block.sections, n, __ATOMIC_SEQ_CST);
+}
+
+/* False: it would have to wait, and shall not. */
+static bool enter(bool wait)
+{
+    if (cri_me.depth > 0 && cri_me.counted) {
+        cri_me.depth++;
+    } else if (cri_me.depth > 0) { /* a signal handler, amidst enter or leave */
+        if (!count_in(true, wait))
+            return false;
+        cri_me.extra++;
+        cri_me.depth++;
+    } else {
+        cri_me.depth = 1;
+        if (!count_in(false, wait)) {
+            cri_me.depth = 0;
+            return false;
+        }
+        cri_me.counted = true;
+    }
+    return true;
+}
+
+static int leave(void)
+{
+    uint32_t n;
+
+    if (cri_me.depth == 0 || (!cri_me.counted && cri_me.extra == 0))
+        return -EINVAL;
+    if (!cri_me.counted) {
+        cri_me.extra--;
+        cri_me.depth--;
+        count_out(1);
+    } else if (cri_me.depth > 1) {
+        cri_me.depth--;
+    } else {
+        n = 1 + cri_me.extra; /* what a handler has entered and not left */
+        cri_me.extra = 0;
+        cri_me.counted = false;
+        n = count_out(n);
+        cri_me.depth = 0;
+        if (n == COOPERATION_PENDING)
+            wait_for_end();
+    }
+    return 0;
+}
+
+void cri_section_begin(void)
+{
+    enter(true);
+}
+
+void cri_section_end(void)
+{
+    leave();
+}
+
+void cri_sections_drop(void)
+{
+    if (cri_me.depth > 0 && cri_me.counted) {
+        cri_me.depth = 1;
+        leave();
+    }
+}
+
+/* ---- for programs ---- */
+
+EXPORTED int cr_enter_cs(cr_client_id_t id)
+{
+    if (cri_me.group)
+        return 0;
+    if (cri_need_init() < 0)
+        return -1;
+    enter(true);
+    return 0;
+}
+
+EXPORTED int cr_tryenter_cs(cr_client_id_t id)
+{
+    if (cri_me.group)
+        return 0;
+    if (cri_need_init() < 0)
+        return -1;
+    return !enter(false);
+}
+
+EXPORTED int cr_leave_cs(cr_client_id_t id)
+{
+    int r;
+
+    if (cri_me.group)
+        return 0;
+    if (cri_need_init() < 0)
+        return -1;
+    r = leave();
+    if (r < 0)
+        errno = -r;
+    return r < 0 ? -1 : 0;
+}
+
+EXPORTED int cr_status(void)
+{
+    if (cri_need_init() < 0)
+        return -1;
+    if (cri_me.group)
+        return CR_STATE_ACTIVE;
+    return cri_load(&cri_block.sections) & COOPERATION_PENDING ? CR_STATE_PENDING : CR_STATE_IDLE;
+}

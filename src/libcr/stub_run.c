@@ -1,0 +1,30 @@
+/*
+ * stub_run.c - libcr_run: makes a program that knows nothing of checkpoints take part in them
+ *
+ * All of it is a block that the tool finds. There are no callbacks, so the tool needs nobody in
+ * here: `entry` stays 0. Where libcr is loaded as well, its block is the stronger one.
+ */
+#include <pthread.h>
+#include <signal.h>
+
+#include "libcr/setup.h"
+
+#define EXPORTED __attribute__((visibility("default")))
+
+static struct cooperation block;
+COOPERATION_NOTE(block);
+
+EXPORTED const int cr_run_link_me = 1;
+EXPORTED void cri_run_sig_handler(int signal, siginfo_t *info, void *context);
+
+void cri_run_sig_handler(int signal, siginfo_t *info, void *context)
+{
+}
+
+__attribute__((constructor)) static void set_up(void)
+{
+    pthread_atfork(NULL, NULL, setup_ptracer);
+    setup_ptracer();
+    setup_signal(64, cri_run_sig_handler, NULL, 0);
+    setup_block(&block, COOPERATION_RUN);
+}
