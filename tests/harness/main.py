@@ -11,14 +11,14 @@ import tempfile
 import time
 import traceback
 
-from . import build, examples, kill, kill_tree, machine, programs, scale, scripts, victims
+from . import build, examples, kill, kill_tree, libcr, machine, programs, scale, scripts, victims
 from .cases import Failure, Skip
 from .env import Env, Setup
 from .tally import Tally
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CHANCES = 3
-PARTS = ("unit", "lint", "cli", "victims", "programs", "kill", "scale", "examples")
+PARTS = ("unit", "lint", "cli", "libcr", "victims", "programs", "kill", "scale", "examples")
 
 
 def parse():
@@ -51,7 +51,7 @@ def parse():
 def find(setup, parts):
     makers = {
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
-        "victims": victims.cases, "programs": programs.cases,
+        "libcr": libcr.cases, "victims": victims.cases, "programs": programs.cases,
         "kill": lambda s: kill.cases(s) + kill_tree.cases(s),
         "scale": scale.cases, "examples": examples.cases,
     }
