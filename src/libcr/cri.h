@@ -10,6 +10,7 @@
 #define LIBCR_CRI_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/cooperation.h"

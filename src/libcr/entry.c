@@ -5,9 +5,6 @@
  * was made by clone(2) without storage of its own shares `cri_me` with the thread that made it, so
  * it only takes part in the waiting.
  */
-#include <sys/syscall.h>
-#include <unistd.h>
-
 #include "libcr/cri.h"
 
 void cri_entry(struct cooperation *block)
@@ -20,14 +17,5 @@ void cri_entry(struct cooperation *block)
                       callbacks ? CR_SIGNAL_CONTEXT : 0, own);
 }
 
-/* Where entry returns to: the frame below it is put back, as the C library does for its handlers.
- */
-__asm__(".text\n"
-        ".balign 16\n"
-        ".hidden cri_restorer\n"
-        ".globl cri_restorer\n"
-        ".type cri_restorer, @function\n"
-        "cri_restorer:\n"
-        "    mov $15, %eax\n" /* rt_sigreturn */
-        "    syscall\n"
-        ".size cri_restorer, . - cri_restorer\n");
+/* Where entry returns to: what the thread was doing is put back. */
+COOPERATION_RESTORER(cri_restorer);

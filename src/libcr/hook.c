@@ -2,7 +2,6 @@
  * hook.c - functions that each thread runs after its callbacks
  */
 #include <errno.h>
-#include <stddef.h>
 
 #include "libcr/cri.h"
 

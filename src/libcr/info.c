@@ -2,7 +2,6 @@
  * info.c - what a callback may ask of its request: who, where to; and for more processes
  */
 #include <errno.h>
-#include <stddef.h>
 
 #include "libcr/cri.h"
 #include "libcr/futex.h"

@@ -52,6 +52,13 @@ static void take_part(uint32_t rounds, unsigned n_forks)
         cri_futex_wait(&cri_block.rounds, rounds, 0);
 }
 
+/* Where there are no callbacks for it the tool takes it for a thread as any other. */
+static bool is_wanted(uint32_t phase)
+{
+    return phase != COOPERATION_IDLE &&
+           __atomic_load_n(&cri_block.runner_tid, __ATOMIC_SEQ_CST) == cri_runner_tid();
+}
+
 static void *runner(void *arg)
 {
     unsigned n_forks = cri_n_forks;
@@ -63,13 +70,13 @@ static void *runner(void *arg)
     while (cri_n_forks == n_forks) { /* else a callback has forked, and this is the child */
         uint32_t rounds = cri_load(&cri_block.rounds), phase = cri_load(&cri_block.phase);
 
-        if (phase != COOPERATION_IDLE && cri_round_join(true)) {
+        if (is_wanted(phase) && cri_round_join(true)) {
             take_part(rounds, n_forks);
             continue;
         }
         if (cri_round_left_over())
             cri_round_close();
-        cri_futex_wait(&cri_block.phase, phase, phase == COOPERATION_IDLE ? 0 : 1);
+        cri_futex_wait(&cri_block.phase, phase, is_wanted(phase) ? 1 : 0);
     }
     return NULL;
 }
