@@ -248,7 +248,7 @@ static void tool_tell(enum cooperation_outcome outcome, int code)
 /* What the library has put back at the end of a round. */
 static void tool_check_idle(void)
 {
-    CHECK(LOAD(tool_block->sections) == 0);
+    CHECK(!(LOAD(tool_block->sections) & COOPERATION_PENDING));
     CHECK(LOAD(tool_block->phase) == COOPERATION_IDLE);
     CHECK(LOAD(tool_block->outcome) == COOPERATION_NONE);
     CHECK(LOAD(tool_block->abort) == 0);
