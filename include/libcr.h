@@ -336,7 +336,8 @@ void cr_request(void) _CR_DEPRECATED;
 void cr_request_file(const char *filename) _CR_DEPRECATED;
 void cr_request_fd(int fd) _CR_DEPRECATED;
 
-/* For `-u cr_link_me`: links the library although nothing of it is called. */
+/* For `-u cr_link_me`: links libcr.a although nothing of it is called. (For the shared library:
+ * -Wl,--no-as-needed, where the linker leaves out what is not needed.) */
 extern const int cr_link_me;
 
 #if defined(__GNUC__)

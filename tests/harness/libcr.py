@@ -1,7 +1,7 @@
 """BLCR's library: test programs that are linked with it (tests/libcr/*.c), and scripts.
 
 A program says by `link:` in its first comment what else it is linked with, and is run from beside
-copies of the libraries; a script finds them, the headers and crs-request below $LIBCR. Both judge
+copies of the libraries; a script finds them, the headers, the tests and crs-request below $LIBCR. Both judge
 as the cases of scripts.py do.
 """
 import glob
@@ -43,9 +43,7 @@ def program_run(setup, source):
 def script_run(setup, path):
     def run(env):
         place = stage(setup)
-        script = build.once(setup, f"libcr/scripts/{os.path.basename(path)}",
-                            lambda copy: shutil.copy(path, copy))
-        run_here(env, place, script)
+        run_here(env, place, os.path.join(place, "tests", os.path.basename(path)))
     return run
 
 
@@ -88,6 +86,8 @@ def copy_all(setup, built, mark):
     headers = os.path.join(os.path.dirname(place), "include")
     shutil.copytree(os.path.join(setup.top, "include"), headers)
     shutil.copytree(os.path.join(setup.top, "src", "base"), os.path.join(headers, "base"))
+    shutil.copytree(os.path.join(setup.top, "tests", "libcr"),
+                    os.path.join(os.path.dirname(place), "tests"))
     libexec = os.path.join(os.path.dirname(place), "libexec")
     os.mkdir(libexec, 0o755)
     request = os.path.join(setup.build, "cli", "crs-request")
