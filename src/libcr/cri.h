@@ -137,7 +137,8 @@ void cri_forward_forked(void);
 void cri_entry(struct cooperation *block);
 void cri_restorer(void);
 
-/* request.c */
+/* handle.c */
+void cri_requests_restarted(void);
 void cri_requests_before_fork(void);
 void cri_requests_after_fork(void);
 

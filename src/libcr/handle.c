@@ -147,6 +147,18 @@ void cri_request_detach(unsigned long handle)
     pthread_mutex_unlock(&lock);
 }
 
+/* The pages of a restarted process are its own copies. Who waits for one need not wait until it
+ * looks again. Not at any cost: this may run in a thread that has the lock. */
+void cri_requests_restarted(void)
+{
+    if (pthread_mutex_trylock(&lock) != 0)
+        return;
+    for (struct cri_request *request = requests; request; request = request->next)
+        if (request->restarts != cri_load(&cri_block.restarts))
+            cri_store(&request->page->state, REQUEST_DONE);
+    pthread_mutex_unlock(&lock);
+}
+
 /* A child of fork() has the pages as well, and can wait for them. */
 void cri_requests_before_fork(void)
 {

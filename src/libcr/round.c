@@ -93,6 +93,8 @@ static void put_back(void)
                          &cri_block.abort,    &cri_block.runner,  &cri_block.arrived,
                          &cri_block.finished, &cri_block.forward, &cri_block.outcome};
 
+    if (cri_load(&cri_block.outcome) == COOPERATION_RESTART)
+        cri_requests_restarted();
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         cri_store(words[i], 0);
     cri_block.code = 0;
