@@ -243,14 +243,16 @@ static void death(void)
 static void restarted(void)
 {
     cr_checkpoint_handle_t handle;
+    struct stat before, after;
 
-    CHECK(ask(WAIT, &handle) == 0);
+    CHECK(ask(WAIT, &handle) == 0 && fstat(out, &before) == 0);
     tool_block->restarts++; /* as a restart does */
     CHECK(cr_poll_checkpoint(&handle, NULL) == CR_POLL_CHKPT_ERR_POST && errno == CR_ERESTARTED);
     CHECK(cr_poll_checkpoint(&handle, NULL) == CR_POLL_CHKPT_ERR_PRE && errno == EINVAL);
     go();
-    CHECK(ask(SUCCEED, &handle) == 0 && cr_poll_checkpoint(&handle, NULL) > 0);
+    WAIT_FOR(fstat(out, &after) == 0 && after.st_size > before.st_size);
     unlink("go");
+    CHECK(ask(SUCCEED, &handle) == 0 && cr_poll_checkpoint(&handle, NULL) > 0);
 }
 
 static void *ask_often(void *arg)
@@ -364,7 +366,7 @@ int main(int argc, char **argv)
     setenv("CRS_LIBEXEC", ".", 1);
     setenv("LD_PRELOAD", "", 1);
     setenv("KEPT", "kept", 1);
-    out = open("out", O_CREAT | O_WRONLY, 0600);
+    out = open("out", O_CREAT | O_WRONLY | O_APPEND, 0600);
     CHECK(out >= 0);
     nothing_shows(results);
     nothing_shows(errors);
