@@ -28,20 +28,10 @@ void cri_sig_handler(int signal, siginfo_t *info, void *context)
 {
 }
 
-static void fork_before(void)
-{
-    cri_requests_before_fork();
-}
-
-static void fork_in_parent(void)
-{
-    cri_requests_after_fork();
-}
-
 /* The child has no callbacks, no runner, no critical section, and is in no request. */
 static void fork_in_child(void)
 {
-    cri_requests_after_fork();
+    cri_requests_forked();
     cri_runner_forked();
     cri_callbacks_forked();
     cri_hooks_forked();
@@ -59,7 +49,7 @@ __attribute__((constructor)) static void set_up(void)
     setup_handler_t const stubs[] = {cri_run_sig_handler, cri_omit_sig_handler};
 
     cri_thread_setup();
-    pthread_atfork(fork_before, fork_in_parent, fork_in_child);
+    pthread_atfork(cri_requests_before_fork, cri_requests_after_fork, fork_in_child);
     setup_ptracer();
     setup_signal(CR_SIGNUM, cri_sig_handler, stubs, 2);
     cri_block.entry = (uint64_t)(uintptr_t)cri_entry;

@@ -12,7 +12,9 @@
 #include "libcr/futex.h"
 #include "libcr/handle.h"
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+/* Recursive: a signal handler or a callback may come while its own thread has the lock, and fork.
+ * The list is never in a state in which it couldn't be read. */
+static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct cri_request *requests;
 static unsigned long n_requests;
 
@@ -168,4 +170,10 @@ void cri_requests_before_fork(void)
 void cri_requests_after_fork(void)
 {
     pthread_mutex_unlock(&lock);
+}
+
+/* The child's thread has another ID than the one that took the lock. */
+void cri_requests_forked(void)
+{
+    lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 }

@@ -68,7 +68,8 @@ bool cri_thread_begin(void)
 {
     if (!has_key || pthread_setspecific(key, &cri_me) != 0)
         return false;
-    cri_thread_is_own();
+    cri_me.tid = (int)syscall(SYS_gettid);
+    cri_me.restarts = cri_load(&cri_block.restarts);
     cri_me.initialized = true;
     return true;
 }
