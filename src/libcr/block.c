@@ -49,7 +49,7 @@ __attribute__((constructor)) static void set_up(void)
     setup_handler_t const stubs[] = {cri_run_sig_handler, cri_omit_sig_handler};
 
     cri_thread_setup();
-    pthread_atfork(cri_requests_before_fork, cri_requests_after_fork, fork_in_child);
+    pthread_atfork(NULL, NULL, fork_in_child);
     setup_ptracer();
     setup_signal(CR_SIGNUM, cri_sig_handler, stubs, 2);
     cri_block.entry = (uint64_t)(uintptr_t)cri_entry;

@@ -139,8 +139,6 @@ void cri_restorer(void);
 
 /* handle.c */
 void cri_requests_restarted(void);
-void cri_requests_before_fork(void);
-void cri_requests_after_fork(void);
 void cri_requests_forked(void);
 
 #endif

@@ -2,9 +2,9 @@
  * handle.c - requests that this process has made, and their numbers
  */
 #include <errno.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -12,11 +12,43 @@
 #include "libcr/futex.h"
 #include "libcr/handle.h"
 
-/* Recursive: a signal handler or a callback may come while its own thread has the lock, and fork.
- * The list is never in a state in which it couldn't be read. */
-static pthread_mutex_t lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static struct cri_request *requests;
 static unsigned long n_requests;
+
+/*
+ * Who changes the list: a thread's ID, or 0. A signal handler or a callback may come while its own
+ * thread has the lock; then it goes on without, because the list can be read at any instant, and
+ * what it adds or removes itself is complete before the thread goes on. So can a child of fork(),
+ * whose only thread has never taken it. A restart may have left the ID of a thread that has another
+ * one now: it isn't waited for.
+ */
+static uint32_t owner;
+
+/* False: it is this thread's already. */
+static bool take(void)
+{
+    uint32_t self = (uint32_t)syscall(SYS_gettid), other;
+    int saved = errno;
+
+    while (!cri_change(&owner, 0, self)) {
+        other = cri_load(&owner);
+        if (other == self)
+            return false;
+        if (other != 0 && cri_futex_wait(&owner, other, CRI_LOOK_MS) == -ETIMEDOUT &&
+            syscall(SYS_tgkill, getpid(), other, 0) < 0 && errno == ESRCH)
+            cri_change(&owner, other, 0);
+        errno = saved;
+    }
+    return true;
+}
+
+static void give(bool taken)
+{
+    if (!taken)
+        return;
+    cri_store(&owner, 0);
+    cri_futex_wake(&owner);
+}
 
 int cri_request_new(struct cri_request **ret, int *ret_fd)
 {
@@ -47,13 +79,14 @@ static unsigned long number(unsigned long n)
 
 unsigned long cri_request_list(struct cri_request *request)
 {
-    pthread_mutex_lock(&lock);
+    bool taken = take();
+
     request->handle = number(++n_requests);
     request->n_users++;
     request->listed = true;
     request->next = requests;
-    requests = request;
-    pthread_mutex_unlock(&lock);
+    __atomic_store_n(&requests, request, __ATOMIC_RELEASE);
+    give(taken);
     return request->handle;
 }
 
@@ -69,12 +102,12 @@ static struct cri_request *find(unsigned long handle)
 struct cri_request *cri_request_find(unsigned long handle)
 {
     struct cri_request *request;
+    bool taken = take();
 
-    pthread_mutex_lock(&lock);
     request = find(handle);
     if (request)
         request->n_users++;
-    pthread_mutex_unlock(&lock);
+    give(taken);
     return request;
 }
 
@@ -86,12 +119,11 @@ static void drop(struct cri_request *request)
 
 void cri_request_release(struct cri_request *request)
 {
-    bool last;
     int saved = errno;
+    bool last, taken = take();
 
-    pthread_mutex_lock(&lock);
     last = --request->n_users == 0;
-    pthread_mutex_unlock(&lock);
+    give(taken);
     if (last)
         drop(request);
     errno = saved;
@@ -103,21 +135,20 @@ static void unlink_from_list(struct cri_request *request)
 
     while (*place != request)
         place = &(*place)->next;
-    *place = request->next;
+    __atomic_store_n(place, request->next, __ATOMIC_RELEASE);
     request->listed = false;
 }
 
 bool cri_request_unlist(struct cri_request *request)
 {
-    bool was;
+    bool was, taken = take();
 
-    pthread_mutex_lock(&lock);
     was = request->listed;
     if (was) {
         unlink_from_list(request);
         request->n_users--; /* the caller is one, too */
     }
-    pthread_mutex_unlock(&lock);
+    give(taken);
     return was;
 }
 
@@ -137,8 +168,8 @@ static struct cri_request *find_over(void)
 void cri_request_detach(unsigned long handle)
 {
     struct cri_request *request;
+    bool taken = take();
 
-    pthread_mutex_lock(&lock);
     request = find(handle);
     if (request)
         request->detached = true;
@@ -146,34 +177,23 @@ void cri_request_detach(unsigned long handle)
         unlink_from_list(request);
         drop(request);
     }
-    pthread_mutex_unlock(&lock);
+    give(taken);
 }
 
 /* The pages of a restarted process are its own copies. Who waits for one need not wait until it
- * looks again. Not at any cost: this may run in a thread that has the lock. */
+ * looks again. Not at any cost: this may run while another thread is held that has the lock. */
 void cri_requests_restarted(void)
 {
-    if (pthread_mutex_trylock(&lock) != 0)
+    if (!cri_change(&owner, 0, (uint32_t)syscall(SYS_gettid)))
         return;
     for (struct cri_request *request = requests; request; request = request->next)
         if (request->restarts != cri_load(&cri_block.restarts))
             cri_store(&request->page->state, REQUEST_DONE);
-    pthread_mutex_unlock(&lock);
+    give(true);
 }
 
 /* A child of fork() has the pages as well, and can wait for them. */
-void cri_requests_before_fork(void)
-{
-    pthread_mutex_lock(&lock);
-}
-
-void cri_requests_after_fork(void)
-{
-    pthread_mutex_unlock(&lock);
-}
-
-/* The child's thread has another ID than the one that took the lock. */
 void cri_requests_forked(void)
 {
-    lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    cri_store(&owner, 0);
 }

@@ -295,6 +295,41 @@ static void forked(void)
     unlink("go");
 }
 
+/* A handler may come anywhere in the calls, and fork. */
+static void on_alarm_fork(int sig)
+{
+    int saved = errno, status;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(0);
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    n_alarms++;
+    errno = saved;
+}
+
+static void handlers(void)
+{
+    struct itimerval timer = {{0, 300}, {0, 300}}, none = {{0, 0}, {0, 0}};
+    struct timeval no_time = {0, 0};
+    cr_checkpoint_handle_t handle;
+
+    CHECK(ask(WAIT, &handle) == 0);
+    n_alarms = 0;
+    signal(SIGALRM, on_alarm_fork);
+    setitimer(ITIMER_REAL, &timer, NULL);
+    for (time_t until = time(NULL) + TOOL_LIMIT_S; n_alarms < 200 && time(NULL) < until;) {
+        int r = cr_wait_checkpoint(&handle, &no_time);
+        CHECK(r == 0 || (r < 0 && errno == EINTR));
+    }
+    setitimer(ITIMER_REAL, &none, NULL);
+    CHECK(n_alarms >= 200);
+    go();
+    while (cr_poll_checkpoint(&handle, NULL) <= 0)
+        CHECK(errno == EINTR);
+    unlink("go");
+}
+
 #pragma GCC diagnostic ignored "-Wdeprecated-declarations"
 static void itself(void)
 {
@@ -375,6 +410,7 @@ int main(int argc, char **argv)
     nothing_shows(restarted);
     nothing_shows(threads);
     forked();
+    handlers();
     itself();
     unlink("crs-request");
     unlink("out");
