@@ -9,6 +9,7 @@
 #ifndef LIBCR_CRI_H
 #define LIBCR_CRI_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -134,7 +135,7 @@ void cri_hold_forked(void);
 void cri_forward_forked(void);
 
 /* entry.c: run in each thread, as a signal handler is. */
-void cri_entry(struct cooperation *block);
+void cri_entry(struct cooperation *block, siginfo_t *info, void *context);
 void cri_restorer(void);
 
 /* handle.c */

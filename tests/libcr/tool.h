@@ -109,8 +109,9 @@ static void tool_on_signal(int sig, siginfo_t *info, void *context)
 {
     int saved = errno;
 
-    (void)sig, (void)info, (void)context;
-    ((void (*)(struct cooperation *))(uintptr_t)tool_block->entry)(tool_block);
+    (void)sig;
+    ((void (*)(struct cooperation *, siginfo_t *, void *))(uintptr_t)tool_block->entry)(
+        tool_block, info, context);
     errno = saved;
 }
 
