@@ -17,6 +17,7 @@
 #include "base/descriptors.h"
 #include "base/io.h"
 #include "base/thread.h"
+#include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
@@ -35,6 +36,7 @@
 struct checkpoint {
     pid_t pid;
     const struct crs_checkpoint_options *options;
+    struct checkpoint_request *request;
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
 
@@ -225,11 +227,18 @@ static int collect(struct checkpoint *c, struct crs_error *err)
     return r == 0 ? collect_files(&c->ctx, &c->files, err) : r;
 }
 
+static int run_hook(struct checkpoint *c, checkpoint_hook hook, struct crs_error *err)
+{
+    return hook ? hook(&c->members, c->request->arg, err) : 0;
+}
+
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
 static int take(struct checkpoint *c, struct crs_error *err)
 {
     tell(c, "freeze");
     int r = tree_freeze(&c->members, c->deadline_us, err);
+    if (r == 0)
+        r = run_hook(c, c->request->frozen, err);
     if (r == 0)
         r = collect(c, err);
     if (r == 0)
@@ -240,9 +249,11 @@ static int take(struct checkpoint *c, struct crs_error *err)
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     }
+    if (r == 0)
+        r = run_hook(c, c->request->copied, err);
     if (r < 0)
         return r;
-    if (c->options->afterwards == CRS_CONTINUE)
+    if (c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe)
         r = tree_thaw(&c->members, false, err);
     c->result.pause_us = now_us() - c->members.frozen_at_us;
     return r;
@@ -327,6 +338,10 @@ static int kill_all(struct checkpoint *c, struct crs_error *err)
 /* The snapshot is safe: end or stop the program if that was asked for. */
 static int afterwards(struct checkpoint *c, struct crs_error *err)
 {
+    int r = run_hook(c, c->request->safe, err);
+
+    if (r < 0)
+        return r;
     switch (c->options->afterwards) {
     case CRS_STOP:
         return tree_thaw(&c->members, true, err);
@@ -335,13 +350,14 @@ static int afterwards(struct checkpoint *c, struct crs_error *err)
     case CRS_CONTINUE:
         break;
     }
-    return 0;
+    return tree_thaw(&c->members, false, err);
 }
 
 static int run(struct checkpoint *c, struct crs_error *err)
 {
-    int r = tracee_check(c->pid, err);
-    c->members.adopter = c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
+    bool chosen = c->request->choice != NULL;
+    int r = chosen ? 0 : tracee_check(c->pid, err);
+    c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
@@ -409,9 +425,8 @@ static bool may_try_again(const struct checkpoint *c, int tries, unsigned sleep_
 
 /* What is in the way for a moment only (-EAGAIN: a connection that the program is about to accept)
  * is most often gone when it was let go on. */
-static void *run_in_thread(void *arg)
+static void run_tries(struct checkpoint *c)
 {
-    struct checkpoint *c = arg;
     unsigned sleep_us = FIRST_SLEEP_US;
 
     c->ret = run_once(c, &c->err);
@@ -421,6 +436,11 @@ static void *run_in_thread(void *arg)
         c->ret = run_once(c, &c->err);
         sleep_us = 2 * sleep_us < LAST_SLEEP_US ? 2 * sleep_us : LAST_SLEEP_US;
     }
+}
+
+static void *run_in_thread(void *arg)
+{
+    run_tries(arg);
     return NULL;
 }
 
@@ -460,11 +480,57 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
     return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
 }
 
+static void begin(struct checkpoint *c)
+{
+    c->members = (struct tree){.root = c->pid,
+                               .scope = c->options->scope,
+                               .tool = c->options->tool,
+                               .choice = c->request->choice};
+    c->started_us = now_us();
+    if (c->options->timeout_ms > 0)
+        c->deadline_us = c->started_us + c->options->timeout_ms * 1000ull;
+}
+
+static int finish(struct checkpoint *c, struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    if (c->ret < 0 && err)
+        *err = c->err;
+    if (c->ret == 0) {
+        c->result.total_us = now_us() - c->started_us;
+        if (ret)
+            *ret = c->result;
+        else
+            crs_checkpoint_result_clear(&c->result);
+        c->result = (struct crs_checkpoint_result){0};
+    }
+    forget(c);
+    return c->ret;
+}
+
+int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_checkpoint_result *ret,
+                   struct crs_error *err)
+{
+    struct checkpoint c = {.pid = pid, .options = request->options, .request = request};
+    uint64_t own_limit = 0;
+    int r = check_options(pid, request->options, err);
+
+    if (r == 0)
+        r = descriptors_reserve(&own_limit, err);
+    if (r < 0)
+        return r;
+    begin(&c);
+    run_tries(&c);
+    r = finish(&c, ret, err);
+    descriptors_give_back(own_limit);
+    return r;
+}
+
 int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
                    struct crs_checkpoint_result *ret, struct crs_error *err)
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
-    struct checkpoint c = {.pid = pid, .options = &own};
+    struct checkpoint_request request = {.options = &own};
+    struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
     uint64_t own_limit = 0;
     pthread_t thread;
 
@@ -475,10 +541,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
-    c.members = (struct tree){.root = pid, .scope = c.options->scope, .tool = c.options->tool};
-    c.started_us = now_us();
-    if (c.options->timeout_ms > 0)
-        c.deadline_us = c.started_us + c.options->timeout_ms * 1000ull;
+    begin(&c);
     r = thread_start(&thread, false, run_in_thread, &c);
     if (r > 0) {
         forget(&c);
@@ -486,19 +549,9 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     }
     pthread_join(thread, NULL);
-    if (c.ret < 0 && err)
-        *err = c.err;
-    if (c.ret == 0) {
-        c.result.total_us = now_us() - c.started_us;
-        if (ret)
-            *ret = c.result;
-        else
-            crs_checkpoint_result_clear(&c.result);
-        c.result = (struct crs_checkpoint_result){0};
-    }
-    forget(&c);
+    r = finish(&c, ret, err);
     descriptors_give_back(own_limit);
-    return c.ret;
+    return r;
 }
 
 void crs_checkpoint_result_clear(struct crs_checkpoint_result *result)

@@ -22,12 +22,38 @@ struct tree_member {
     int exit_signal;
     struct tracee *t; /* owned; NULL: it has ended and was not waited for, or is the tool */
     bool tool;
+    bool whole;     /* its descendants belong, too: of a choice's members only */
+    bool left_out;  /* likewise: it runs on, and isn't one when the tree is frozen */
     unsigned depth; /* 0: its parent is no member */
 };
 
 struct tree_place {
     pid_t pid;
     size_t member;
+};
+
+struct tree_found;
+
+/* A process with what its scope says; with CRS_GROUP and CRS_SESSION `id` is that of the group or
+ * session, whose leader may be gone. */
+struct tree_root {
+    pid_t id;
+    enum crs_scope scope;
+};
+
+/*
+ * Other processes than one root's. None of them has to be there. The caller is left out. The
+ * children of what is left out belong as if their parent had ended.
+ */
+struct tree_choice {
+    const struct tree_root *roots;
+    size_t n_roots;
+    const pid_t *omitted; /* left out */
+    size_t n_omitted;
+    /* Does it, which was found and is neither a root nor omitted? Where not, its descendants don't
+     * either. NULL: all do. */
+    bool (*belongs)(const struct tree_found *found, void *arg);
+    void *arg;
 };
 
 struct tree {
@@ -37,6 +63,8 @@ struct tree {
     pid_t tool;    /* a process that waits for us; 0: none */
     pid_t adopter; /* the supervisor of the root's own namespaces: what it has taken in belongs to
                       the tree; 0: none (tree_find_adopter()) */
+    const struct tree_choice *choice; /* NULL: the root's scope; else root, which tree_freeze()
+                                         sets, and scope don't matter before */
 
     /* by tree_freeze(): parents before their children; [0] is the root, or with scopes other than
      * a tree its topmost ancestor among the members */
@@ -82,15 +110,17 @@ void tree_forget_members(struct tree *tree);
  * t->memory_of is set. *ret_place: for the next function. */
 int tree_memory_find(const struct tree *tree, struct tracee *t, size_t *ret_place,
                      struct crs_error *err);
-/* Likewise: is what it shares with relatives that are not to be saved refused? */
-int tree_memory_check(const struct tree *tree, struct tracee *t, struct crs_error *err);
+/* Likewise: is what it shares with relatives that are not to be saved refused? alone: its children
+ * are not. */
+int tree_memory_check(const struct tree *tree, struct tracee *t, bool alone, struct crs_error *err);
 /* It becomes a member. */
 int tree_memory_add(struct tree *tree, struct tracee *t, size_t place, struct crs_error *err);
 
 /* ---- inside: tree_find.c ---- */
 
 struct tree_found {
-    pid_t pid, parent, parent_thread;
+    pid_t pid, parent, parent_thread; /* parent 0: not known yet */
+    bool whole, tool, left_out;       /* as a member's */
     unsigned depth;
 };
 
@@ -108,6 +138,11 @@ enum tree_how {
 };
 /* The way that the kernel and the scope allow. */
 enum tree_how tree_how(const struct tree *tree);
+
+/* Is it the tool, or left out? */
+void tree_judge(const struct tree *tree, struct tree_found *found);
+/* The member that it becomes, of which the rest isn't known yet; NULL: no memory. */
+struct tree_member *tree_take_found(struct tree *tree, const struct tree_found *found);
 
 /* The processes that belong to the tree and are no members yet, parents first. By their lists of
  * children, only those of members[from] and later ones are found. */

@@ -25,25 +25,103 @@ static int out_of_memory(struct crs_error *err)
     return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of processes");
 }
 
-static int add(struct tree_founds *founds, pid_t pid, pid_t parent, pid_t thread,
-               struct crs_error *err)
+static int add(struct tree_founds *founds, const struct tree_found *one, struct crs_error *err)
 {
     struct tree_found *found = ARRAY_ADD(&founds->array);
 
     if (!found)
         return out_of_memory(err);
-    *found = (struct tree_found){.pid = pid, .parent = parent, .parent_thread = thread};
+    *found = *one;
     return 0;
+}
+
+static bool needs_scan(enum crs_scope scope)
+{
+    return scope == CRS_GROUP || scope == CRS_SESSION;
 }
 
 enum tree_how tree_how(const struct tree *tree)
 {
+    const struct tree_choice *choice = tree->choice;
     char path[64];
 
-    if (tree->scope == CRS_GROUP || tree->scope == CRS_SESSION)
+    if (!choice && needs_scan(tree->scope))
         return TREE_BY_SCAN;
+    for (size_t i = 0; choice && i < choice->n_roots; i++)
+        if (needs_scan(choice->roots[i].scope))
+            return TREE_BY_SCAN;
     snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
     return access(path, F_OK) == 0 ? TREE_BY_CHILDREN : TREE_BY_SCAN;
+}
+
+/* ---- more than one root ---- */
+
+/* It is a member that is found to be more than what it was taken for. */
+static bool is_more(const struct tree_member *member, bool whole)
+{
+    return whole && !member->whole && !member->left_out;
+}
+
+static bool is_left_out(const struct tree_choice *choice, pid_t pid)
+{
+    if (pid == getpid())
+        return true;
+    for (size_t i = 0; i < choice->n_omitted; i++)
+        if (choice->omitted[i] == pid)
+            return true;
+    return false;
+}
+
+static bool is_root(const struct tree_choice *choice, pid_t pid)
+{
+    for (size_t i = 0; i < choice->n_roots; i++)
+        if (choice->roots[i].id == pid && !needs_scan(choice->roots[i].scope))
+            return true;
+    return false;
+}
+
+void tree_judge(const struct tree *tree, struct tree_found *found)
+{
+    const struct tree_choice *choice = tree->choice;
+
+    found->tool = found->pid == tree->tool || (!choice && found->pid == getpid());
+    if (!choice || found->tool)
+        return;
+    found->left_out = is_left_out(choice, found->pid);
+    if (found->left_out || !choice->belongs || is_root(choice, found->pid) ||
+        choice->belongs(found, choice->arg))
+        return;
+    found->left_out = true;
+    found->whole = false;
+}
+
+struct tree_member *tree_take_found(struct tree *tree, const struct tree_found *found)
+{
+    struct tree_member *member = tree_add_member(tree, found->pid);
+
+    if (!member)
+        return NULL;
+    member->parent = found->parent;
+    member->parent_thread = found->parent_thread;
+    member->tool = found->tool;
+    member->whole = found->whole;
+    member->left_out = found->left_out;
+    return member;
+}
+
+static int add_roots(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
+{
+    const struct tree_choice *choice = tree->choice;
+    int r = 0;
+
+    if (!choice)
+        return add(ret, &(struct tree_found){.pid = tree->root}, err);
+    for (size_t i = 0; r == 0 && i < choice->n_roots; i++)
+        r = add(ret,
+                &(struct tree_found){.pid = choice->roots[i].id,
+                                     .whole = choice->roots[i].scope == CRS_TREE},
+                err);
+    return r;
 }
 
 /* ---- by each thread's list ---- */
@@ -64,9 +142,15 @@ static int add_children_of(const struct tree *tree, pid_t pid, const char *threa
         r = proc_children_parse((const char *)text.data, &children, &n);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't read %s: %s", path, strerror(-r));
-    for (size_t i = 0; r == 0 && i < n; i++)
-        if (!tree_find_member(tree, children[i]))
-            r = add(ret, children[i], pid, adopted ? 0 : atoi(thread), err);
+    for (size_t i = 0; r == 0 && i < n; i++) {
+        const struct tree_member *member = tree_find_member(tree, children[i]);
+        const struct tree_found found = {.pid = children[i],
+                                         .parent = pid,
+                                         .parent_thread = adopted ? 0 : atoi(thread),
+                                         .whole = tree->choice != NULL};
+        if (!member || is_more(member, found.whole))
+            r = add(ret, &found, err);
+    }
     return r;
 }
 
@@ -86,6 +170,11 @@ static int add_children(const struct tree *tree, pid_t pid, struct tree_founds *
     return r;
 }
 
+static bool brings_children(const struct tree *tree, const struct tree_member *member)
+{
+    return !member->tool && (tree->choice ? member->whole : tree->scope != CRS_ONLY);
+}
+
 static int find_children(const struct tree *tree, size_t from, struct tree_founds *ret,
                          struct crs_error *err)
 {
@@ -93,9 +182,9 @@ static int find_children(const struct tree *tree, size_t from, struct tree_found
     int r = 0;
 
     if (tree->members.n == 0)
-        return add(ret, tree->root, 0, 0, err);
-    for (size_t i = from; r == 0 && tree->scope != CRS_ONLY && i < tree->members.n; i++)
-        if (!tree->members.items[i].tool)
+        return add_roots(tree, ret, err);
+    for (size_t i = from; r == 0 && i < tree->members.n; i++)
+        if (brings_children(tree, &tree->members.items[i]))
             r = add_children(tree, tree->members.items[i].pid, ret, err);
     if (r == 0 && tree->adopter) {
         snprintf(thread, sizeof(thread), "%d", tree->adopter);
@@ -141,10 +230,32 @@ struct wanted {
     pid_t group, session;
 };
 
-static bool belongs(const struct wanted *w, const struct proc_stat *stat)
+/* By one of several roots; *ret_whole: are its descendants wanted as well? */
+static bool is_chosen(const struct tree *tree, const struct proc_stat *stat, bool *ret_whole)
+{
+    const struct tree_member *parent = tree_find_member(tree, stat->parent);
+    bool chosen = parent && parent->whole && !parent->tool;
+
+    *ret_whole = chosen;
+    for (size_t i = 0; i < tree->choice->n_roots; i++) {
+        const struct tree_root *root = &tree->choice->roots[i];
+        pid_t id = root->scope == CRS_GROUP     ? stat->group
+                   : root->scope == CRS_SESSION ? stat->session
+                                                : stat->pid;
+        if (id != root->id)
+            continue;
+        chosen = true;
+        *ret_whole |= root->scope == CRS_TREE;
+    }
+    return chosen;
+}
+
+static bool belongs(const struct wanted *w, const struct proc_stat *stat, bool *ret_whole)
 {
     const struct tree_member *parent;
 
+    if (w->tree->choice)
+        return is_chosen(w->tree, stat, ret_whole);
     switch (w->tree->scope) {
     case CRS_GROUP:
         return stat->group == w->group;
@@ -160,25 +271,39 @@ static bool belongs(const struct wanted *w, const struct proc_stat *stat)
            (w->tree->adopter && stat->parent == w->tree->adopter);
 }
 
+static int read_wanted(struct wanted *w, struct crs_error *err)
+{
+    struct proc_stat stat;
+    char root[16];
+
+    if (w->tree->choice)
+        return 0;
+    snprintf(root, sizeof(root), "%d", w->tree->root);
+    if (read_stat(root, &stat) < 0)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", w->tree->root);
+    w->group = stat.group;
+    w->session = stat.session;
+    return 0;
+}
+
 static int scan(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
 {
     _cleanup_closedir_ DIR *dir = opendir("/proc");
     struct wanted wanted = {.tree = tree};
+    int r = dir ? read_wanted(&wanted, err) : crs_fail_errno(err, CRS_FAILED, "can't read /proc");
     struct proc_stat stat;
-    char root[16];
-    int r = 0;
 
-    if (!dir)
-        return crs_fail_errno(err, CRS_FAILED, "can't read /proc");
-    snprintf(root, sizeof(root), "%d", tree->root);
-    if (read_stat(root, &stat) < 0)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there is no process %d", tree->root);
-    wanted.group = stat.group;
-    wanted.session = stat.session;
-    for (struct dirent *e; r == 0 && (e = readdir(dir));)
-        if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && read_stat(e->d_name, &stat) == 0 &&
-            belongs(&wanted, &stat) && !tree_find_member(tree, stat.pid))
-            r = add(ret, stat.pid, stat.parent, 0, err);
+    for (struct dirent *e; r == 0 && (e = readdir(dir));) {
+        bool whole = false;
+        if (e->d_name[0] < '1' || e->d_name[0] > '9' || read_stat(e->d_name, &stat) < 0 ||
+            !belongs(&wanted, &stat, &whole))
+            continue;
+        const struct tree_member *member = tree_find_member(tree, stat.pid);
+        if (!member || is_more(member, whole))
+            r = add(ret,
+                    &(struct tree_found){.pid = stat.pid, .parent = stat.parent, .whole = whole},
+                    err);
+    }
     return r;
 }
 
@@ -250,22 +375,26 @@ int tree_find_new(const struct tree *tree, enum tree_how how, size_t from, struc
 static int take_in(struct tree *copy, const struct tree_founds *founds, struct crs_error *err)
 {
     for (size_t i = 0; i < founds->array.n; i++) {
-        const struct tree_found *found = &founds->array.items[i];
-        if (tree_find_member(copy, found->pid))
-            continue; /* its parent has ended meanwhile: it is another one's now */
-        struct tree_member *member = tree_add_member(copy, found->pid);
-        if (!member)
+        struct tree_found *found = &founds->array.items[i];
+        struct tree_member *member = tree_find_member(copy, found->pid);
+        if (member) { /* its parent may have ended meanwhile: it is another one's now */
+            member->whole |= found->whole;
+            continue;
+        }
+        tree_judge(copy, found);
+        if (!tree_take_found(copy, found))
             return out_of_memory(err);
-        member->parent = found->parent;
-        member->tool = found->pid == copy->tool || found->pid == getpid();
     }
     return 0;
 }
 
 int tree_list(const struct tree *tree, struct tree_founds *ret, struct crs_error *err)
 {
-    struct tree copy = {
-        .root = tree->root, .scope = tree->scope, .tool = tree->tool, .adopter = tree->adopter};
+    struct tree copy = {.root = tree->root,
+                        .scope = tree->scope,
+                        .tool = tree->tool,
+                        .adopter = tree->adopter,
+                        .choice = tree->choice};
     _cleanup_tree_founds_ struct tree_founds all = {0};
     enum tree_how how = tree_how(tree);
     size_t from = 0;
@@ -280,9 +409,11 @@ int tree_list(const struct tree *tree, struct tree_founds *ret, struct crs_error
         if (r == 0)
             r = take_in(&copy, &founds, err);
     }
-    for (size_t i = 0; r == 0 && i < copy.members.n; i++)
-        if (!copy.members.items[i].tool)
-            r = add(&all, copy.members.items[i].pid, copy.members.items[i].parent, 0, err);
+    for (size_t i = 0; r == 0 && i < copy.members.n; i++) {
+        const struct tree_member *member = &copy.members.items[i];
+        if (!member->tool && !member->left_out)
+            r = add(&all, &(struct tree_found){.pid = member->pid, .parent = member->parent}, err);
+    }
     tree_forget_members(&copy);
     if (r < 0)
         return r;

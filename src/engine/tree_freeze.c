@@ -33,6 +33,15 @@ static int read_stat(pid_t pid, struct proc_stat *ret)
     return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 
+/* Are its children to be left alone, whatever they are? */
+static bool is_alone(const struct tree *tree)
+{
+    const struct tree_choice *choice = tree->choice;
+
+    return choice ? choice->n_roots == 1 && choice->roots[0].scope == CRS_ONLY
+                  : tree->scope == CRS_ONLY;
+}
+
 static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, struct tracee **ret,
                           struct crs_error *err)
 {
@@ -46,7 +55,7 @@ static int freeze_process(struct tree *tree, pid_t pid, uint64_t deadline_us, st
         if (r == 0)
             r = tree_memory_find(tree, t, &place, err);
         if (r == 0) /* before any call in it */
-            r = tree_memory_check(tree, t, err);
+            r = tree_memory_check(tree, t, is_alone(tree), err);
         if (r == 0)
             r = kobj_dispatch_check(t, err);
         if (r == 0) /* likewise: the kernel would forget the sequence */
@@ -112,14 +121,12 @@ static int explain_refusal(const struct tree *tree, pid_t pid, int r, struct crs
 static int add_member(struct tree *tree, const struct tree_found *found, struct tracee *t,
                       struct crs_error *err)
 {
-    struct tree_member *member = tree_add_member(tree, found->pid);
+    struct tree_member *member = tree_take_found(tree, found);
 
     if (!member) {
         tracee_free(t);
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of processes");
     }
-    member->parent = found->parent;
-    member->parent_thread = found->parent_thread;
     member->t = t;
     if (t && (!tree->frozen_at_us || t->frozen_at_us < tree->frozen_at_us))
         tree->frozen_at_us = t->frozen_at_us;
@@ -127,23 +134,20 @@ static int add_member(struct tree *tree, const struct tree_found *found, struct 
 }
 
 /* Hold it, if there's something to hold. */
-static int take_in(struct tree *tree, const struct tree_found *found, uint64_t deadline_us,
+static int take_in(struct tree *tree, struct tree_found *found, uint64_t deadline_us,
                    struct crs_error *err)
 {
     struct tracee *t = NULL;
     struct proc_stat stat;
 
-    if (found->pid == tree->tool || found->pid == getpid()) {
-        int r = add_member(tree, found, NULL, err);
-        if (r == 0)
-            tree->members.items[tree->members.n - 1].tool = true;
-        return r;
-    }
+    tree_judge(tree, found);
+    if (found->tool || found->left_out)
+        return add_member(tree, found, NULL, err);
     int r =
         freeze_process(tree, found->pid, earlier(now_us() + FREEZE_TIME_US, deadline_us), &t, err);
     if (r == 0)
         return add_member(tree, found, t, err);
-    if (found->pid == tree->root)
+    if (!tree->choice && found->pid == tree->root)
         return r;
     /* It may have ended meanwhile; then its parent, which stands still, has not waited for it, or
      * is nobody who would. */
@@ -162,9 +166,14 @@ static int take_in_new(struct tree *tree, enum tree_how how, size_t from, uint64
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = tree_find_new(tree, how, from, &founds, err);
 
-    for (size_t i = 0; r == 0 && i < founds.array.n; i++)
-        if (!tree_find_member(tree, founds.array.items[i].pid))
-            r = take_in(tree, &founds.array.items[i], deadline_us, err);
+    for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
+        struct tree_found *found = &founds.array.items[i];
+        struct tree_member *member = tree_find_member(tree, found->pid);
+        if (!member)
+            r = take_in(tree, found, deadline_us, err);
+        else if (!member->left_out)
+            member->whole |= found->whole;
+    }
     *ret_n = founds.array.n;
     return r;
 }
@@ -238,27 +247,42 @@ static int put_in_order(struct tree *tree, const struct tree_founds *order, stru
     return 0;
 }
 
+/* The first that is held. */
+static int choose_root(struct tree *tree, const struct tree_founds *order, struct crs_error *err)
+{
+    for (size_t i = 0; i < order->array.n; i++) {
+        tree->root = order->array.items[i].pid;
+        if (tree_find_member(tree, tree->root)->t)
+            return 0;
+    }
+    return crs_fail(err, CRS_NOT_FOUND, ESRCH, "none of the processes is left");
+}
+
 static int settle(struct tree *tree, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds order = {0};
     int r = 0;
 
-    if (!tree_find_member(tree, tree->root))
+    if (!tree->choice && !tree_find_member(tree, tree->root))
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", tree->root);
     for (size_t i = 0; r == 0 && i < tree->members.n; i++)
-        r = settle_member(tree, &tree->members.items[i], &order, err);
+        if (!tree->members.items[i].left_out)
+            r = settle_member(tree, &tree->members.items[i], &order, err);
     if (r < 0)
         return r;
     tree_founds_sort(&order);
-    return put_in_order(tree, &order, err);
+    if (tree->choice)
+        r = choose_root(tree, &order, err);
+    return r == 0 ? put_in_order(tree, &order, err) : r;
 }
 
 int tree_freeze(struct tree *tree, uint64_t deadline_us, struct crs_error *err)
 {
     enum tree_how how = tree_how(tree);
     /* The list of a process that stands still has all its children. A scan is not of one moment,
-     * and who takes orphans in doesn't stand still. */
-    int clean = 0, wanted = how == TREE_BY_SCAN || tree->adopter ? 2 : 1;
+     * and who takes orphans in, or is left out, doesn't stand still. */
+    bool restless = how == TREE_BY_SCAN || tree->adopter || tree->choice;
+    int clean = 0, wanted = restless ? 2 : 1;
     uint64_t started_us = now_us();
     size_t n_new, from = 0;
 

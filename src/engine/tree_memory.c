@@ -39,10 +39,10 @@ static int check_parent(const struct tree *tree, struct tracee *t, struct crs_er
 {
     _cleanup_proc_status_ struct proc_status status = {0};
 
-    if (kobj_read_status(tracee_main(t), &status, NULL) < 0 || status.parent <= 0 ||
-        tree_find_member(tree, status.parent))
+    if (kobj_read_status(tracee_main(t), &status, NULL) < 0 || status.parent <= 0)
         return 0;
-    return kobj_check_apart(t, status.parent, err);
+    const struct tree_member *parent = tree_find_member(tree, status.parent);
+    return parent && !parent->left_out ? 0 : kobj_check_apart(t, status.parent, err);
 }
 
 /* Those of one thread, where the kernel lists them. */
@@ -67,12 +67,12 @@ static int check_children(struct tracee *t, pid_t tid, struct crs_error *err)
  * A relative that is not held would go on using what is shared, and nothing may be written there.
  * Parents that are members are held before their children.
  */
-int tree_memory_check(const struct tree *tree, struct tracee *t, struct crs_error *err)
+int tree_memory_check(const struct tree *tree, struct tracee *t, bool alone, struct crs_error *err)
 {
     int r = check_parent(tree, t, err);
 
     tracee_for_each_thread (t, th) {
-        if (r == 0 && tree->scope == CRS_ONLY)
+        if (r == 0 && alone)
             r = check_children(t, th->tid, err);
     }
     return r;
