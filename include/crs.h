@@ -90,6 +90,16 @@ enum crs_scope {
     CRS_SESSION = 3, /* its session */
 };
 
+/* Files that are mapped by their names and saved with their content, so that a restart doesn't need
+ * them. Bits of crs_checkpoint_options.save_files. */
+enum crs_save_files {
+    CRS_SAVE_EXECUTABLE = 1, /* the executables */
+    CRS_SAVE_PRIVATE = 2,    /* files mapped MAP_PRIVATE: libraries, mostly */
+    CRS_SAVE_SHARED = 4,     /* files mapped MAP_SHARED; restarted, the program has them without a
+                                name: what it changes in them doesn't reach the named ones */
+    CRS_SAVE_ALL = 7,
+};
+
 /* What becomes of TCP connections whose other end isn't part of the checkpoint. */
 enum crs_tcp {
     CRS_TCP_REFUSE = 0, /* the checkpoint is refused, with the address of the other end */
@@ -138,11 +148,12 @@ struct crs_checkpoint_options {
     enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
     enum crs_pipes pipes;       /* likewise */
     enum crs_form form;         /* of `output`; a store has directories only */
-    int stream_fd; /* above 0: write a stream to this descriptor (a pipe, a socket, a file, a
-                      device) instead. The program stands still while the other end takes its
-                      memory: give a timeout. On failure what was written is no whole stream, and a
-                      reader says so. The snapshot counts as safe when the other end has taken all
-                      of it. */
+    int stream_fd;       /* above 0: write a stream to this descriptor (a pipe, a socket, a file, a
+                            device) instead. The program stands still while the other end takes its
+                            memory: give a timeout. On failure what was written is no whole stream, and a
+                            reader says so. The snapshot counts as safe when the other end has taken all
+                            of it. */
+    unsigned save_files; /* enum crs_save_files; 0: none, they must be there at the restart */
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -190,6 +201,19 @@ enum crs_pids {
     CRS_PIDS_NEW = 3,       /* new PIDs; written where the threads keep theirs */
 };
 
+/* The process group and the session of the root, and of those that were in the same ones. */
+enum crs_membership {
+    CRS_MEMBERSHIP_DEFAULT = 0, /* The session is the restarter's, but for a program with a terminal
+                                   of its own, and with `detach`. A root that led its group does so
+                                   again where no terminal's keys are to reach it; else the group is
+                                   the restarter's. */
+    CRS_MEMBERSHIP_INHERIT = 1, /* the restarter's, but for the session of a program with a terminal
+                                   of its own */
+    CRS_MEMBERSHIP_RESTORE = 2, /* those that were saved, with the saved PIDs under their numbers. A
+                                   leader that isn't part of the program is stood in for while the
+                                   program is made; CRS_BUSY: somebody has its number */
+};
+
 struct crs_restart_options {
     size_t struct_size;
     enum crs_pids pids;
@@ -203,6 +227,12 @@ struct crs_restart_options {
     size_t n_fds;
     struct crs_snapshot *snapshot; /* not NULL: restart this one, which stays the caller's; the path
                                       is not used */
+    /* Files that are somewhere else now: "OLD=NEW" leads what began with the path OLD to NEW. OLD
+     * matches whole names of a path, and the first that matches counts. Both are absolute; in them
+     * '\=' stands for '=' and '\\' for '\'. Open files, mapped ones, executables, directories. */
+    const char *const *relocate;
+    size_t n_relocate;
+    enum crs_membership group, session;
 };
 #ifdef __cplusplus
 static inline struct crs_restart_options crs_restart_options_init(void)
