@@ -1,0 +1,150 @@
+/* outcome.c - how a request ended: told to its processes, and what follows from it */
+#include <signal.h>
+#include <string.h>
+#include <sys/syscall.h>
+
+#include "base/io.h"
+#include "libcr.h"
+#include "requests/request.h"
+
+#define FIRST_SLEEP_US 20
+
+int outcome_tell(struct request *q, struct member *m, struct tracee *t,
+                 enum cooperation_outcome outcome, int code, struct crs_error *err)
+{
+    int r;
+
+    if (!m->takes_part) {
+        r = member_reset(t, m, err);
+        if (r == 0)
+            r = MEMBER_PUT(t, m, rounds, m->rounds + 1, err);
+        m->state = MEMBER_DONE;
+        return r;
+    }
+    r = MEMBER_PUT(t, m, code, code, err);
+    if (r == 0)
+        r = MEMBER_PUT(t, m, outcome, outcome, err);
+    m->state = MEMBER_RELEASED;
+    m->told_failed = outcome != COOPERATION_CONTINUE;
+    return r;
+}
+
+int outcome_omit(struct request *q, struct member *m)
+{
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    struct crs_error error = {0};
+    pid_t *place = ARRAY_ADD(&q->omitted);
+
+    if (!place)
+        return request_fail(q, ENOMEM, "out of memory");
+    *place = m->pid;
+    m->omitted = true;
+    int r = member_hold(q, m, &t);
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
+    r = outcome_tell(q, m, t, COOPERATION_OMITTED, CR_EOMITTED, &error);
+    return r < 0 ? request_fail_with(q, request_code(r, &error), &error) : 0;
+}
+
+static void fail_one(struct request *q, struct member *m, int code)
+{
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    struct crs_error error = {0};
+
+    if (tracee_freeze(m->pid, now_us() + 10 * 1000000, &t, &error) == 0)
+        outcome_tell(q, m, t, COOPERATION_FAILED, code, &error);
+    else if (member_has_ended(m))
+        m->state = MEMBER_GONE;
+    else /* its library sees when we are gone */
+        request_warn(q, "process %d can't be told that the checkpoint failed: %s", m->pid,
+                     error.text);
+}
+
+void outcome_fail_all(struct request *q, int code)
+{
+    for (size_t i = 0; i < q->members.n; i++) {
+        struct member *m = &q->members.items[i];
+        if (m->block && m->state > MEMBER_NEW && m->state < MEMBER_RELEASED && m->told)
+            fail_one(q, m, code);
+    }
+}
+
+static void send(const struct member *m, int sig)
+{
+    syscall(SYS_pidfd_send_signal, m->pidfd, sig, NULL, 0);
+}
+
+void outcome_kill_all(struct request *q)
+{
+    for (size_t i = 0; i < q->members.n; i++) {
+        struct member *m = &q->members.items[i];
+        if (m->state == MEMBER_GONE || m->omitted)
+            continue;
+        send(m, SIGKILL);
+        m->state = MEMBER_GONE;
+    }
+}
+
+/* One that was stopped is stopped again, unless something else was asked for. */
+void outcome_signal(struct request *q, struct member *m)
+{
+    int sig = q->saved && !m->omitted ? q->options->signal : 0;
+
+    if (sig > 0)
+        send(m, sig);
+    else if (m->was_stopped && sig == 0)
+        send(m, SIGSTOP);
+}
+
+/* Its callbacks are on their way to their end. */
+static int watch_one(struct request *q, struct member *m)
+{
+    struct cooperation block;
+
+    if (member_read(m, &block) < 0 || member_has_ended(m)) {
+        m->state = MEMBER_GONE;
+        return 0;
+    }
+    if (block.callback_error && !m->told_failed) {
+        send(m, SIGKILL);
+        m->state = MEMBER_GONE;
+        return request_fail(q, CR_EPERMFAIL,
+                            "a callback of process %d failed after the checkpoint: it was ended",
+                            m->pid);
+    }
+    if (block.rounds == m->rounds)
+        return 0;
+    m->state = MEMBER_DONE;
+    outcome_signal(q, m);
+    return 0;
+}
+
+static bool is_waited_for(const struct request *q)
+{
+    for (size_t i = 0; i < q->members.n; i++)
+        if (q->members.items[i].state == MEMBER_RELEASED)
+            return true;
+    return false;
+}
+
+int outcome_wait(struct request *q)
+{
+    unsigned sleep_us = FIRST_SLEEP_US;
+    int ret = 0;
+
+    while (is_waited_for(q)) {
+        for (size_t i = 0; i < q->members.n; i++) {
+            struct member *m = &q->members.items[i];
+            int r = m->state == MEMBER_RELEASED ? watch_one(q, m) : 0;
+            if (ret == 0)
+                ret = r;
+        }
+        if (!is_waited_for(q))
+            break;
+        int r = request_check_time(q);
+        if (r < 0)
+            return ret < 0 ? ret : r;
+        phases_sleep(q, &sleep_us);
+    }
+    return ret;
+}

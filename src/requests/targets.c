@@ -1,0 +1,313 @@
+/* targets.c - which processes a request means, and whether it may have them */
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "engine/cooperation.h"
+#include "libcr.h"
+#include "proc/stat.h"
+#include "proc/status.h"
+#include "requests/request.h"
+
+/* ---- numbers ---- */
+
+static int read_stat(pid_t pid, struct proc_stat *ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    int r = read_file(AT_FDCWD, path, 4096, &text);
+    return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
+}
+
+static int read_status(pid_t pid, struct proc_status *ret)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    int r = read_file(AT_FDCWD, path, 1 << 20, &text);
+    return r < 0 ? r : proc_status_parse((const char *)text.data, ret);
+}
+
+static bool same_pid_namespace(pid_t a, pid_t b)
+{
+    char path[40];
+    struct stat x, y;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", a);
+    if (stat(path, &x) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", b);
+    return stat(path, &y) == 0 && x.st_ino == y.st_ino && x.st_dev == y.st_dev;
+}
+
+pid_t targets_seen_by(pid_t of, pid_t pid)
+{
+    _cleanup_proc_status_ struct proc_status status = {0};
+
+    if (pid <= 0)
+        return 0;
+    if (same_pid_namespace(of, getpid()))
+        return pid;
+    if (!same_pid_namespace(of, pid) || read_status(pid, &status) < 0)
+        return 0;
+    return status.inner_tgid;
+}
+
+pid_t targets_outer_pid(pid_t of, pid_t inner)
+{
+    _cleanup_closedir_ DIR *dir = NULL;
+
+    if (same_pid_namespace(of, getpid()))
+        return inner;
+    dir = opendir("/proc");
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_proc_status_ struct proc_status status = {0};
+        pid_t pid = atoi(e->d_name);
+        if (pid > 0 && same_pid_namespace(of, pid) && read_status(pid, &status) == 0 &&
+            status.inner_tgid == inner)
+            return pid;
+    }
+    return 0;
+}
+
+int targets_root(struct request *q, unsigned scope, pid_t target, struct tree_root *ret)
+{
+    static const enum crs_scope scopes[] = {[CR_SCOPE_PROC] = CRS_ONLY,
+                                            [CR_SCOPE_PGRP] = CRS_GROUP,
+                                            [CR_SCOPE_SESS] = CRS_SESSION,
+                                            [CR_SCOPE_TREE] = CRS_TREE};
+    struct proc_stat stat;
+
+    if (scope >= ELEMENTS(scopes))
+        return request_fail(q, EINVAL, "%d is no scope of a request", (int)scope);
+    if (target < 0)
+        return request_fail(q, EINVAL, "%d is no process ID", target);
+    *ret = (struct tree_root){target, scopes[scope]};
+    if (target > 0)
+        return 0;
+    if (read_stat(q->requester, &stat) < 0)
+        return request_fail(q, ESRCH, "the requester, process %d, has ended", q->requester);
+    ret->id = scope == CR_SCOPE_PGRP   ? stat.group
+              : scope == CR_SCOPE_SESS ? stat.session
+                                       : q->requester;
+    return 0;
+}
+
+/* ---- who traces whom ---- */
+
+/* A tool of this project: its business is over soon. */
+static bool is_own_tool(pid_t pid)
+{
+    _cleanup_free_ char *exe = NULL, *own = NULL;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+    if (read_link(AT_FDCWD, path, &exe) < 0 || read_link(AT_FDCWD, "/proc/self/exe", &own) < 0)
+        return false;
+    const char *name = strrchr(exe, '/');
+    return strcmp(exe, own) == 0 ||
+           (name && (strncmp(name, "/crs", 4) == 0 || strncmp(name, "/cr_checkpoint", 14) == 0));
+}
+
+static int omit(struct request *q, pid_t pid)
+{
+    pid_t *place = ARRAY_ADD(&q->omitted);
+
+    if (!place)
+        return request_fail(q, ENOMEM, "out of memory");
+    *place = pid;
+    return 1;
+}
+
+/* The processes that trace others, in any order. */
+struct tracers {
+    ARRAY_OF(pid_t) array;
+};
+
+static void tracers_clear(struct tracers *t)
+{
+    free(t->array.items);
+}
+
+/* The number after "TracerPid:", which is near the beginning of a status. */
+static pid_t tracer_of(const char *pid)
+{
+    char path[280], text[512];
+
+    snprintf(path, sizeof(path), "/proc/%s/status", pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+    if (n <= 0)
+        return 0;
+    text[n] = 0;
+    const char *line = strstr(text, "\nTracerPid:");
+    return line ? atoi(line + sizeof("\nTracerPid:") - 1) : 0;
+}
+
+static int find_tracers(struct request *q, struct tracers *ret)
+{
+    _cleanup_closedir_ DIR *dir = opendir("/proc");
+
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_proc_status_ struct proc_status status = {0};
+        pid_t tracer = atoi(e->d_name) > 0 ? tracer_of(e->d_name) : 0;
+        if (tracer <= 0 || read_status(tracer, &status) < 0)
+            continue;
+        pid_t *place = ARRAY_ADD(&ret->array);
+        if (!place)
+            return request_fail(q, ENOMEM, "out of memory");
+        *place = status.tgid;
+    }
+    return 0;
+}
+
+static int check_tracer(struct request *q, const struct tracers *tracers, pid_t pid)
+{
+    for (size_t i = 0; i < tracers->array.n; i++) {
+        if (tracers->array.items[i] != pid)
+            continue;
+        if (q->options->flags & CR_CHKPT_PTRACER_SKIP)
+            return omit(q, pid);
+        return request_fail(q, CR_EPTRACER, "process %d traces others: let it detach before", pid);
+    }
+    return 0;
+}
+
+/* Nobody can hold a process that somebody else traces: it can't be allowed, only left out. */
+static int check_traced(struct request *q, pid_t pid)
+{
+    char number[16];
+
+    snprintf(number, sizeof(number), "%d", pid);
+    pid_t tracer = tracer_of(number);
+    if (tracer <= 0)
+        return 0;
+    if (is_own_tool(tracer))
+        return request_fail(q, EBUSY, "process %d is being checkpointed by process %d", pid,
+                            tracer);
+    if (q->options->flags & CR_CHKPT_PTRACED_SKIP)
+        return omit(q, pid);
+    return request_fail(q, CR_EPTRACED,
+                        "process %d is traced by process %d, and can't be held by two: let it "
+                        "detach before",
+                        pid, tracer);
+}
+
+/* ---- whether they want ---- */
+
+static int check_block(struct request *q, pid_t pid)
+{
+    struct cooperation_found found = {0};
+    struct crs_error error = {0};
+    struct proc_status status = {0};
+    int r = cooperation_find(pid, &found, &error);
+
+    if (r == -ENOENT && q->options->flags & REQUEST_ANY)
+        return 0;
+    if (r == -ENOENT)
+        return -CR_ENOSUPPORT; /* in words later: it may have just begun */
+    if (r < 0)
+        return request_fail_with(q, request_code(r, &error), &error);
+    if (found.block.kind == COOPERATION_OMIT)
+        return omit(q, pid);
+    r = member_check_free(q, pid, found.address, &found.block);
+    if (r < 0 || read_status(pid, &status) < 0)
+        return r;
+    q->has_called |= member_wants(status.inner_tgid, &found.block);
+    proc_status_clear(&status);
+    return 0;
+}
+
+static bool is_there(pid_t pid)
+{
+    struct proc_stat stat;
+
+    return read_stat(pid, &stat) == 0 &&
+           ((stat.state != 'Z' && stat.state != 'X') || stat.threads > 1);
+}
+
+/* 1: it is left out. */
+static int check_one(struct request *q, const struct tracers *tracers, pid_t pid)
+{
+    struct crs_error error = {0};
+    int r;
+
+    if (!is_there(pid))
+        return 0; /* ended, and not waited for */
+    if (pid == q->requester && q->options->flags & CR_CHKPT_PROHIBIT_SELF)
+        return request_fail(q, EDEADLK, "the requester, process %d, is among the targets", pid);
+    r = check_traced(q, pid);
+    if (r == 0)
+        r = check_tracer(q, tracers, pid);
+    if (r != 0)
+        return r;
+    r = tracee_check(pid, &error);
+    if (r < 0)
+        return is_there(pid) ? request_fail_with(q, request_code(r, &error), &error) : 0;
+    r = check_block(q, pid);
+    return r < 0 && !is_there(pid) ? 0 : r;
+}
+
+static bool is_omitted(const struct request *q, pid_t pid)
+{
+    for (size_t i = 0; i < q->omitted.n; i++)
+        if (q->omitted.items[i] == pid)
+            return true;
+    return false;
+}
+
+/* *ret_without: one that has no checkpoint library. */
+static int check_all(struct request *q, const struct tree_founds *founds, pid_t *ret_without)
+{
+    _cleanup_(tracers_clear) struct tracers tracers = {0};
+    int r = find_tracers(q, &tracers);
+
+    *ret_without = 0;
+    for (size_t i = 0; r >= 0 && i < founds->array.n; i++) {
+        pid_t pid = founds->array.items[i].pid;
+        if (is_omitted(q, pid) || pid == getpid())
+            continue;
+        r = check_one(q, &tracers, pid);
+        if (r == -CR_ENOSUPPORT)
+            *ret_without = pid;
+    }
+    return r < 0 ? r : 0;
+}
+
+static int count(const struct request *q, const struct tree_founds *founds)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < founds->array.n; i++)
+        n += !is_omitted(q, founds->array.items[i].pid) && is_there(founds->array.items[i].pid);
+    return n;
+}
+
+/* A process that has just been started may be about to load its library. */
+int targets_survey(struct request *q, const struct tree_choice *choice, size_t *ret_n)
+{
+    const struct tree tree = {.choice = choice, .tool = q->options->tool};
+    pid_t without;
+
+    for (int tries = 0;; tries++) {
+        _cleanup_tree_founds_ struct tree_founds founds = {0};
+        struct crs_error error = {0};
+        int r = tree_list(&tree, &founds, &error);
+        if (r < 0)
+            return request_fail_with(q, request_code(r, &error), &error);
+        r = check_all(q, &founds, &without);
+        if (r == -CR_ENOSUPPORT && tries == 0) {
+            usleep(500000);
+            continue;
+        }
+        if (r == -CR_ENOSUPPORT)
+            return request_fail(q, CR_ENOSUPPORT, "process %d has no checkpoint library", without);
+        *ret_n = count(q, &founds);
+        return r;
+    }
+}
