@@ -1,0 +1,137 @@
+/*
+ * crs-request.c - makes a checkpoint that a program asked for through libcr
+ *
+ * Started by cr_request_checkpoint(), with the request in a page that both share
+ * (base/request_page.h). It has no arguments, no output and no child, and outlives who asked.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "base/cleanup.h"
+#include "base/request_page.h"
+#include "requests/requests.h"
+
+#define EXIT_NO_REQUEST 2
+
+/* ---- the page ---- */
+
+static struct request_page *map_page(void)
+{
+    struct stat st;
+
+    if (fstat(REQUEST_PAGE_FD, &st) < 0 || st.st_size < (off_t)sizeof(struct request_page))
+        return NULL;
+    struct request_page *page =
+        mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, REQUEST_PAGE_FD, 0);
+    if (page == MAP_FAILED)
+        return NULL;
+    return page->magic == REQUEST_MAGIC && page->version == REQUEST_VERSION ? page : NULL;
+}
+
+static void tell(struct request_page *page, enum request_state state)
+{
+    atomic_store((_Atomic uint32_t *)&page->state, (uint32_t)state);
+    syscall(SYS_futex, &page->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+}
+
+/* An error before this is told with the end. */
+static void on_accepted(int error, void *arg)
+{
+    struct request_page *page = arg;
+
+    if (error != 0)
+        return;
+    page->accepted = 1;
+    tell(page, REQUEST_ACCEPTED);
+}
+
+/* Whole lines, as many as there is room for. */
+static void put_log(struct request_page *page, const char *log)
+{
+    size_t n = strlen(log);
+
+    if (n >= sizeof(page->log)) {
+        n = sizeof(page->log) - 1;
+        while (n > 0 && log[n - 1] != '\n')
+            n--;
+    }
+    memcpy(page->log, log, n);
+    page->log[n] = 0;
+    page->log_size = n + 1;
+}
+
+/* ---- surroundings ---- */
+
+/* Nothing of who asked: not its session, its terminal, its directory, its signals. */
+static int get_away(void)
+{
+    static const int ignored[] = {SIGHUP, SIGPIPE, SIGINT, SIGQUIT, SIGTSTP, SIGTTIN, SIGTTOU};
+    sigset_t none;
+
+    close_range(REQUEST_DESTINATION_FD + 1, UINT_MAX, 0);
+    int null_fd = open("/dev/null", O_RDWR);
+    if (null_fd < 0)
+        return -errno;
+    for (int fd = 0; fd <= 2; fd++)
+        dup2(null_fd, fd);
+    if (null_fd > 2)
+        close(null_fd);
+    setsid();
+    if (chdir("/") < 0)
+        return -errno;
+    for (int sig = 1; sig < NSIG; sig++)
+        signal(sig, SIG_DFL);
+    for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+        signal(ignored[i], SIG_IGN);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    return 0;
+}
+
+static void checkpoint(struct request_page *page)
+{
+    struct requests_checkpoint_options options = REQUESTS_CHECKPOINT_OPTIONS_INIT;
+    struct requests_result result;
+
+    options.scope = page->scope;
+    options.target = page->target;
+    options.requester = page->requester;
+    options.signal = page->signal;
+    options.flags = page->flags;
+    options.timeout_s = page->timeout_s;
+    options.fd = REQUEST_DESTINATION_FD;
+    requests_checkpoint(&options, &result, on_accepted, page);
+    if (result.log)
+        put_log(page, result.log);
+    page->error = result.error;
+    page->n_processes = result.n_processes;
+    requests_result_clear(&result);
+    tell(page, REQUEST_DONE);
+}
+
+int main(void)
+{
+    struct request_page *page = map_page();
+
+    if (!page) {
+        fprintf(stderr, "crs-request: started by programs that ask for a checkpoint through libcr, "
+                        "not by hand\n");
+        return EXIT_NO_REQUEST;
+    }
+    int r = get_away();
+    if (r < 0) {
+        page->error = -r;
+        tell(page, REQUEST_DONE);
+        return 1;
+    }
+    checkpoint(page);
+    return 0;
+}
