@@ -14,6 +14,7 @@
 
 #include "base/io.h"
 #include "base/thread.h"
+#include "engine/cooperation.h"
 #include "libcr.h"
 #include "requests/request.h"
 
@@ -80,7 +81,7 @@ static int put_to_rest(struct request *q, struct tree *tree, struct crs_error *e
         struct member *m = t ? member_find(q, t->pid) : NULL;
         if (!m || m->takes_part || !m->told)
             continue;
-        r = member_reset(t, m, err);
+        r = cooperation_put_back_in(t, m->block, err);
         m->told = false;
     }
     return r;
@@ -107,17 +108,12 @@ static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
 
 static int tell_saved(struct request *q, struct member *m, struct tracee *t, struct crs_error *err)
 {
-    struct cooperation block;
-    int r = 0;
-
     if (q->options->signal < 0)
         syscall(SYS_pidfd_send_signal, t->pidfd, -q->options->signal, NULL, 0);
     if (m->takes_part)
         return outcome_tell(q, m, t, COOPERATION_CONTINUE, 0, err);
-    if (m->block && member_read(m, &block) == 0)
-        r = MEMBER_PUT(t, m, rounds, block.rounds + 1, err);
     m->state = MEMBER_DONE;
-    return r;
+    return 0;
 }
 
 static int on_copied(struct tree *tree, void *arg, struct crs_error *err)

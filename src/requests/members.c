@@ -1,12 +1,12 @@
 /* members.c - a process of a request, and its block */
 #include <poll.h>
-#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
 
 #include "base/io.h"
 #include "engine/cooperation.h"
+#include "proc/stat.h"
 #include "requests/request.h"
 
 #define WORDS_SIZE     offsetof(struct cooperation, destination)
@@ -47,12 +47,6 @@ bool member_has_ended(const struct member *m)
 
 /* ---- its block ---- */
 
-static bool is_block(const struct cooperation *block)
-{
-    return block->magic == COOPERATION_MAGIC && block->version == COOPERATION_VERSION &&
-           block->size >= sizeof(*block);
-}
-
 int member_read(const struct member *m, struct cooperation *ret)
 {
     struct iovec local = {ret, WORDS_SIZE}, remote = {(void *)m->block, WORDS_SIZE};
@@ -60,7 +54,7 @@ int member_read(const struct member *m, struct cooperation *ret)
     if (!m->block)
         return -ENOENT;
     ssize_t n = process_vm_readv(m->tid, &local, 1, &remote, 1, 0);
-    return n == (ssize_t)WORDS_SIZE && is_block(ret) ? 0 : -ESRCH;
+    return n == (ssize_t)WORDS_SIZE && cooperation_is_sane(ret) ? 0 : -ESRCH;
 }
 
 bool member_has_callbacks(pid_t inner_pid, const struct cooperation *block)
@@ -76,9 +70,16 @@ bool member_wants(pid_t inner_pid, const struct cooperation *block)
            (block->pid == inner_pid && block->sections & ~COOPERATION_PENDING);
 }
 
+/* One that has ended and that nobody waits for is no owner any more. */
 static bool is_alive(pid_t pid)
 {
-    return kill(pid, 0) == 0 || errno != ESRCH;
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat stat;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    return read_file(-1, path, 4096, &text) == 0 &&
+           proc_stat_parse((const char *)text.data, &stat) == 0 && !strchr("ZX", stat.state);
 }
 
 /* The owner's number is one as the process sees it. */
@@ -140,19 +141,4 @@ int member_put(struct tracee *t, const struct member *m, size_t offset, uint32_t
                struct crs_error *err)
 {
     return tracee_write(t, m->block + offset, &value, sizeof(value), err);
-}
-
-int member_reset(struct tracee *t, const struct member *m, struct crs_error *err)
-{
-    struct cooperation block;
-    int r = tracee_read(t, m->block, &block, WORDS_SIZE, err);
-
-    if (r < 0)
-        return r;
-    block.abort = block.runner = block.arrived = block.finished = 0;
-    block.callback_error = block.forward = 0;
-    block.phase = COOPERATION_IDLE;
-    block.expected = block.outcome = block.code = block.owner = 0;
-    block.sections &= ~COOPERATION_PENDING;
-    return tracee_write(t, m->block, &block, WORDS_SIZE, err);
 }

@@ -4,7 +4,9 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "engine/cooperation.h"
 #include "libcr.h"
+#include "proc/stat.h"
 #include "requests/request.h"
 
 #define FIRST_SLEEP_US 20
@@ -12,16 +14,14 @@
 int outcome_tell(struct request *q, struct member *m, struct tracee *t,
                  enum cooperation_outcome outcome, int code, struct crs_error *err)
 {
-    int r;
+    struct cooperation block;
 
-    if (!m->takes_part) {
-        r = member_reset(t, m, err);
-        if (r == 0)
-            r = MEMBER_PUT(t, m, rounds, m->rounds + 1, err);
+    /* Nobody has begun: there is no last one. */
+    if (!m->takes_part || (member_read(m, &block) == 0 && block.phase == COOPERATION_IDLE)) {
         m->state = MEMBER_DONE;
-        return r;
+        return cooperation_put_back_in(t, m->block, err);
     }
-    r = MEMBER_PUT(t, m, code, code, err);
+    int r = MEMBER_PUT(t, m, code, code, err);
     if (r == 0)
         r = MEMBER_PUT(t, m, outcome, outcome, err);
     m->state = MEMBER_RELEASED;
@@ -96,6 +96,18 @@ void outcome_signal(struct request *q, struct member *m)
         send(m, SIGSTOP);
 }
 
+/* Stopped by an early signal it doesn't come to its end before someone wakes it. */
+static bool was_stopped_early(const struct request *q, const struct member *m)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct proc_stat stat;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", m->pid);
+    return q->options->signal < 0 && read_file(-1, path, 4096, &text) == 0 &&
+           proc_stat_parse((const char *)text.data, &stat) == 0 && stat.state == 'T';
+}
+
 /* Its callbacks are on their way to their end. */
 static int watch_one(struct request *q, struct member *m)
 {
@@ -112,7 +124,7 @@ static int watch_one(struct request *q, struct member *m)
                             "a callback of process %d failed after the checkpoint: it was ended",
                             m->pid);
     }
-    if (block.rounds == m->rounds)
+    if (block.rounds == m->rounds && !was_stopped_early(q, m))
         return 0;
     m->state = MEMBER_DONE;
     outcome_signal(q, m);

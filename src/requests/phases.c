@@ -39,11 +39,14 @@ static int look(struct request *q, struct tracee *t, struct candidate *ret)
     const struct member *m = member_find(q, t->pid);
 
     ret->t = t;
+    int r = targets_check_tracer(q, t);
+    if (r != 0)
+        return r;
     if (m && m->block && member_read(m, &ret->words) == 0) {
         ret->block = m->block;
         return 0;
     }
-    int r = cooperation_find(t->pid, &found, &error);
+    r = cooperation_find(t->pid, &found, &error);
     if (r == -ENOENT) /* it has come since the others were looked at: what's there is saved */
         return 0;
     if (r < 0)
@@ -55,7 +58,7 @@ static int look(struct request *q, struct tracee *t, struct candidate *ret)
     return 0;
 }
 
-static int look_at_all(struct request *q, struct tree *tree, struct candidates *ret)
+static int look_at_all(struct request *q, struct tree *tree, struct candidates *ret, bool *ret_wait)
 {
     int r = 0;
 
@@ -66,6 +69,11 @@ static int look_at_all(struct request *q, struct tree *tree, struct candidates *
         if (!c)
             return request_fail(q, ENOMEM, "out of memory");
         r = look(q, tree->members.items[i].t, c);
+        if (r == 1) { /* left out: all are held anew without it */
+            ret->array.n--;
+            *ret_wait = true;
+            r = 0;
+        }
     }
     return r;
 }
@@ -126,10 +134,11 @@ static int tell(struct request *q, struct member *m, const struct candidate *c,
     uint32_t sections = c->words.sections;
     int r = 0;
 
-    m->rounds = c->words.rounds;
+    bool stale = sections & COOPERATION_PENDING; /* a tool's that is gone */
+    m->rounds = c->words.rounds + stale;
     m->takes_part = member_has_callbacks(m->inner_pid, &c->words);
-    if (sections & COOPERATION_PENDING) /* a tool's that is gone */
-        r = member_reset(c->t, m, err);
+    if (stale)
+        r = cooperation_put_back_in(c->t, m->block, err);
     if (r == 0)
         r = write_request(q, m, c->t, err);
     if (r == 0)
@@ -188,7 +197,7 @@ int phases_tell(struct request *q, struct tree *tree, bool all, bool *ret_wait)
 {
     _cleanup_(candidates_clear) struct candidates found = {0};
     bool wait = false;
-    int r = look_at_all(q, tree, &found);
+    int r = look_at_all(q, tree, &found, &wait);
 
     for (size_t i = 0; r == 0 && i < found.array.n; i++) {
         const struct candidate *c = &found.array.items[i];

@@ -49,11 +49,12 @@ struct request {
     ARRAY_OF(struct tree_root) roots;
     ARRAY_OF(pid_t) omitted;
     pid_t requester;
-    pid_t target;    /* the number that was named */
-    bool has_called; /* somebody has callbacks or a critical section to be waited for */
-    bool again;      /* the freeze found somebody who has to be waited for */
-    bool saved;      /* the snapshot is safe */
-    bool kill;       /* a callback wants all killed */
+    pid_t target;       /* the number that was named */
+    bool has_called;    /* somebody has callbacks or a critical section to be waited for */
+    bool again;         /* the freeze found somebody who has to be waited for */
+    bool saved;         /* the snapshot is safe */
+    bool knows_tracers; /* who traces others was looked for */
+    bool kill;          /* a callback wants all killed */
 
     int stream_fd;      /* 0: none; owned where own_fd is */
     int own_fd;         /* -1: none */
@@ -96,6 +97,9 @@ int targets_root(struct request *q, unsigned scope, pid_t target, struct tree_ro
  * is added to q->omitted. *ret_n: how many there were. CR_ENOSUPPORT, EPERM, EBUSY, EDEADLK, ...
  */
 int targets_survey(struct request *q, const struct tree_choice *choice, size_t *ret_n);
+/* Does it, which is held, trace others? CR_EPTRACER; 1: it's left out. Where they are known, that
+ * was asked before. */
+int targets_check_tracer(struct request *q, struct tracee *t);
 /* The process with this number in the PID namespace of `of`; 0: there is none. */
 pid_t targets_outer_pid(pid_t of, pid_t inner);
 /* The number that `pid` has for process `of`; 0: it doesn't see it. */
@@ -128,9 +132,6 @@ int member_put(struct tracee *t, const struct member *m, size_t offset, uint32_t
                struct crs_error *err);
 #define MEMBER_PUT(t, m, field, value, err)                                                        \
     member_put((t), (m), offsetof(struct cooperation, field), (uint32_t)(value), (err))
-/* The last one's work, where nobody else does it: put the block back to idle. */
-int member_reset(struct tracee *t, const struct member *m, struct crs_error *err);
-
 /* ---- phases.c ---- */
 
 /* All that are held become members; where one of them has to be waited for (*ret_wait), or `all` is

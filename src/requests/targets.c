@@ -3,6 +3,8 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
 
 #include "base/io.h"
 #include "engine/cooperation.h"
@@ -166,6 +168,24 @@ static int find_tracers(struct request *q, struct tracers *ret)
     return 0;
 }
 
+/* A tracee may be any process, but mostly it's a child. */
+static bool may_trace(pid_t pid)
+{
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    _cleanup_closedir_ DIR *dir = opendir(path);
+    for (struct dirent *e; dir && (e = readdir(dir));) {
+        _cleanup_bytes_ struct bytes text = {0};
+        char children[280];
+        snprintf(children, sizeof(children), "%s/children", e->d_name);
+        if (e->d_name[0] != '.' &&
+            (read_file(dirfd(dir), children, 64u << 20, &text) < 0 || text.size > 0))
+            return true;
+    }
+    return false;
+}
+
 static int check_tracer(struct request *q, const struct tracers *tracers, pid_t pid)
 {
     for (size_t i = 0; i < tracers->array.n; i++) {
@@ -261,11 +281,38 @@ static bool is_omitted(const struct request *q, pid_t pid)
     return false;
 }
 
+/*
+ * Only a look at all processes tells who traces others. It takes longer than the checkpoint of a
+ * small one: where nobody has children, targets_check_tracer() has the answer in the freeze.
+ */
+static int find_likely_tracers(struct request *q, const struct tree_founds *founds,
+                               struct tracers *ret)
+{
+    for (size_t i = 0; i < founds->array.n && !q->knows_tracers; i++)
+        q->knows_tracers = may_trace(founds->array.items[i].pid);
+    return q->knows_tracers ? find_tracers(q, ret) : 0;
+}
+
+int targets_check_tracer(struct request *q, struct tracee *t)
+{
+    _cleanup_(tracers_clear) struct tracers tracers = {0};
+    int64_t result = 0;
+
+    if (q->knows_tracers ||
+        REMOTE(tracee_main(t), &result, NULL, SYS_waitid, P_ALL, 0, 0,
+               WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT | __WALL) < 0)
+        return 0;
+    if (result == -ECHILD) /* neither children nor tracees */
+        return 0;
+    int r = find_tracers(q, &tracers);
+    return r == 0 ? check_tracer(q, &tracers, t->pid) : r;
+}
+
 /* *ret_without: one that has no checkpoint library. */
 static int check_all(struct request *q, const struct tree_founds *founds, pid_t *ret_without)
 {
     _cleanup_(tracers_clear) struct tracers tracers = {0};
-    int r = find_tracers(q, &tracers);
+    int r = find_likely_tracers(q, founds, &tracers);
 
     *ret_without = 0;
     for (size_t i = 0; r >= 0 && i < founds->array.n; i++) {
