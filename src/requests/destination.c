@@ -1,5 +1,6 @@
 /* destination.c - where a context goes */
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -29,6 +30,16 @@ static int check_writable(struct request *q, int fd)
     return 0;
 }
 
+/* Before anybody has run callbacks for it. */
+static int check_other_end(struct request *q, int fd)
+{
+    struct pollfd end = {.fd = fd, .events = POLLOUT};
+
+    if (poll(&end, 1, 0) == 1 && end.revents & (POLLERR | POLLHUP))
+        return request_fail(q, EPIPE, "the other end of descriptor %d is closed", fd);
+    return 0;
+}
+
 /* "context.PID" in the directory; nothing that is there is replaced. */
 static int make_in_directory(struct request *q, int fd)
 {
@@ -52,6 +63,8 @@ static int use_descriptor(struct request *q, int fd)
     if (S_ISBLK(st.st_mode))
         return request_fail(q, EINVAL, "a context can't be written to a block device");
     int r = check_writable(q, fd);
+    if (r == 0)
+        r = check_other_end(q, fd);
     if (r == 0 && S_ISREG(st.st_mode))
         r = check_regular(q, &st);
     if (r < 0)

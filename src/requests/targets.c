@@ -317,8 +317,8 @@ static int check_all(struct request *q, const struct tree_founds *founds, pid_t 
     *ret_without = 0;
     for (size_t i = 0; r >= 0 && i < founds->array.n; i++) {
         pid_t pid = founds->array.items[i].pid;
-        if (is_omitted(q, pid) || pid == getpid())
-            continue;
+        if (is_omitted(q, pid) || pid == getpid() || member_find(q, pid))
+            continue; /* known already, or not meant */
         r = check_one(q, &tracers, pid);
         if (r == -CR_ENOSUPPORT)
             *ret_without = pid;
