@@ -70,6 +70,7 @@ struct kobj_dump {
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
     enum crs_tcp tcp_policy;
+    bool tell_closed;              /* what a policy closes is warned of: nobody chose it by name */
     bool terminate;                /* the program will be ended */
     bool own_ipc;                  /* it lives in an IPC namespace of its own, not in ours, */
     bool own_net;                  /* and on such a network */

@@ -152,6 +152,19 @@ static int refuse_outside(const struct open_file *file, struct crs_error *err)
     return file_refuse(file, err, reason, "choose what becomes of it: --tcp=close or --tcp=keep");
 }
 
+static void tell_closed(struct kobj_dump *ctx, const struct open_file *file)
+{
+    char local_text[INET_TEXT_SIZE], peer_text[INET_TEXT_SIZE];
+    struct inet_address local, peer;
+
+    if (inet_get_local(file->dup_fd, &local) < 0 || inet_get_peer(file->dup_fd, &peer) < 0)
+        return;
+    kobj_warn(ctx->progress, ctx->progress_arg,
+              "fd %d is connected from %s to %s, which isn't part of the checkpoint: after a "
+              "restart it is closed",
+              file->fd, inet_format(&local, local_text), inet_format(&peer, peer_text));
+}
+
 static int dump_outside(struct kobj_dump *ctx, struct open_file *file, Crs__TcpSocket *m,
                         struct crs_error *err)
 {
@@ -159,6 +172,8 @@ static int dump_outside(struct kobj_dump *ctx, struct open_file *file, Crs__TcpS
         return refuse_outside(file, err);
     m->other_is = ctx->tcp_policy == CRS_TCP_KEEP ? CRS__TCP_OTHER__TCP_OTHER_KEPT
                                                   : CRS__TCP_OTHER__TCP_OTHER_LOST;
+    if (ctx->tell_closed && ctx->tcp_policy == CRS_TCP_CLOSE)
+        tell_closed(ctx, file);
     return 0;
 }
 

@@ -107,6 +107,8 @@ static bool can_reconnect(struct kobj_dump *ctx, const struct open_file *file, u
 static int dump_outside(struct kobj_dump *ctx, const struct open_file *file, uint64_t peer,
                         Crs__UnixSocket *m, struct crs_error *err)
 {
+    char words[80], who[96];
+
     if (ctx->unix_policy == CRS_UNIX_REFUSE)
         return refuse_outside(file, peer, m, err);
     if (ctx->unix_policy == CRS_UNIX_RECONNECT && can_reconnect(ctx, file, peer, m)) {
@@ -115,6 +117,12 @@ static int dump_outside(struct kobj_dump *ctx, const struct open_file *file, uin
             drop_queue(ctx, file, m);
         return 0;
     }
+    if (ctx->tell_closed && ctx->unix_policy == CRS_UNIX_CLOSE)
+        kobj_warn(ctx->progress, ctx->progress_arg,
+                  "%s is connected to %s, which isn't part of the checkpoint: after a restart it "
+                  "is closed",
+                  file_words(file, words, sizeof(words)),
+                  unix_holder_words(peer, who, sizeof(who)));
     m->state = CRS__UNIX_STATE__UNIX_PEER_CLOSED;
     if (m->type != SOCK_DGRAM)
         m->shutdown = 3;

@@ -197,6 +197,7 @@ static int save(struct request *q)
                                          .frozen = on_frozen,
                                          .copied = on_copied,
                                          .safe = on_safe,
+                                         .tell_closed = true,
                                          .arg = q};
     struct crs_checkpoint_result result = {0};
     struct crs_error error = {0};

@@ -1,6 +1,7 @@
 /*
  * request_targets.c - requests of real checkpoints: who is meant, where to, what follows, errors
  */
+#include <netinet/in.h>
 #include <sys/ptrace.h>
 #include <sys/socket.h>
 
@@ -183,6 +184,51 @@ static void lost_context(void)
     end(&t);
 }
 
+/* ---- connections to others ---- */
+
+static int ends[4]; /* two that the target has, and the others' */
+
+static void connected(void *arg)
+{
+    nothing(NULL);
+    close(ends[1]);
+    close(ends[3]);
+}
+
+static void connect_to_itself(int *fds)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof(address);
+    int listener = socket(AF_INET, SOCK_STREAM, 0);
+
+    CHECK(listener >= 0 && listen(listener, 1) == 0);
+    CHECK(getsockname(listener, (struct sockaddr *)&address, &size) == 0);
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    fds[0] = socket(AF_INET, SOCK_STREAM, 0);
+    CHECK(connect(fds[0], (struct sockaddr *)&address, sizeof(address)) == 0);
+    fds[1] = accept(listener, NULL, NULL);
+    CHECK(fds[1] >= 0);
+    close(listener);
+}
+
+/* They don't refuse the checkpoint, and each is named. */
+static void connections(void)
+{
+    char unix_words[40], tcp_words[40];
+
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    connect_to_itself(ends + 2);
+    struct target t = start(connected, NULL);
+    close(ends[0]);
+    close(ends[2]);
+    CHECK(request(CR_SCOPE_PROC, t.pid, NULL) == 0);
+    snprintf(unix_words, sizeof(unix_words), "fd %d is connected to ", ends[0]);
+    snprintf(tcp_words, sizeof(tcp_words), "fd %d is connected from 127.0.0.1:", ends[2]);
+    CHECK(strstr(last_log, unix_words) && strstr(last_log, tcp_words));
+    CHECK(last_log[strlen(last_log) - 1] == '\n');
+    end(&t);
+}
+
 /* ---- signals ---- */
 
 static void on_signal(int sig)
@@ -330,10 +376,18 @@ static void tracers(void)
 int main(void)
 {
     static const struct test_case cases[] = {
-        CASE(scopes),    CASE(several_at_once),   CASE(files),
-        CASE(directory), CASE(pipes_and_sockets), CASE(lost_context),
-        CASE(signals),   CASE(time_limit),        CASE(in_use),
-        CASE(errors),    CASE(tracers),
+        CASE(scopes),
+        CASE(several_at_once),
+        CASE(files),
+        CASE(directory),
+        CASE(pipes_and_sockets),
+        CASE(lost_context),
+        CASE(connections),
+        CASE(signals),
+        CASE(time_limit),
+        CASE(in_use),
+        CASE(errors),
+        CASE(tracers),
     };
 
     return RUN_CASES(cases);
