@@ -371,6 +371,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
     c->ctx.pipes_policy = c->options->pipes;
+    c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
     r = take(c, err);
     if (r == 0)

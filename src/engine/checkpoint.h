@@ -21,6 +21,7 @@ struct checkpoint_request {
     checkpoint_hook copied; /* all was, and they are about to go on */
     checkpoint_hook safe;   /* the snapshot is safe: they have gone on, unless: */
     void *arg;
+    bool stream_left_out; /* the processes' own descriptors of stream_fd aren't saved */
     bool tell_closed;     /* warn of connections that are saved as closed */
     bool held_until_safe; /* they go on only then; `frozen` may still set it */
 };

@@ -288,6 +288,17 @@ static int add_descriptor(Crs__Process *process, int fd, uint32_t id, bool cloex
     return 0;
 }
 
+/* What the snapshot is being written to is nothing that the restarted program could go on with. */
+static bool is_left_out(const struct kobj_dump *ctx, const struct open_file *file)
+{
+    struct stat st;
+
+    return ctx->left_out_fd > 0 && fstat(ctx->left_out_fd, &st) == 0 && !S_ISCHR(st.st_mode) &&
+           st.st_dev == file->st.st_dev && st.st_ino == file->st.st_ino &&
+           syscall(SYS_kcmp, getpid(), file_holder_task(file), KCMP_FILE,
+                   (unsigned long)ctx->left_out_fd, (unsigned long)file->fd) == 0;
+}
+
 static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
 {
     _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
@@ -296,6 +307,8 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
     uint32_t id = 0;
     int r = look(ctx->t, fd, &file, &info, err);
 
+    if (r == 0 && is_left_out(ctx, &file))
+        return 0;
     if (r == 0)
         r = identify(ctx, &file, &id, err);
     if (r == 0)

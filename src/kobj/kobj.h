@@ -70,6 +70,8 @@ struct kobj_dump {
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
     enum crs_tcp tcp_policy;
+    int left_out_fd; /* of ours, above 0: the members' descriptors of the same open file description
+                        aren't saved, unless it is a device's */
     bool tell_closed;              /* what a policy closes is warned of: nobody chose it by name */
     bool terminate;                /* the program will be ended */
     bool own_ipc;                  /* it lives in an IPC namespace of its own, not in ours, */

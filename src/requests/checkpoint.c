@@ -197,6 +197,7 @@ static int save(struct request *q)
                                          .frozen = on_frozen,
                                          .copied = on_copied,
                                          .safe = on_safe,
+                                         .stream_left_out = true,
                                          .tell_closed = true,
                                          .arg = q};
     struct crs_checkpoint_result result = {0};

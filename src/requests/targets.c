@@ -13,6 +13,10 @@
 #include "proc/status.h"
 #include "requests/request.h"
 
+#define LIBRARY_TIME_US  500000
+#define LIBRARY_SLEEP_US 5000
+#define LIBRARY_TRIES    1000
+
 /* ---- numbers ---- */
 
 static int read_stat(pid_t pid, struct proc_stat *ret)
@@ -335,7 +339,23 @@ static int count(const struct request *q, const struct tree_founds *founds)
     return n;
 }
 
-/* A process that has just been started may be about to load its library. */
+/* A process that has just been started may be about to load its library. Until it has, or is gone;
+ * false: that takes longer than 0.5 s. */
+static bool has_library_soon(pid_t pid)
+{
+    struct cooperation_found found;
+    uint64_t until = now_us() + LIBRARY_TIME_US;
+
+    for (;;) {
+        if (!is_there(pid) || cooperation_find(pid, &found, NULL) == 0)
+            return true;
+        if (now_us() > until)
+            return false;
+        usleep(LIBRARY_SLEEP_US);
+    }
+}
+
+/* Where processes come and go all the time, there is always one that has just been started. */
 int targets_survey(struct request *q, const struct tree_choice *choice, size_t *ret_n)
 {
     const struct tree tree = {.choice = choice, .tool = q->options->tool};
@@ -344,14 +364,15 @@ int targets_survey(struct request *q, const struct tree_choice *choice, size_t *
     for (int tries = 0;; tries++) {
         _cleanup_tree_founds_ struct tree_founds founds = {0};
         struct crs_error error = {0};
-        int r = tree_list(&tree, &founds, &error);
+        int r = request_check_time(q);
+        if (r < 0)
+            return r;
+        r = tree_list(&tree, &founds, &error);
         if (r < 0)
             return request_fail_with(q, request_code(r, &error), &error);
         r = check_all(q, &founds, &without);
-        if (r == -CR_ENOSUPPORT && tries == 0) {
-            usleep(500000);
+        if (r == -CR_ENOSUPPORT && tries < LIBRARY_TRIES && has_library_soon(without))
             continue;
-        }
         if (r == -CR_ENOSUPPORT)
             return request_fail(q, CR_ENOSUPPORT, "process %d has no checkpoint library", without);
         *ret_n = count(q, &founds);

@@ -216,6 +216,56 @@ static void forks(void)
     end(&t);
 }
 
+/* ---- ends ---- */
+
+static int end_in_callback(void *arg)
+{
+    say('t');
+    _exit(0);
+}
+
+static int exec_in_callback(void *arg)
+{
+    say('t');
+    execlp("sleep", "sleep", "1000", NULL);
+    return 1;
+}
+
+static void ending(void *arg)
+{
+    nothing(NULL);
+    CHECK(cr_register_callback(end_in_callback, NULL, CR_THREAD_CONTEXT) >= 0);
+}
+
+static void executing(void *arg)
+{
+    nothing(NULL);
+    CHECK(cr_register_callback(exec_in_callback, NULL, CR_THREAD_CONTEXT) >= 0);
+}
+
+/* Who ends, or becomes another program, is no part of the request any more. */
+static void ends(void)
+{
+    struct target ends = start(ending, NULL), executes = start(executing, NULL);
+
+    CHECK(request(CR_SCOPE_PROC, ends.pid, NULL) == ESRCH);
+    expect(&ends, "t");
+    CHECK(waitpid(ends.pid, NULL, 0) == ends.pid);
+    CHECK(request(CR_SCOPE_PROC, executes.pid, NULL) == ESRCH);
+    expect(&executes, "t");
+    end(&executes);
+    struct target other = start(with_both, NULL);
+    ends = start(ending, NULL);
+    executes = start(executing, NULL);
+    CHECK(request(CR_SCOPE_SESS, 0, NULL) == 0);
+    expect(&other, "ts==");
+    expect(&ends, "t");
+    expect(&executes, "t");
+    CHECK(waitpid(ends.pid, NULL, 0) == ends.pid);
+    end(&executes);
+    end(&other);
+}
+
 /* ---- of oneself ---- */
 
 static void of_oneself(void)
@@ -235,11 +285,17 @@ static void of_oneself(void)
 int main(void)
 {
     static const struct test_case cases[] = {
-        CASE(without_callbacks),  CASE(of_each_context),
-        CASE(temporary),          CASE(temporary_for_all),
-        CASE(permanent),          CASE(left_out),
-        CASE(failure_afterwards), CASE(forwarded),
-        CASE(sections),           CASE(forks),
+        CASE(without_callbacks),
+        CASE(of_each_context),
+        CASE(temporary),
+        CASE(temporary_for_all),
+        CASE(permanent),
+        CASE(left_out),
+        CASE(failure_afterwards),
+        CASE(forwarded),
+        CASE(sections),
+        CASE(forks),
+        CASE(ends),
         CASE(of_oneself),
     };
 

@@ -148,7 +148,7 @@ static void oneself_role(void)
         r = cr_poll_checkpoint(&handle, NULL);
     while (r == CR_POLL_CHKPT_ERR_PRE && errno == EINTR);
     if (r == CR_POLL_CHKPT_ERR_POST && errno == CR_ERESTARTED)
-        _exit(5);
+        _exit(fcntl(args.cr_fd, F_GETFD) < 0 && errno == EBADF ? 5 : 6);
     _exit(r > 0 ? 4 : 3);
 }
 
@@ -158,7 +158,8 @@ static void of_oneself(void)
     unlink("context");
     expect_exit(begin(oneself_role), 4);
     CHECK(story_is("t="));
-    expect_exit(restart("context"), 5);
+    CHECK(rename("context", "moved") == 0 && chmod("moved", 0400) == 0);
+    expect_exit(restart("moved"), 5);
     CHECK(story_is("t=+"));
 }
 

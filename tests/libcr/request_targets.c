@@ -64,6 +64,45 @@ static void several_at_once(void)
     }
 }
 
+/* ---- a program that starts others all the time ---- */
+
+static pid_t start_shell(const char *script)
+{
+    const char *libcr = getenv("LIBCR");
+    char library[4096];
+    pid_t pid = fork();
+
+    CHECK(pid >= 0 && libcr);
+    if (pid > 0)
+        return pid;
+    snprintf(library, sizeof(library), "%s/lib/libcr_run.so.0", libcr);
+    setenv("LD_PRELOAD", library, 1);
+    execl("/bin/sh", "sh", "-c", script, NULL);
+    _exit(127);
+}
+
+static void busy_shell(void)
+{
+    struct target with_callbacks;
+    struct stat st;
+
+    unlink("turns");
+    pid_t pid = start_shell("while :; do /bin/echo x >>turns; (:; /bin/true) | /bin/cat; done");
+    WAIT_FOR(stat("turns", &st) == 0 && st.st_size > 20);
+    for (int i = 0; i < 20; i++)
+        CHECK(request(CR_SCOPE_TREE, pid, NULL) == 0);
+    with_callbacks = start(with_both, NULL);
+    for (int i = 0; i < 10; i++) {
+        CHECK(request(CR_SCOPE_SESS, 0, NULL) == 0);
+        expect(&with_callbacks, "ts==");
+    }
+    off_t before = st.st_size;
+    WAIT_FOR(stat("turns", &st) == 0 && st.st_size > before + 20);
+    kill(pid, SIGKILL);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    end(&with_callbacks);
+}
+
 /* ---- destinations ---- */
 
 static off_t size_of(int fd)
@@ -376,17 +415,9 @@ static void tracers(void)
 int main(void)
 {
     static const struct test_case cases[] = {
-        CASE(scopes),
-        CASE(several_at_once),
-        CASE(files),
-        CASE(directory),
-        CASE(pipes_and_sockets),
-        CASE(lost_context),
-        CASE(connections),
-        CASE(signals),
-        CASE(time_limit),
-        CASE(in_use),
-        CASE(errors),
+        CASE(scopes),    CASE(several_at_once),   CASE(busy_shell),   CASE(files),
+        CASE(directory), CASE(pipes_and_sockets), CASE(lost_context), CASE(connections),
+        CASE(signals),   CASE(time_limit),        CASE(in_use),       CASE(errors),
         CASE(tracers),
     };
 
