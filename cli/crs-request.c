@@ -70,6 +70,14 @@ static void put_log(struct request_page *page, const char *log)
 
 /* ---- surroundings ---- */
 
+static volatile int cancelled;
+
+/* What it holds is let go on, and who asked is told. */
+static void on_cancel(int sig)
+{
+    cancelled = sig;
+}
+
 /* Nothing of who asked: not its session, its terminal, its directory, its signals. */
 static int get_away(void)
 {
@@ -91,6 +99,7 @@ static int get_away(void)
         signal(sig, SIG_DFL);
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
         signal(ignored[i], SIG_IGN);
+    signal(SIGTERM, on_cancel);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     return 0;
@@ -108,6 +117,7 @@ static void checkpoint(struct request_page *page)
     options.flags = page->flags;
     options.timeout_s = page->timeout_s;
     options.fd = REQUEST_DESTINATION_FD;
+    options.cancel = &cancelled;
     requests_checkpoint(&options, &result, on_accepted, page);
     if (result.log)
         put_log(page, result.log);

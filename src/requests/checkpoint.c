@@ -311,7 +311,7 @@ static int run_request(struct request *q)
         outcome_kill_all(q);
     else if (r < 0)
         outcome_fail_all(q, -r);
-    int ended = r == -ETIMEDOUT || r == -ECANCELED ? 0 : outcome_wait(q);
+    int ended = outcome_wait(q, r == -ETIMEDOUT || r == -ECANCELED);
     destination_close(q, r == 0);
     return r < 0 ? r : ended;
 }

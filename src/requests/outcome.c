@@ -9,7 +9,8 @@
 #include "proc/stat.h"
 #include "requests/request.h"
 
-#define FIRST_SLEEP_US 20
+#define FIRST_SLEEP_US   20
+#define GIVEN_UP_TIME_US 1000000
 
 int outcome_tell(struct request *q, struct member *m, struct tracee *t,
                  enum cooperation_outcome outcome, int code, struct crs_error *err)
@@ -139,8 +140,9 @@ static bool is_waited_for(const struct request *q)
     return false;
 }
 
-int outcome_wait(struct request *q)
+int outcome_wait(struct request *q, bool given_up)
 {
+    uint64_t until = now_us() + GIVEN_UP_TIME_US;
     unsigned sleep_us = FIRST_SLEEP_US;
     int ret = 0;
 
@@ -153,7 +155,9 @@ int outcome_wait(struct request *q)
         }
         if (!is_waited_for(q))
             break;
-        int r = request_check_time(q);
+        int r = given_up ? 0 : request_check_time(q);
+        if (given_up && now_us() > until)
+            break;
         if (r < 0)
             return ret < 0 ? ret : r;
         phases_sleep(q, &sleep_us);

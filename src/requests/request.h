@@ -159,8 +159,9 @@ int outcome_omit(struct request *q, struct member *m);
 /* All who were told and don't know yet: it failed. */
 void outcome_fail_all(struct request *q, int code);
 void outcome_kill_all(struct request *q);
-/* Until all callbacks have come to their end; then the signal. */
-int outcome_wait(struct request *q);
+/* Until all callbacks have come to their end; then the signal. given_up: no longer than a second,
+ * which is no failure then. */
+int outcome_wait(struct request *q, bool given_up);
 void outcome_signal(struct request *q, struct member *m);
 
 #endif

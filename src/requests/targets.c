@@ -15,7 +15,7 @@
 
 #define LIBRARY_TIME_US  500000
 #define LIBRARY_SLEEP_US 5000
-#define LIBRARY_TRIES    1000
+#define PF_EXITING       0x4 /* of the kernel */
 
 /* ---- numbers ---- */
 
@@ -224,35 +224,64 @@ static int check_traced(struct request *q, pid_t pid)
 
 /* ---- whether they want ---- */
 
-static int check_block(struct request *q, pid_t pid)
-{
-    struct cooperation_found found = {0};
-    struct crs_error error = {0};
-    struct proc_status status = {0};
-    int r = cooperation_find(pid, &found, &error);
-
-    if (r == -ENOENT && q->options->flags & REQUEST_ANY)
-        return 0;
-    if (r == -ENOENT)
-        return -CR_ENOSUPPORT; /* in words later: it may have just begun */
-    if (r < 0)
-        return request_fail_with(q, request_code(r, &error), &error);
-    if (found.block.kind == COOPERATION_OMIT)
-        return omit(q, pid);
-    r = member_check_free(q, pid, found.address, &found.block);
-    if (r < 0 || read_status(pid, &status) < 0)
-        return r;
-    q->has_called |= member_wants(status.inner_tgid, &found.block);
-    proc_status_clear(&status);
-    return 0;
-}
-
+/* Does it run, or could it? */
 static bool is_there(pid_t pid)
 {
     struct proc_stat stat;
 
-    return read_stat(pid, &stat) == 0 &&
-           ((stat.state != 'Z' && stat.state != 'X') || stat.threads > 1);
+    if (read_stat(pid, &stat) < 0)
+        return false;
+    return stat.threads > 1 || (!strchr("ZX", stat.state) && !(stat.flags & PF_EXITING));
+}
+
+/* A process that has just been started may be about to load its library. Until it has, or is gone;
+ * false: that takes longer than 0.5 s. */
+static bool has_library_soon(pid_t pid)
+{
+    struct cooperation_found found;
+    uint64_t until = now_us() + LIBRARY_TIME_US;
+
+    for (;;) {
+        if (!is_there(pid) || cooperation_find(pid, &found, NULL) != -ENOENT)
+            return true;
+        if (now_us() > until)
+            return false;
+        usleep(LIBRARY_SLEEP_US);
+    }
+}
+
+static int find_block(struct request *q, pid_t pid, struct cooperation_found *ret)
+{
+    struct crs_error error = {0};
+    int r = cooperation_find(pid, ret, &error);
+
+    if (r == -ENOENT && !(q->options->flags & REQUEST_ANY) && has_library_soon(pid))
+        r = cooperation_find(pid, ret, &error);
+    if (r == 0 || !is_there(pid))
+        return r < 0 ? -ESRCH : 0;
+    if (r == -ENOENT && q->options->flags & REQUEST_ANY)
+        return r;
+    if (r == -ENOENT)
+        return request_fail(q, CR_ENOSUPPORT, "process %d has no checkpoint library", pid);
+    return request_fail_with(q, request_code(r, &error), &error);
+}
+
+static int check_block(struct request *q, pid_t pid)
+{
+    _cleanup_proc_status_ struct proc_status status = {0};
+    struct cooperation_found found = {0};
+    int r = find_block(q, pid, &found);
+
+    if (r == -ENOENT || r == -ESRCH)
+        return 0;
+    if (r < 0)
+        return r;
+    if (found.block.kind == COOPERATION_OMIT)
+        return omit(q, pid);
+    r = member_check_free(q, pid, found.address, &found.block);
+    if (r == 0 && read_status(pid, &status) == 0)
+        q->has_called |= member_wants(status.inner_tgid, &found.block);
+    return r;
 }
 
 /* 1: it is left out. */
@@ -273,8 +302,7 @@ static int check_one(struct request *q, const struct tracers *tracers, pid_t pid
     r = tracee_check(pid, &error);
     if (r < 0)
         return is_there(pid) ? request_fail_with(q, request_code(r, &error), &error) : 0;
-    r = check_block(q, pid);
-    return r < 0 && !is_there(pid) ? 0 : r;
+    return check_block(q, pid);
 }
 
 static bool is_omitted(const struct request *q, pid_t pid)
@@ -312,20 +340,18 @@ int targets_check_tracer(struct request *q, struct tracee *t)
     return r == 0 ? check_tracer(q, &tracers, t->pid) : r;
 }
 
-/* *ret_without: one that has no checkpoint library. */
-static int check_all(struct request *q, const struct tree_founds *founds, pid_t *ret_without)
+static int check_all(struct request *q, const struct tree_founds *founds)
 {
     _cleanup_(tracers_clear) struct tracers tracers = {0};
     int r = find_likely_tracers(q, founds, &tracers);
 
-    *ret_without = 0;
     for (size_t i = 0; r >= 0 && i < founds->array.n; i++) {
         pid_t pid = founds->array.items[i].pid;
         if (is_omitted(q, pid) || pid == getpid() || member_find(q, pid))
             continue; /* known already, or not meant */
-        r = check_one(q, &tracers, pid);
-        if (r == -CR_ENOSUPPORT)
-            *ret_without = pid;
+        r = request_check_time(q);
+        if (r == 0)
+            r = check_one(q, &tracers, pid);
     }
     return r < 0 ? r : 0;
 }
@@ -339,43 +365,16 @@ static int count(const struct request *q, const struct tree_founds *founds)
     return n;
 }
 
-/* A process that has just been started may be about to load its library. Until it has, or is gone;
- * false: that takes longer than 0.5 s. */
-static bool has_library_soon(pid_t pid)
-{
-    struct cooperation_found found;
-    uint64_t until = now_us() + LIBRARY_TIME_US;
-
-    for (;;) {
-        if (!is_there(pid) || cooperation_find(pid, &found, NULL) == 0)
-            return true;
-        if (now_us() > until)
-            return false;
-        usleep(LIBRARY_SLEEP_US);
-    }
-}
-
-/* Where processes come and go all the time, there is always one that has just been started. */
 int targets_survey(struct request *q, const struct tree_choice *choice, size_t *ret_n)
 {
     const struct tree tree = {.choice = choice, .tool = q->options->tool};
-    pid_t without;
+    _cleanup_tree_founds_ struct tree_founds founds = {0};
+    struct crs_error error = {0};
+    int r = tree_list(&tree, &founds, &error);
 
-    for (int tries = 0;; tries++) {
-        _cleanup_tree_founds_ struct tree_founds founds = {0};
-        struct crs_error error = {0};
-        int r = request_check_time(q);
-        if (r < 0)
-            return r;
-        r = tree_list(&tree, &founds, &error);
-        if (r < 0)
-            return request_fail_with(q, request_code(r, &error), &error);
-        r = check_all(q, &founds, &without);
-        if (r == -CR_ENOSUPPORT && tries < LIBRARY_TRIES && has_library_soon(without))
-            continue;
-        if (r == -CR_ENOSUPPORT)
-            return request_fail(q, CR_ENOSUPPORT, "process %d has no checkpoint library", without);
-        *ret_n = count(q, &founds);
-        return r;
-    }
+    if (r < 0)
+        return request_fail_with(q, request_code(r, &error), &error);
+    r = check_all(q, &founds);
+    *ret_n = count(q, &founds);
+    return r;
 }
