@@ -134,7 +134,10 @@ static int on_copied(struct tree *tree, void *arg, struct crs_error *err)
 static int on_safe(struct tree *tree, void *arg, struct crs_error *err)
 {
     struct request *q = arg;
+    int r = q->options->safe ? q->options->safe(q->accepted_arg, err) : 0;
 
+    if (r < 0)
+        return r;
     q->saved = true;
     for (size_t i = 0; i < q->members.n; i++) {
         struct member *m = &q->members.items[i];

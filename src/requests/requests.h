@@ -35,6 +35,9 @@ struct requests_checkpoint_options {
     crs_progress_fn progress;
     void *progress_arg;
     const volatile int *cancel;
+    /* The context is whole, and no signal has followed yet: give it its name. Below 0: the request
+     * fails with that. In the thread of `accepted`, with its `arg`; NULL: nothing is to be done. */
+    int (*safe)(void *arg, struct crs_error *err);
 };
 #define REQUESTS_CHECKPOINT_OPTIONS_INIT                                                           \
     {                                                                                              \
