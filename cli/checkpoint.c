@@ -15,6 +15,7 @@
 
 struct arguments {
     int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes, form;
+    int save_files;
     const char *name, *output, *store, *compress;
 };
 
@@ -47,6 +48,9 @@ static const struct cli_option options[] = {
      .help = "unix sockets to other programs: refuse, close or reconnect"},
     {"pipes", 0, CLI_CHOICE, offsetof(struct arguments, pipes), .metavar = "POLICY",
      .words = "refuse give", .help = "pipes to other programs: refuse, or give (see restart --fd)"},
+    {"save-files", 0, CLI_SET, offsetof(struct arguments, save_files), .value = CRS_SAVE_ALL,
+     .metavar = "WHICH", .words = "exe private shared all",
+     .help = "mapped files with their content: exe,private,shared or all"},
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -227,6 +231,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.tcp = a->tcp ? (enum crs_tcp)(a->tcp - 1) : CRS_TCP_REFUSE;
     o.pipes = a->pipes ? (enum crs_pipes)(a->pipes - 1) : CRS_PIPES_REFUSE;
     o.unix_sockets = a->unix_sockets ? (enum crs_unix)(a->unix_sockets - 1) : CRS_UNIX_REFUSE;
+    o.save_files = a->save_files > CRS_SAVE_ALL ? CRS_SAVE_ALL : a->save_files;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

@@ -20,9 +20,9 @@
 #define COMMAND_LIMIT (8 << 20)
 
 struct arguments {
-    int json, detach, stopped, pids;
+    int json, detach, stopped, pids, group, session;
     const char *pid_file, *name, *store;
-    struct cli_list fds;
+    struct cli_list fds, moved;
 };
 
 static const struct cli_option options[] = {
@@ -34,6 +34,12 @@ static const struct cli_option options[] = {
      .words = "same namespace new", .help = "same, namespace or new (default: the first possible)"},
     {"fd", 0, CLI_LIST, offsetof(struct arguments, fds), .metavar = "N=WHAT", .words = "@file",
      .help = "for its pipe N to the outside: a descriptor or a file"},
+    {"relocate", 0, CLI_LIST, offsetof(struct arguments, moved), .metavar = "OLD=NEW",
+     .help = "files below the path OLD are below NEW now"},
+    {"group", 0, CLI_CHOICE, offsetof(struct arguments, group), .metavar = "WHICH",
+     .words = "inherit restore", .help = "process group: inherit ours, or restore its own"},
+    {"session", 0, CLI_CHOICE, offsetof(struct arguments, session), .metavar = "WHICH",
+     .words = "inherit restore", .help = "session: likewise"},
     {"pid-file", 'f', CLI_TEXT, offsetof(struct arguments, pid_file), .metavar = "FILE",
      .words = "@file", .help = "write the program's PID into FILE"},
     {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
@@ -395,6 +401,10 @@ static int restart(struct arguments *a, const char *path, struct crs_snapshot *s
     o.stopped = a->stopped;
     o.fds = a->fds.items;
     o.n_fds = a->fds.n;
+    o.relocate = a->moved.items;
+    o.n_relocate = a->moved.n;
+    o.group = (enum crs_membership)a->group;
+    o.session = (enum crs_membership)a->session;
     o.snapshot = snapshot;
     o.progress = on_progress;
     o.progress_arg = &building;

@@ -148,12 +148,15 @@ struct crs_checkpoint_options {
     enum crs_unix unix_sockets; /* with the other end outside of the checkpoint */
     enum crs_pipes pipes;       /* likewise */
     enum crs_form form;         /* of `output`; a store has directories only */
-    int stream_fd;       /* above 0: write a stream to this descriptor (a pipe, a socket, a file, a
-                            device) instead. The program stands still while the other end takes its
-                            memory: give a timeout. On failure what was written is no whole stream, and a
-                            reader says so. The snapshot counts as safe when the other end has taken all
-                            of it. */
-    unsigned save_files; /* enum crs_save_files; 0: none, they must be there at the restart */
+    int stream_fd; /* above 0: write a stream to this descriptor (a pipe, a socket, a file, a
+                      device) instead. The program stands still while the other end takes its
+                      memory: give a timeout. On failure what was written is no whole stream, and a
+                      reader says so. The snapshot counts as safe when the other end has taken all
+                      of it. */
+
+    /* Mapped files that are saved with their content: enum crs_save_files. 0: none, they must be
+     * there at the restart. */
+    unsigned save_files;
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)

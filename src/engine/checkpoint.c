@@ -371,6 +371,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
     c->ctx.pipes_policy = c->options->pipes;
+    c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
     r = take(c, err);
@@ -448,7 +449,7 @@ static void *run_in_thread(void *arg)
 
 /* ---- the interface ---- */
 
-static int check_options(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
+static int check_pid(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
 {
     if (pid <= 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
@@ -456,6 +457,11 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a process can't be checkpointed from inside itself: start another one for "
                         "it");
+    return 0;
+}
+
+static int check_options(const struct crs_checkpoint_options *o, struct crs_error *err)
+{
     if (o->output && o->name)
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a snapshot has an output directory or a name in the store, not both");
@@ -470,6 +476,8 @@ static int check_options(pid_t pid, const struct crs_checkpoint_options *o, stru
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
+    if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
+        return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);
     if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a snapshot has a descriptor above 0 to be written to, an output path or a "
@@ -514,8 +522,10 @@ int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_che
 {
     struct checkpoint c = {.pid = pid, .options = request->options, .request = request};
     uint64_t own_limit = 0;
-    int r = check_options(pid, request->options, err);
+    int r = request->choice ? 0 : check_pid(pid, request->options, err);
 
+    if (r == 0)
+        r = check_options(request->options, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
@@ -538,7 +548,9 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
 
     int r = options_take(&own, sizeof(own), options, CHECKPOINT_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
-        r = check_options(pid, &own, err);
+        r = check_pid(pid, &own, err);
+    if (r == 0)
+        r = check_options(&own, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)

@@ -8,6 +8,7 @@
 #include "engine/cooperation.h"
 #include "engine/waitable.h"
 #include "kobj/attributes.h"
+#include "kobj/supervisor_mark.h"
 #include "proc/stat.h"
 #include "proc/status.h"
 
@@ -148,6 +149,15 @@ static int new_process(Crs__Process **ret, struct crs_error *err)
     return 0;
 }
 
+/* The tool is in a restarted program's own namespaces: PID 1 is the restarter's deputy there. */
+static bool below_supervisor(void)
+{
+    _cleanup_bytes_ struct bytes comm = {0};
+
+    return read_file(AT_FDCWD, "/proc/1/comm", 64, &comm) == 0 &&
+           strcmp((const char *)comm.data, SUPERVISOR_NAME "\n") == 0;
+}
+
 /* Of one that is held its status is known. The name is the leader's, whatever others bear. */
 static int read_identity(const struct tree_member *member, struct proc_status *ret_status,
                          struct proc_stat *ret_stat, struct crs_error *err)
@@ -189,6 +199,8 @@ static int collect_identity(const struct tree *tree, const struct tree_member *m
             process->parent_thread = parent->t->threads[i].inner_tid;
     if (parent && parent->t)
         process->parent = parent->t->inner_pid;
+    else
+        process->of_init = stat.parent == 1 && !below_supervisor();
     stat.command[strcspn(stat.command, "\n")] = 0;
     process->command = strdup(stat.command);
     return process->command ? 0 : out_of_memory(err);
@@ -345,6 +357,8 @@ int collect_tree(const struct tree *tree, struct kobj_dump *ctx, struct memory_s
         r = collect_descriptors(tree, ctx, record->processes, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         r = collect_member(tree, i, ctx, memory, record->processes[i], err);
+    if (r == 0)
+        r = kobj_join_saved_files(ctx, err);
     return r == 0 ? memory_plan_objects(memory, err) : r;
 }
 

@@ -148,7 +148,7 @@ static int find_session(struct work *w, int i, struct crs_error *err)
     const Crs__Process *root = w->tree->processes[0], *p = member(w, i)->record;
     int leader, r = 0;
 
-    if (p->session == root->session)
+    if (p->session == root->session && !w->options->restore_session)
         leader = w->options->root_leads_session ? 0 : LINEAGE_OUTSIDE;
     else if (p->session == 0)
         leader = LINEAGE_OUTSIDE;
@@ -159,6 +159,12 @@ static int find_session(struct work *w, int i, struct crs_error *err)
     return r;
 }
 
+/* A process group is part of its session. */
+static bool restores_group(const struct work *w)
+{
+    return w->options->restore_group || w->options->restore_session;
+}
+
 static int find_group(struct work *w, int i, struct crs_error *err)
 {
     const Crs__Process *root = w->tree->processes[0], *p = member(w, i)->record;
@@ -167,7 +173,7 @@ static int find_group(struct work *w, int i, struct crs_error *err)
 
     if (session == i)
         leader = i;
-    else if (p->session == root->session && p->group == root->group)
+    else if (p->session == root->session && p->group == root->group && !restores_group(w))
         leader = root_leads ? 0 : LINEAGE_OUTSIDE;
     else if (p->group == 0)
         leader = LINEAGE_OUTSIDE;

@@ -54,6 +54,8 @@ struct lineage {
 struct lineage_options {
     bool root_leads_session; /* it is made leader of a session of its own */
     bool root_leads_group;   /* or of a process group */
+    bool restore_session;    /* the saved one, whoever led it; else the restarter's */
+    bool restore_group;      /* likewise */
 };
 
 /* `tree` was checked by loaded_open(). CRS_DAMAGED: no order of events leads there;

@@ -272,6 +272,7 @@ int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_
 
     if (r < 0)
         return r;
+    set->save_files = ctx->save_files;
     image->t = ctx->t;
     image->tid = tracee_main(ctx->t)->tid;
     image->space = malloc(sizeof(*image->space));

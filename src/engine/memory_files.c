@@ -20,7 +20,7 @@ static struct memory_file *find_file(struct memory_set *set, const struct stat *
     for (size_t i = set->files.n; i-- > 0;) {
         struct memory_file *file = &set->files.items[i];
         if (file->dev == st->st_dev && file->ino == st->st_ino && file->record->flags == flags &&
-            (file->deleted_fd >= 0) == deleted)
+            file->deleted == deleted)
             return file;
     }
     return NULL;
@@ -37,7 +37,7 @@ static int add_file(struct memory_set *set, const char *path, const struct stat 
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
     }
     crs__mapped_file__init(record);
-    *file = (struct memory_file){st->st_dev, st->st_ino, record, -1};
+    *file = (struct memory_file){.dev = st->st_dev, .ino = st->st_ino, .record = record, .fd = -1};
     record->path = strdup(path);
     if (!record->path)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
@@ -50,7 +50,58 @@ static int add_file(struct memory_set *set, const char *path, const struct stat 
     return 0;
 }
 
-static int check_file(const struct proc_map *map, struct stat *ret_st, struct crs_error *err)
+/* ---- content that is asked for ---- */
+
+/* Now, while the program stands still, it is the file that is mapped. */
+static int hold_content(struct memory_file *file, struct crs_error *err)
+{
+    const char *path = file->record->path;
+    struct stat st;
+
+    if (file->fd >= 0 || !S_ISREG(file->record->mode))
+        return 0;
+    file->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    if (file->fd < 0 || fstat(file->fd, &st) < 0)
+        return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
+                              "can't read the mapped file %s, which is to be saved", path);
+    if (st.st_dev != file->dev || st.st_ino != file->ino)
+        return crs_fail(err, CRS_BUSY, EAGAIN, "the mapped file %s was just replaced; try again",
+                        path);
+    return 0;
+}
+
+/* One run for each mapping; those that several processes have alike count once. */
+static int add_run(struct memory_file *file, const struct proc_map *map, struct crs_error *err)
+{
+    const Crs__Run run = {.first = PAGE_OF(map->offset), .count = PAGE_OF(map->end - map->start)};
+
+    for (size_t i = 0; i < file->runs.n; i++)
+        if (file->runs.items[i].first == run.first && file->runs.items[i].count == run.count)
+            return 0;
+    Crs__Run *place = ARRAY_ADD(&file->runs);
+    if (!place)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mapped files");
+    *place = (Crs__Run)CRS__RUN__INIT;
+    place->first = run.first;
+    place->count = run.count;
+    return 0;
+}
+
+static int want_content(struct memory_image *image, const struct memory_vma *vma,
+                        struct memory_file *file, struct crs_error *err)
+{
+    bool exe = file->record->id == image->exe_file;
+    unsigned wanted = image->set->save_files & (exe ? CRS_SAVE_EXECUTABLE : CRS_SAVE_PRIVATE);
+
+    if (!wanted || vma->map.shared || file->deleted)
+        return 0;
+    int r = hold_content(file, err);
+    return r < 0 ? r : add_run(file, &vma->map, err);
+}
+
+/* ---- files ---- */
+
+int memory_file_check(const struct proc_map *map, struct stat *ret_st, struct crs_error *err)
 {
     unsigned long long start = map->start, end = map->end;
 
@@ -82,7 +133,7 @@ int memory_file_get(struct memory_image *image, const struct memory_vma *vma, ui
     struct memory_file *file = find_file(image->set, &st, flags, false);
 
     if (!file || strcmp(file->record->path, vma->map.name) != 0) {
-        int r = check_file(&vma->map, &st, err);
+        int r = memory_file_check(&vma->map, &st, err);
         if (r < 0)
             return r;
         /* On some file systems maps and stat(2) don't agree on the device. */
@@ -92,7 +143,7 @@ int memory_file_get(struct memory_image *image, const struct memory_vma *vma, ui
     }
     file->record->writable_shared |= writable;
     *ret_id = file->record->id;
-    return 0;
+    return want_content(image, vma, file, err);
 }
 
 static bool ends_with(const char *text, const char *end)
@@ -133,10 +184,14 @@ int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct cr
     image->exe_dev = st.st_dev;
     image->exe_ino = st.st_ino;
     image->exe_file = file->record->id;
-    if (!image->exe_deleted || known)
+    file->whole = true; /* it may look into itself */
+    if (!image->exe_deleted)
+        return image->set->save_files & CRS_SAVE_EXECUTABLE ? hold_content(file, err) : 0;
+    file->deleted = true;
+    if (known)
         return 0;
-    file->deleted_fd = openat(ctx->t->proc_fd, link, O_RDONLY | O_CLOEXEC);
-    if (file->deleted_fd < 0)
+    file->fd = openat(ctx->t->proc_fd, link, O_RDONLY | O_CLOEXEC);
+    if (file->fd < 0)
         return crs_fail_errno(err, CRS_CANT_CHECKPOINT,
                               "can't read the executable %s, which was deleted", path);
     return 0;
@@ -181,14 +236,22 @@ static int identify(struct memory_file *file, struct crs_error *err)
     return 0;
 }
 
+static int save_content(struct memory_file *file, struct store_writer *writer,
+                        struct crs_error *err)
+{
+    Crs__MappedFile *record = file->record;
+
+    if (file->whole)
+        return store_put_content(writer, file->fd, record->size, &record->deleted, err);
+    return store_put_content_runs(writer, file->fd, record->size, file->runs.items, file->runs.n,
+                                  &record->deleted, err);
+}
+
 int memory_files_finish(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err)
 {
     for (size_t i = 0; i < set->files.n; i++) {
         struct memory_file *file = &set->files.items[i];
-        int r = file->deleted_fd < 0
-                    ? identify(file, err)
-                    : store_put_content(ctx->writer, file->deleted_fd, file->record->size,
-                                        &file->record->deleted, err);
+        int r = file->fd < 0 ? identify(file, err) : save_content(file, ctx->writer, err);
         if (r < 0)
             return crs_fail_at(err, r, "mapped file %s", file->record->path);
     }

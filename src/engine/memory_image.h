@@ -85,7 +85,10 @@ struct memory_file {
     dev_t dev;
     ino_t ino;
     Crs__MappedFile *record; /* owned until memory_finish() */
-    int deleted_fd;          /* its content, if it has no name any more; -1 */
+    bool deleted;            /* it has no name any more */
+    int fd;                  /* what its content is saved from; -1: it isn't */
+    bool whole;              /* all of it, not only what is mapped: */
+    ARRAY_OF(Crs__Run) runs; /* pages of it */
 };
 
 /* An object that was found by a mapping first: its content is ours to save. */
@@ -139,7 +142,8 @@ struct memory_set {
     ARRAY_OF(struct memory_file) files;
     ARRAY_OF(struct memory_object) objects;
     uint32_t n_spaces;
-    size_t last; /* where memory_image_get() looks first */
+    unsigned save_files; /* enum crs_save_files */
+    size_t last;         /* where memory_image_get() looks first */
 };
 
 /* ---- parts ---- */
@@ -164,6 +168,8 @@ int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struc
 
 /* memory_files.c */
 int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
+/* Is what is mapped found under its name, and no device? */
+int memory_file_check(const struct proc_map *map, struct stat *ret_st, struct crs_error *err);
 /* The MappedFile of a mapping of a file that has a name; *ret_id. */
 int memory_file_get(struct memory_image *image, const struct memory_vma *vma, uint32_t *ret_id,
                     struct crs_error *err);

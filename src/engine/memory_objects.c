@@ -94,14 +94,15 @@ static int set_name(Crs__MemoryObject *record, const char *name, size_t size)
     return 0;
 }
 
-static int set_kind(Crs__MemoryObject *record, const struct proc_map *map)
+static int set_kind(Crs__MemoryObject *record, const struct proc_map *map, bool saves_shared)
 {
     Crs__ObjectKind named_kind;
     static const char memfd[] = "/memfd:", zero[] = "/dev/zero",
                       named[] = "[anon_shmem:", huge[] = "/anon_hugepage";
     size_t size = map->end_of_path - map->name;
 
-    if (!proc_map_marked_deleted(map) && kobj_object_is_named(map->name, true, &named_kind)) {
+    if (!proc_map_marked_deleted(map) && kobj_object_is_named(map->name, true, &named_kind) &&
+        (named_kind == CRS__OBJECT_KIND__OBJECT_POSIX_SHM || !saves_shared)) {
         record->kind = named_kind;
         return set_name(record, map->name, strlen(map->name));
     }
@@ -130,7 +131,7 @@ static int fill_record(struct kobj_dump *ctx, struct memory_object *object,
     if (!record->content)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
     crs__content__init(record->content);
-    if (set_kind(record, map) < 0)
+    if (set_kind(record, map, ctx->save_files & CRS_SAVE_SHARED) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a shared memory object");
     if (memory_is_sysv(map))
         return kobj_sysv_save(ctx, record, map->inode, err);

@@ -83,7 +83,8 @@ void memory_set_free(struct memory_set *set)
     for (size_t i = 0; i < set->files.n; i++) {
         if (set->files.items[i].record)
             crs__mapped_file__free_unpacked(set->files.items[i].record, NULL);
-        cleanup_close(&set->files.items[i].deleted_fd);
+        cleanup_close(&set->files.items[i].fd);
+        free(set->files.items[i].runs.items);
     }
     for (size_t i = 0; i < set->objects.n; i++)
         cleanup_close(&set->objects.items[i].fd);

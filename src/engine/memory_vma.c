@@ -174,6 +174,16 @@ static int classify_huge_anonymous(struct memory_image *image, struct kobj_dump 
     return 0;
 }
 
+/* A file that is to be saved with its content: while the program stands still, as it is then. */
+static int classify_shared(struct memory_image *image, struct kobj_dump *ctx,
+                           struct memory_vma *vma, struct crs_error *err)
+{
+    struct stat st;
+    int r = memory_file_check(&vma->map, &st, err);
+
+    return r < 0 ? r : classify_object(image, ctx, vma, err);
+}
+
 static int classify_file(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                          struct crs_error *err)
 {
@@ -184,6 +194,8 @@ static int classify_file(struct memory_image *image, struct kobj_dump *ctx, stru
     if ((vma->map.shared || vma->huge_page_bytes) && named(&vma->map) &&
         kobj_object_is_named(vma->map.name, writable, &kind))
         return classify_object(image, ctx, vma, err);
+    if (vma->map.shared && ctx->save_files & CRS_SAVE_SHARED)
+        return classify_shared(image, ctx, vma, err);
     if (vma->map.shared) {
         vma->record->kind = CRS__VMA_KIND__VMA_FILE_SHARED;
     } else {

@@ -52,6 +52,7 @@ static void begin(const struct rebuild *b, struct kobj_restore *ctx)
         .progress_arg = b->progress_arg,
         .given = b->given,
         .n_given = b->n_given,
+        .gives_own = b->gives_own,
     };
 }
 
@@ -133,12 +134,31 @@ static bool has_jobs(const struct rebuild *b)
     return b->in_foreground && groups && foreground;
 }
 
+/* With the saved numbers what the restarter is in may be the very same, which needn't be made. */
+static bool is_in(const struct rebuild *b, uint32_t id, pid_t own)
+{
+    return b->pids == CRS_PIDS_SAME && id == (uint32_t)own;
+}
+
+static void choose_lineage(const struct rebuild *b, bool has_own_terminal,
+                           struct lineage_options *ret)
+{
+    const Crs__Process *root = b->loaded->tree->processes[0];
+
+    if (b->group == CRS_MEMBERSHIP_DEFAULT)
+        ret->root_leads_group = root->group == root->pid && (!has_terminal() || has_jobs(b));
+    ret->root_leads_session =
+        has_own_terminal || (b->session == CRS_MEMBERSHIP_DEFAULT && b->detach);
+    ret->restore_session =
+        b->session == CRS_MEMBERSHIP_RESTORE && !is_in(b, root->session, getsid(0));
+    ret->restore_group = b->group == CRS_MEMBERSHIP_RESTORE && !is_in(b, root->group, getpgrp());
+}
+
 static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_tree *stubs,
                  int service_fd, struct crs_error *err)
 {
     const Crs__Process *root = b->loaded->tree->processes[0];
     struct stub_tree_options options = {
-        .lineage.root_leads_group = root->group == root->pid && (!has_terminal() || has_jobs(b)),
         .choose_pids = b->pids != CRS_PIDS_NEW,
         .service_fd = service_fd,
         .remote_service_fd = SERVICE_FD,
@@ -147,7 +167,7 @@ static int start(const struct rebuild *b, struct kobj_restore *ctx, struct stub_
 
     if (r == 0)
         r = kobj_open_terminals(ctx, MEMORY_FD_BASE, err);
-    options.lineage.root_leads_session = b->detach || kobj_terminal_number(ctx, root->pid) >= 0;
+    choose_lineage(b, kobj_terminal_number(ctx, root->pid) >= 0, &options.lineage);
     if (r == 0)
         r = stub_tree_make(stubs, ctx, &options, err);
     kobj_close_terminals(ctx);
@@ -457,6 +477,23 @@ static int let_go(struct building *building, struct crs_error *err)
     return r;
 }
 
+static int tell_held(const struct building *building, struct crs_error *err)
+{
+    const struct rebuild *b = building->b;
+    const Crs__Tree *tree = b->loaded->tree;
+    size_t n = 0;
+
+    if (!b->held)
+        return 0;
+    _cleanup_free_ struct rebuild_held *held = calloc(tree->n_processes, sizeof(*held));
+    if (!held)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of processes");
+    for (size_t i = 0; i < tree->n_processes; i++)
+        if (building->stubs.stubs[i])
+            held[n++] = (struct rebuild_held){tree->processes[i], building->stubs.stubs[i]->pid};
+    return b->held(held, n, b->held_arg, err);
+}
+
 int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *err)
 {
     struct building building = {.b = b};
@@ -469,6 +506,8 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
     begin(b, &building.ctx);
     int r = build(&building, theirs, err);
     memory_close_files(&building.ctx);
+    if (r == 0)
+        r = tell_held(&building, err);
     if (r == 0) {
         give_terminal(&building);
         tell(b, REBUILD_LAST_PHASE);

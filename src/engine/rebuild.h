@@ -10,20 +10,34 @@
 /* The last phase of progress: the program runs as soon as it has been told. */
 #define REBUILD_LAST_PHASE "start"
 
+/* A process that is built and still held. */
+struct rebuild_held {
+    const Crs__Process *record;
+    pid_t pid; /* as the builder sees it */
+};
+typedef int (*rebuild_held_fn)(const struct rebuild_held *held, size_t n, void *arg,
+                               struct crs_error *err);
+
 struct rebuild {
     const struct loaded *loaded;
     enum crs_pids pids;  /* the policy in force: SAME and NAMESPACE choose PIDs, NEW does not */
     unsigned namespaces; /* its own ones, when it was saved */
+    bool own_clocks;     /* the restarter's: no time namespace is made */
     bool
         clocks_go_on; /* a time namespace makes the monotonic clocks go on from the saved instant */
     bool in_foreground; /* the restarter is in the foreground of its terminal */
     bool detach;
     bool stopped;
+    enum crs_membership group, session;
+    rebuild_held_fn held; /* all are built, before the first is let go; NULL: nothing */
+    void *held_arg;
     pid_t restarter; /* who asked, as the program's processes see it; 0: the caller, if they do */
     crs_progress_fn progress;
     void *progress_arg;
     const struct kobj_given *given; /* in the place of what leads outside */
     size_t n_given;
+    bool gives_own; /* and else what the restarter has under the same number, or its standard input
+                       or output */
 };
 
 /* Can this machine take it? Before anything is started. CRS_CANT_RESTART. */

@@ -15,7 +15,8 @@
 #include "engine/clocks.h"
 #include "engine/manifest_info.h"
 #include "engine/options.h"
-#include "engine/rebuild.h"
+#include "engine/relocate.h"
+#include "engine/restart.h"
 #include "engine/supervisor.h"
 #include "proc/stat.h"
 #include "store/snapshot.h"
@@ -40,16 +41,29 @@ static bool is_free(pid_t id)
     return id == 0 || (kill(id, 0) < 0 && errno != EPERM);
 }
 
-/* Those of the process and its threads; and of its session and group, whose leaders may be gone. */
-static bool ids_are_free(const Crs__Process *root, const Crs__Process *p)
+/* Is the saved session, or group, of the root and its like to be made again? */
+static bool makes(enum crs_membership wish, uint32_t saved, pid_t own)
 {
-    if (!is_free(p->pid) || (p->session != root->session && !is_free(p->session)) ||
-        (p->group != root->group && !is_free(p->group)))
-        return false;
+    return wish == CRS_MEMBERSHIP_RESTORE && saved != (uint32_t)own;
+}
+
+/* Of the process and its threads; and of its session and group, whose leaders may be gone: the
+ * first ID that is taken; 0: none. */
+static pid_t taken_id(const struct rebuild *b, const Crs__Process *p)
+{
+    const Crs__Process *root = b->loaded->tree->processes[0];
+
+    if (!is_free(p->pid))
+        return p->pid;
+    if ((p->session != root->session || makes(b->session, p->session, getsid(0))) &&
+        !is_free(p->session))
+        return p->session;
+    if ((p->group != root->group || makes(b->group, p->group, getpgrp())) && !is_free(p->group))
+        return p->group;
     for (size_t i = 0; i < p->n_threads; i++)
         if (!is_free(p->threads[i]->tid))
-            return false;
-    return true;
+            return p->threads[i]->tid;
+    return 0;
 }
 
 /* It has ended, and only its parent's wait for it keeps the number. */
@@ -85,21 +99,48 @@ static void wait_for_ends(const Crs__Tree *tree)
             usleep(500);
 }
 
-static bool may_choose_pids(void)
+bool restart_may_choose_pids(void)
 {
     return has_capability(CAP_SYS_ADMIN) || has_capability(CAP_CHECKPOINT_RESTORE);
 }
 
 /* Could the saved PIDs be had here? For the default's choice; the last word is the kernel's. */
-static bool same_pids_look_possible(const Crs__Tree *tree)
+static bool same_pids_look_possible(const struct rebuild *b)
 {
-    if (!may_choose_pids())
+    const Crs__Tree *tree = b->loaded->tree;
+
+    if (!restart_may_choose_pids())
         return false;
     wait_for_ends(tree);
     for (size_t i = 0; i < tree->n_processes; i++)
-        if (!ids_are_free(tree->processes[0], tree->processes[i]))
+        if (taken_id(b, tree->processes[i]))
             return false;
     return true;
+}
+
+/* Before anything is started. What is about to end is waited for where its number is needed. */
+static int check_same_pids(const struct rebuild *b, struct crs_error *err)
+{
+    const Crs__Tree *tree = b->loaded->tree;
+    _cleanup_bytes_ struct bytes comm = {0};
+    pid_t taken = 0;
+    char path[40];
+
+    wait_for_ends(tree);
+    for (size_t i = 0; i < tree->n_processes && !taken; i++) {
+        taken = taken_id(b, tree->processes[i]);
+        if (taken && is_ending(taken))
+            taken = 0;
+    }
+    if (!taken)
+        return 0;
+    snprintf(path, sizeof(path), "/proc/%d/comm", taken);
+    if (read_file(AT_FDCWD, path, 256, &comm) == 0)
+        comm.data[strcspn((char *)comm.data, "\n")] = 0;
+    return crs_fail(err, CRS_BUSY, EEXIST,
+                    "PID %d is in use%s%s: wait until it is free, or restart with "
+                    "--pids=namespace or --pids=new",
+                    taken, comm.data ? " by " : "", comm.data ? (char *)comm.data : "");
 }
 
 /* As a child of the caller, under the saved PIDs or new ones. */
@@ -108,7 +149,7 @@ static int restart_as_child(struct rebuild *b, struct crs_restarted *ret, struct
     int clocks_fd = -1;
     pid_t pid;
 
-    b->clocks_go_on = clocks_enter(b->loaded->tree, &clocks_fd) == 0;
+    b->clocks_go_on = !b->own_clocks && clocks_enter(b->loaded->tree, &clocks_fd) == 0;
     int r = rebuild_process(b, &pid, err);
     clocks_leave(clocks_fd);
     if (r < 0)
@@ -130,7 +171,7 @@ static int make_inside(const struct supervisor_work *work, int report_fd, pid_t 
         return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
                         "the program had a time namespace of its own (--isolate=time), which can't "
                         "be made here");
-    if (b.detach)
+    if (b.detach && b.session == CRS_MEMBERSHIP_DEFAULT)
         setsid();
     return rebuild_process(&b, ret_pid, err);
 }
@@ -152,9 +193,13 @@ static int restart_inside(const struct rebuild *b, struct crs_restarted *ret, st
 static int restart_with(struct rebuild *b, enum crs_pids pids, struct crs_restarted *ret,
                         struct crs_error *err)
 {
+    int r = 0;
+
     b->pids = pids;
-    if (pids == CRS_PIDS_SAME && may_choose_pids())
-        wait_for_ends(b->loaded->tree);
+    if (pids == CRS_PIDS_SAME && restart_may_choose_pids())
+        r = check_same_pids(b, err);
+    if (r < 0)
+        return r;
     return pids == CRS_PIDS_NAMESPACE ? restart_inside(b, ret, err) : restart_as_child(b, ret, err);
 }
 
@@ -180,7 +225,7 @@ static int restart_by_default(struct rebuild *b, struct crs_restarted *ret, stru
 
     if (must_be_inside(b))
         return restart_with(b, CRS_PIDS_NAMESPACE, ret, err);
-    if (!(b->namespaces & NAMESPACE_PID) && same_pids_look_possible(b->loaded->tree)) {
+    if (!(b->namespaces & NAMESPACE_PID) && same_pids_look_possible(b)) {
         int r = restart_with(b, CRS_PIDS_SAME, ret, &refusal);
         if (r != -EEXIST && r != -EPERM) {
             if (r < 0 && err)
@@ -263,6 +308,9 @@ static int check_options(const char *path, const struct crs_restart_options *o,
 {
     if ((int)o->pids < CRS_PIDS_DEFAULT || o->pids > CRS_PIDS_NEW)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for PIDs: %d", o->pids);
+    if ((int)o->group < CRS_MEMBERSHIP_DEFAULT || o->group > CRS_MEMBERSHIP_RESTORE ||
+        (int)o->session < CRS_MEMBERSHIP_DEFAULT || o->session > CRS_MEMBERSHIP_RESTORE)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown wish for process group or session");
     if (!path && !o->snapshot)
         return crs_fail(err, CRS_USAGE, EINVAL, "neither a path nor an open snapshot is given");
     return 0;
@@ -274,11 +322,75 @@ static uint64_t saved_bytes(const struct loaded *loaded)
         json_object_get(store_reader_manifest(loaded->reader), "memory_bytes"));
 }
 
-int crs_restart(const char *path, const struct crs_restart_options *options,
-                struct crs_restarted *ret, struct crs_error *err)
+/* ---- what has moved ---- */
+
+static int take_moved(const struct crs_restart_options *o, struct relocations *ret,
+                      struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < o->n_relocate; i++)
+        r = relocations_add(ret, o->relocate[i], err);
+    return r;
+}
+
+/* ---- in order ---- */
+
+static int check_and_start(struct rebuild *b, enum crs_pids pids, bool inside_where_needed,
+                           struct crs_restarted *ret, struct crs_error *err)
+{
+    int r = namespaces_recorded(b->loaded->tree, &b->namespaces, err);
+
+    if (inside_where_needed && must_be_inside(b))
+        pids = CRS_PIDS_NAMESPACE;
+    b->pids = pids;
+    if (r == 0)
+        r = check_policy(b, err);
+    if (r == 0)
+        r = manifest_check_machine(store_reader_manifest(b->loaded->reader), err);
+    if (r == 0)
+        r = rebuild_check(b, err);
+    if (r < 0)
+        return r;
+    return pids == CRS_PIDS_DEFAULT ? restart_by_default(b, ret, err)
+                                    : restart_with(b, pids, ret, err);
+}
+
+static int restart_loaded(struct loaded *loaded, const struct crs_restart_options *o,
+                          const struct restart_extras *extras, const struct given *given,
+                          const struct relocations *pairs, struct crs_restarted *ret,
+                          struct crs_error *err)
+{
+    _cleanup_(kobj_relocating_clear) struct kobj_relocating moved = {.pairs = pairs};
+    struct rebuild b = {.loaded = loaded,
+                        .detach = o->detach,
+                        .stopped = o->stopped,
+                        .group = o->group,
+                        .session = o->session,
+                        .held = extras ? extras->held : NULL,
+                        .held_arg = extras ? extras->held_arg : NULL,
+                        .restarter = extras ? extras->restarter : 0,
+                        .gives_own = extras && extras->gives_own,
+                        .own_clocks = extras && extras->own_clocks,
+                        .in_foreground = in_foreground(),
+                        .progress = o->progress,
+                        .progress_arg = o->progress_arg,
+                        .given = given->items,
+                        .n_given = given->n};
+    int r = pairs->array.n > 0 ? relocate_loaded(loaded, &moved, err) : 0;
+
+    if (r == 0)
+        r = check_and_start(&b, o->pids, extras && extras->inside_where_needed, ret, err);
+    return relocate_explain(&moved, r, err);
+}
+
+int restart_run(const char *path, const struct crs_restart_options *options,
+                const struct restart_extras *extras, struct crs_restarted *ret,
+                struct crs_error *err)
 {
     struct crs_restart_options own = CRS_RESTART_OPTIONS_INIT, *o = &own;
     uint64_t started_us = now_us(), own_limit = 0;
+    _cleanup_(relocations_clear) struct relocations pairs = {0};
     _cleanup_(given_clear) struct given given = {0};
     struct crs_restarted restarted;
     struct loaded loaded;
@@ -289,41 +401,29 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
     if (r == 0)
         r = take_given(o, &given, err);
     if (r == 0)
+        r = take_moved(o, &pairs, err);
+    if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
     r = loaded_open(path, o->snapshot ? o->snapshot->reader : NULL, &loaded, err);
-    if (r < 0) {
-        descriptors_give_back(own_limit);
-        return r;
-    }
-    struct rebuild b = {.loaded = &loaded,
-                        .pids = o->pids,
-                        .detach = o->detach,
-                        .stopped = o->stopped,
-                        .in_foreground = in_foreground(),
-                        .progress = o->progress,
-                        .progress_arg = o->progress_arg,
-                        .given = given.items,
-                        .n_given = given.n};
-    r = namespaces_recorded(loaded.tree, &b.namespaces, err);
-    if (r == 0)
-        r = check_policy(&b, err);
-    if (r == 0)
-        r = manifest_check_machine(store_reader_manifest(loaded.reader), err);
-    if (r == 0)
-        r = rebuild_check(&b, err);
-    if (r == 0)
-        r = o->pids == CRS_PIDS_DEFAULT ? restart_by_default(&b, &restarted, err)
-                                        : restart_with(&b, o->pids, &restarted, err);
     if (r == 0) {
-        restarted.first_instruction_us = now_us() - started_us;
-        restarted.memory_bytes = saved_bytes(&loaded);
-        *ret = restarted;
+        r = restart_loaded(&loaded, o, extras, &given, &pairs, &restarted, err);
+        if (r == 0) {
+            restarted.first_instruction_us = now_us() - started_us;
+            restarted.memory_bytes = saved_bytes(&loaded);
+            *ret = restarted;
+        }
+        loaded_clear(&loaded);
     }
-    loaded_clear(&loaded);
     descriptors_give_back(own_limit);
     return r;
+}
+
+int crs_restart(const char *path, const struct crs_restart_options *options,
+                struct crs_restarted *ret, struct crs_error *err)
+{
+    return restart_run(path, options, NULL, ret, err);
 }
 
 int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,

@@ -75,13 +75,15 @@ void supervisor_forget_signals(void)
 /*
  * Reap everything, pass signals on, report the end and the stops of the program's first process.
  * Others may outlive it (daemons): they go on, and so do we, since the end of PID 1 would be
- * theirs; whoever waits for the program does not wait for them.
+ * theirs; whoever waits for the program does not wait for them. Returns the program's status: who
+ * has no more than a child to wait for finds it there, as far as PID 1 of a namespace can show it.
  */
-static void supervise(pid_t program, int fd, int mark)
+static int supervise(pid_t program, int fd, int mark)
 {
     struct message m = {.type = MESSAGE_STATUS};
     siginfo_t info;
     sigset_t all;
+    int end = 0;
     pid_t pid;
 
     sigfillset(&all);
@@ -89,11 +91,13 @@ static void supervise(pid_t program, int fd, int mark)
         while ((pid = waitpid(-1, &m.status, WNOHANG | WUNTRACED | WCONTINUED | __WALL)) > 0)
             if (pid == program) {
                 send_message(fd, &m, -1);
-                if (WIFEXITED(m.status) || WIFSIGNALED(m.status))
-                    supervisor_mark_set(mark, program = 0); /* its number may become another's */
+                if (!WIFEXITED(m.status) && !WIFSIGNALED(m.status))
+                    continue;
+                supervisor_mark_set(mark, program = 0); /* its number may become another's */
+                end = m.status;
             }
         if (pid < 0 && errno == ECHILD)
-            return;
+            return end;
         if (sigwaitinfo(&all, &info) < 0)
             continue;
         /* What a terminal sends reaches the program by itself. */
@@ -161,8 +165,8 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     /* Nobody is reaped before the caller knows who it was. It may be gone. */
     receive_message(fd, &m, 0, NULL);
     forget_descriptors(fd, mark);
-    supervise(program, fd, mark);
-    _exit(0);
+    int end = supervise(program, fd, mark);
+    _exit(WIFSIGNALED(end) ? 128 + WTERMSIG(end) : WEXITSTATUS(end));
 }
 
 /* ---- the caller ---- */

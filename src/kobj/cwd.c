@@ -167,4 +167,5 @@ const struct kobj_process_kind kobj_cwd = {
     .check = check_cwd,
     .restore = restore_cwd,
     .describe = describe_cwd,
+    .paths = {&crs__cwd__descriptor, "path"},
 };

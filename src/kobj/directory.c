@@ -86,4 +86,5 @@ const struct kobj_file_kind kobj_directory = {
     .dump = dump,
     .check = check,
     .restore = restore,
+    .paths = {&crs__directory__descriptor, "path"},
 };

@@ -381,4 +381,5 @@ const struct kobj_file_kind kobj_fanotify = {
     .restore = restore,
     .connect = connect,
     .describe = describe,
+    .paths = {&crs__fanotify__descriptor, "marks.path"},
 };

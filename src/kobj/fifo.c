@@ -129,4 +129,5 @@ const struct kobj_file_kind kobj_fifo = {
     .check = check,
     .restore = restore,
     .describe = pipe_describe,
+    .paths = {&crs__pipe__descriptor, "path"},
 };

@@ -189,6 +189,31 @@ static int lowest_number(const struct kobj_restore *ctx, const Crs__OpenFile *re
     return (int)lowest;
 }
 
+/* Was the restarter given that number by who started it, for this use? What it has opened itself is
+ * closed when it executes another program. */
+static bool has_own(int number, int wanted)
+{
+    int flags = fcntl(number, F_GETFD);
+
+    return flags >= 0 && !(flags & FD_CLOEXEC) &&
+           can_do(fcntl(number, F_GETFL) & O_ACCMODE, wanted);
+}
+
+/* What the restarter has under one of the numbers; else its standard input or output. */
+static int take_own(const struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd)
+{
+    int wanted = record->flags & O_ACCMODE;
+    int other = wanted == O_RDONLY ? STDIN_FILENO : STDOUT_FILENO;
+
+    for (size_t i = 0; i < ctx->tree->n_processes; i++)
+        for (size_t k = 0; k < ctx->tree->processes[i]->n_descriptors; k++) {
+            const Crs__Descriptor *d = ctx->tree->processes[i]->descriptors[k];
+            if (d->file == record->id && has_own((int)d->fd, wanted))
+                return take(record, (int)d->fd, ret_fd);
+        }
+    return has_own(other, wanted) ? take(record, other, ret_fd) : -EBADF;
+}
+
 int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_fd,
                 struct crs_error *err)
 {
@@ -201,6 +226,8 @@ int inherit_any(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret_
     for (int n = 0; n <= 2; n++)
         if (file_has_number(ctx, record, n) && take(record, n, ret_fd) == 0)
             return 0;
+    if (ctx->gives_own && take_own(ctx, record, ret_fd) == 0)
+        return 0;
     if (strcmp(record->kind, kobj_pipe.name) == 0)
         return crs_fail(err, CRS_CANT_RESTART, ENXIO,
                         "fd %d of the program was %s, which led outside of the snapshot: say what "

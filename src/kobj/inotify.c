@@ -288,4 +288,5 @@ const struct kobj_file_kind kobj_inotify = {
     .restore = restore,
     .connect = connect,
     .describe = describe,
+    .paths = {&crs__inotify__descriptor, "watches.path"},
 };

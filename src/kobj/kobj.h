@@ -81,6 +81,7 @@ struct kobj_dump {
     void *sysv;                    /* sysv_ipc.c's own */
     enum crs_pipes pipes_policy;   /* what becomes of pipes to the outside, */
     enum crs_unix unix_policy;     /* what becomes of unix sockets connected to the outside */
+    unsigned save_files;           /* enum crs_save_files: mapped files saved with their content */
     struct unix_table *unix_table; /* unix_dump_table()'s own */
     struct unix_guard *unix_guard; /* unix_guard_get()'s own */
     struct tracee *in_flight;      /* stands for the holder of files that are only in flight */
@@ -125,6 +126,7 @@ struct kobj_restore {
     struct file_holders *holders; /* during kobj_connect_files() */
     const struct kobj_given *given;
     size_t n_given;
+    bool gives_own; /* pipes for which nothing is given get what the restarter has */
     uint64_t
         nofile_before; /* the caller's own limit of descriptors before it was raised; 0: was not */
 };
@@ -190,6 +192,12 @@ struct open_file {
     Crs__OpenFile *record;   /* filled by kobj_dump_files(), owned */
 };
 
+/* Where a payload has paths, for files that are somewhere else at the restart. */
+struct kobj_paths {
+    const ProtobufCMessageDescriptor *message; /* NULL: it has none */
+    const char *fields; /* "path", "watches.path": names, with a blank between them */
+};
+
 struct kobj_file_kind {
     const char *name;       /* "eventfd"; names the files of the kind */
     const char *title;      /* "event counter (eventfd)" */
@@ -219,6 +227,7 @@ struct kobj_file_kind {
                    struct crs_error *err);
     /* A few words for crs show: "count 3, semaphore". NULL: none. */
     int (*describe)(const Crs__OpenFile *record, char *text, size_t size);
+    struct kobj_paths paths;
 };
 
 extern const struct kobj_file_kind *const kobj_file_kinds[]; /* ends with NULL; first match wins */
@@ -305,6 +314,9 @@ int kobj_object_save(struct kobj_dump *ctx, struct kobj_object *object, Crs__Obj
 /* Are shared mappings of the file at `path` saved with its content, and as what? writable: may the
  * mapping be written? */
 bool kobj_object_is_named(const char *path, bool writable, Crs__ObjectKind *ret_kind);
+/* When all mappings are collected: a file that is saved with its content since it is mapped, as
+ * that was asked for, is to stay one with its descriptors (regular.c). */
+int kobj_join_saved_files(struct kobj_dump *ctx, struct crs_error *err);
 /* The object with that path: its id; 0: there is none. */
 uint32_t kobj_object_find_named(const struct kobj_restore *ctx, const char *path);
 /* The bytes of an object, rounded up to its pages. */
@@ -359,6 +371,7 @@ struct kobj_process_kind {
     int (*lock)(struct kobj_restore *ctx, const Crs__Process *process, const struct bytes *payload,
                 struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
+    struct kobj_paths paths;
 };
 
 struct kobj_thread_kind {
@@ -368,6 +381,7 @@ struct kobj_thread_kind {
     int (*restore)(struct kobj_restore *ctx, struct tracee_thread *thread,
                    const Crs__Thread *record, const struct bytes *payload, struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
+    struct kobj_paths paths;
 };
 
 extern const struct kobj_process_kind *const kobj_process_kinds[];

@@ -68,4 +68,5 @@ const struct kobj_file_kind kobj_path = {
     .dump = dump,
     .check = check,
     .restore = restore,
+    .paths = {&crs__path__descriptor, "path"},
 };

@@ -136,6 +136,45 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     return r;
 }
 
+static int join(struct open_file *file, uint32_t object, struct crs_error *err)
+{
+    ProtobufCBinaryData *payload = &file->record->payload;
+    struct bytes again = {0};
+    Crs__Regular *m;
+    int r = unpack(file->record, &m, err);
+
+    if (r < 0)
+        return r;
+    if (m->path != protobuf_c_empty_string)
+        free(m->path);
+    m->path = (char *)protobuf_c_empty_string;
+    m->object = object;
+    r = kobj_pack(&m->base, &again, err);
+    crs__regular__free_unpacked(m, NULL);
+    if (r < 0)
+        return r;
+    free(payload->data);
+    payload->data = again.data;
+    payload->len = again.size;
+    return 0;
+}
+
+int kobj_join_saved_files(struct kobj_dump *ctx, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && ctx->save_files & CRS_SAVE_SHARED && i < ctx->files.n; i++) {
+        struct open_file *file = &ctx->files.items[i];
+        const struct kobj_object *object =
+            file->kind == &kobj_regular && file->record
+                ? kobj_object_find(ctx, file->st.st_dev, file->st.st_ino)
+                : NULL;
+        if (object && object->record->kind == CRS__OBJECT_KIND__OBJECT_DELETED_FILE)
+            r = join(file, object->record->id, err);
+    }
+    return r;
+}
+
 /* The mode of the file may forbid now what was allowed when the program opened it. */
 static int reopen_object(int object_fd, int flags, int *ret_fd)
 {
@@ -215,4 +254,5 @@ const struct kobj_file_kind kobj_regular = {
     .check = check,
     .restore = restore,
     .describe = describe,
+    .paths = {&crs__regular__descriptor, "path"},
 };

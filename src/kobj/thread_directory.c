@@ -152,6 +152,7 @@ const struct kobj_thread_kind kobj_thread_directory = {
     .dump = dump_thread_directory,
     .restore = restore_thread_directory,
     .describe = describe_thread_directory,
+    .paths = {&crs__thread_directory__descriptor, "path"},
 };
 
 int thread_directory_find(const Crs__Thread *record, bool *ret_own, uint32_t *ret_shares_with,

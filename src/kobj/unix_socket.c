@@ -245,4 +245,6 @@ const struct kobj_file_kind kobj_unix_socket = {
     .restore = restore,
     .connect = connect_listening,
     .describe = describe,
+    .paths = {&crs__unix_socket__descriptor,
+              "name directory peer_name peer_directory queue.sender"},
 };

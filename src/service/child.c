@@ -50,9 +50,7 @@ static _Noreturn void run_child(char *const *argv, const struct child_signals *s
     _exit(errnum == ENOENT ? 127 : 126);
 }
 
-/* execvp(3) says EACCES also where a directory of PATH may not be searched and no other has the
- * command; a shell would say that there is none. */
-static bool in_path(const char *command)
+bool child_in_path(const char *command)
 {
     const char *path = getenv("PATH");
 
@@ -167,7 +165,7 @@ int child_go(struct child *child, const char *command, struct crs_error *err)
     if (r == -ENODATA) /* closed by the exec, or by its early end, which the wait will show */
         return 0;
     wait_for_end(child);
-    if (r >= 0 && errnum == EACCES && !in_path(command))
+    if (r >= 0 && errnum == EACCES && !child_in_path(command))
         errnum = ENOENT;
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't start %s: %s", command, strerror(-r));

@@ -16,6 +16,7 @@
 #define SERVICE_CHILD_H
 
 #include <signal.h>
+#include <stdbool.h>
 #include "base/error.h"
 #include "crs.h"
 
@@ -31,6 +32,10 @@ int child_start(char *const *argv, unsigned namespaces, struct child *ret, struc
 
 /* 0: the command runs. -errno of execvp(3) with words: it ended without having run. */
 int child_go(struct child *child, const char *command, struct crs_error *err);
+
+/* execvp(3) says EACCES also where a directory of PATH may not be searched and no other has the
+ * command; a shell would say that there is none, and so does this. */
+bool child_in_path(const char *command);
 
 /* End a child that has not run yet. For a child that child_go() took: nothing. */
 void child_drop(struct child *child);

@@ -77,6 +77,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "unix", json_string(unix_names[options->unix_sockets]));
     if (message && options->form == CRS_FORM_STREAM)
         json_object_set_new(message, "form", json_string(form_names[options->form]));
+    if (message && options->save_files)
+        json_object_set_new(message, "save_files", json_integer(options->save_files));
     if (message && options->stream_fd)
         json_object_set_new(message, "stream", json_true());
     return message;
@@ -325,22 +327,23 @@ static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
     struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory"};
-    int stream = 0;
+    int stream = 0, save_files = 0;
     const char *what;
     json_t *output = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
-                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b}",
+                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
-                       "form", &words.form, "stream", &stream) < 0)
+                       "form", &words.form, "stream", &stream, "save_files", &save_files) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
+    options->save_files = (unsigned)save_files;
     if (parse_choices(&words, options) < 0 || options->timeout_ms < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
     if (stream && request->stream_fd <= 0)

@@ -21,6 +21,8 @@ struct saving {
     uint8_t *buffer; /* STORE_CHUNK_SIZE: pages that hold data, one after the other */
     size_t n_pages;
     ARRAY_OF(Crs__Run) runs; /* of the pages in the buffer */
+    const Crs__Run *wanted;  /* only these pages, sorted; NULL: all */
+    size_t n_wanted;
     struct crs_error *err;
 };
 
@@ -187,22 +189,40 @@ static int next_data(struct saving *s, uint64_t page, uint64_t *ret_first, uint6
     return 0;
 }
 
+/* What is data of the pages [at, limit). */
+static int save_range(struct saving *s, uint64_t at, uint64_t limit)
+{
+    uint64_t first, end;
+
+    while (at < limit) {
+        int r = next_data(s, at, &first, &end);
+        if (end > limit)
+            end = limit;
+        if (r == 0 && first < end)
+            r = save_pages(s, first, end);
+        if (r < 0)
+            return r;
+        at = end;
+    }
+    return 0;
+}
+
 static int save_chunks(struct saving *s)
 {
     uint64_t n_pages = (s->content->size + STORE_PAGE_SIZE - 1) / STORE_PAGE_SIZE;
-    uint64_t first = 0, end = 0;
+    int r = 0;
 
     s->buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
     if (!s->buffer)
         return no_memory(s->err);
-    while (end < n_pages) {
-        int r = next_data(s, end, &first, &end);
-        if (r == 0 && first < n_pages)
-            r = save_pages(s, first, end);
-        if (r < 0)
-            return r;
+    if (!s->wanted)
+        r = save_range(s, 0, n_pages);
+    for (size_t i = 0, next = 0; r == 0 && i < s->n_wanted; i++) {
+        uint64_t first = s->wanted[i].first, end = first + s->wanted[i].count;
+        r = save_range(s, first > next ? first : next, end < n_pages ? end : n_pages);
+        next = end > next ? end : next;
     }
-    return flush(s);
+    return r < 0 ? r : flush(s);
 }
 
 static int save_inline(struct saving *s)
@@ -221,11 +241,9 @@ static int save_inline(struct saving *s)
     return 0;
 }
 
-int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
-                      struct crs_error *err)
+static int put_content(struct saving s, uint64_t size, Crs__Content **ret, struct crs_error *err)
 {
-    _cleanup_close_ int own_fd = open_again(fd);
-    struct saving s = {.w = w, .fd = fd, .err = err};
+    _cleanup_close_ int own_fd = open_again(s.fd);
 
     if (own_fd >= 0) {
         s.fd = own_fd;
@@ -250,6 +268,27 @@ int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Conten
     }
     *ret = s.content;
     return 0;
+}
+
+int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
+                      struct crs_error *err)
+{
+    return put_content((struct saving){.w = w, .fd = fd, .err = err}, size, ret, err);
+}
+
+static int compare_runs(const void *a, const void *b)
+{
+    const Crs__Run *x = a, *y = b;
+
+    return (x->first > y->first) - (x->first < y->first);
+}
+
+int store_put_content_runs(struct store_writer *w, int fd, uint64_t size, Crs__Run *runs, size_t n,
+                           Crs__Content **ret, struct crs_error *err)
+{
+    qsort(runs, n, sizeof(*runs), compare_runs);
+    return put_content((struct saving){.w = w, .fd = fd, .wanted = runs, .n_wanted = n, .err = err},
+                       size, ret, err);
 }
 
 /* Where content goes: into a file, or to memory. */

@@ -79,6 +79,10 @@ int store_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__C
  * fstat(2) tells. The position of fd stays. -EAGAIN: the file became shorter meanwhile. */
 int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Content **ret,
                       struct crs_error *err);
+/* Only those pages of it, which may overlap and end behind the file; they are sorted. All others
+ * are holes. */
+int store_put_content_runs(struct store_writer *w, int fd, uint64_t size, Crs__Run *runs, size_t n,
+                           Crs__Content **ret, struct crs_error *err);
 
 /* Raw (uncompressed) and stored bytes of chunks so far. */
 void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret_stored);

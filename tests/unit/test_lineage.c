@@ -132,10 +132,12 @@ static void check_tree(const struct saved *saved, size_t n, struct lineage_optio
         play(&l, &l.steps.items[i], m);
     for (size_t i = 0; i < n; i++) {
         bool with_root = saved[i].session == saved[0].session;
-        uint32_t session = !with_root                   ? saved[i].session
-                           : options.root_leads_session ? saved[0].pid
-                                                        : 0;
-        uint32_t group = !with_root || saved[i].group != saved[0].group           ? saved[i].group
+        uint32_t session = !with_root || options.restore_session ? saved[i].session
+                           : options.root_leads_session          ? saved[0].pid
+                                                                 : 0;
+        bool own_group = !with_root || saved[i].group != saved[0].group ||
+                         options.restore_session || options.restore_group;
+        uint32_t group = own_group                                                ? saved[i].group
                          : options.root_leads_session || options.root_leads_group ? saved[0].pid
                                                                                   : 0;
         assert_true(m[i].made);
@@ -166,6 +168,15 @@ static void check_tree(const struct saved *saved, size_t n, struct lineage_optio
         .root_leads_group = true                                                                   \
     }
 
+#define IN_GROUP                                                                                   \
+    {                                                                                              \
+        .restore_group = true                                                                      \
+    }
+#define IN_SESSION                                                                                 \
+    {                                                                                              \
+        .restore_session = true                                                                    \
+    }
+
 static void one_process(void **state)
 {
     CHECK_TREE(0, PLAIN, {{100, 0, 100, 50}});
@@ -186,6 +197,17 @@ static void a_group_without_leader(void **state)
 {
     CHECK_TREE(1, PLAIN, {{100, 0, 100, 50}, {102, 100, 101, 50}, {103, 100, 101, 50}});
     CHECK_TREE(1, DETACHED, {{100, 0, 100, 50}, {102, 100, 101, 50}, {103, 100, 101, 50}});
+}
+
+/* What the root was in is made again, with helpers where the leaders aren't part of the program. */
+static void what_the_root_was_in(void **state)
+{
+    CHECK_TREE(0, IN_GROUP, {{100, 0, 100, 50}, {101, 100, 101, 50}, {102, 100, 100, 50}});
+    CHECK_TREE(1, IN_GROUP, {{100, 0, 99, 50}, {101, 100, 99, 50}, {102, 100, 102, 50}});
+    CHECK_TREE(0, IN_SESSION, {{100, 0, 100, 100}, {101, 100, 101, 100}, {102, 100, 100, 100}});
+    CHECK_TREE(1, IN_SESSION, {{100, 0, 50, 50}, {101, 100, 50, 50}, {102, 100, 102, 50}});
+    CHECK_TREE(2, IN_SESSION, {{100, 0, 99, 50}, {101, 100, 99, 50}, {102, 100, 102, 102}});
+    CHECK_TREE(1, IN_SESSION, {{100, 0, 100, 50}, {101, 0, 100, 50}, {102, 101, 101, 50}});
 }
 
 /* It moved into another group, and its own lives on. */
@@ -305,6 +327,7 @@ int main(void)
         cmocka_unit_test(one_process),
         cmocka_unit_test(a_pipeline),
         cmocka_unit_test(a_group_without_leader),
+        cmocka_unit_test(what_the_root_was_in),
         cmocka_unit_test(a_leader_that_left_its_group),
         cmocka_unit_test(sessions),
         cmocka_unit_test(a_child_from_before),
