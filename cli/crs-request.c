@@ -1,8 +1,9 @@
 /*
- * crs-request.c - makes a checkpoint that a program asked for through libcr
+ * crs-request.c - makes a checkpoint, or a restart, that a program asked for through libcr
  *
  * Started by cr_request_checkpoint(), with the request in a page that both share
- * (base/request_page.h). It has no arguments, no output and no child, and outlives who asked.
+ * (base/request_page.h). It has no arguments, no output and no child, and outlives who asked. What
+ * cr_request_restart() starts is in request_restart.c.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -16,31 +17,10 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
-#include "base/request_page.h"
+#include "cli/request_page.h"
 #include "requests/requests.h"
 
 #define EXIT_NO_REQUEST 2
-
-/* ---- the page ---- */
-
-static struct request_page *map_page(void)
-{
-    struct stat st;
-
-    if (fstat(REQUEST_PAGE_FD, &st) < 0 || st.st_size < (off_t)sizeof(struct request_page))
-        return NULL;
-    struct request_page *page =
-        mmap(NULL, sizeof(*page), PROT_READ | PROT_WRITE, MAP_SHARED, REQUEST_PAGE_FD, 0);
-    if (page == MAP_FAILED)
-        return NULL;
-    return page->magic == REQUEST_MAGIC && page->version == REQUEST_VERSION ? page : NULL;
-}
-
-static void tell(struct request_page *page, enum request_state state)
-{
-    atomic_store((_Atomic uint32_t *)&page->state, (uint32_t)state);
-    syscall(SYS_futex, &page->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-}
 
 /* An error before this is told with the end. */
 static void on_accepted(int error, void *arg)
@@ -50,22 +30,7 @@ static void on_accepted(int error, void *arg)
     if (error != 0)
         return;
     page->accepted = 1;
-    tell(page, REQUEST_ACCEPTED);
-}
-
-/* Whole lines, as many as there is room for. */
-static void put_log(struct request_page *page, const char *log)
-{
-    size_t n = strlen(log);
-
-    if (n >= sizeof(page->log)) {
-        n = sizeof(page->log) - 1;
-        while (n > 0 && log[n - 1] != '\n')
-            n--;
-    }
-    memcpy(page->log, log, n);
-    page->log[n] = 0;
-    page->log_size = n + 1;
+    request_page_tell(&page->state, REQUEST_ACCEPTED);
 }
 
 /* ---- surroundings ---- */
@@ -120,16 +85,18 @@ static void checkpoint(struct request_page *page)
     options.cancel = &cancelled;
     requests_checkpoint(&options, &result, on_accepted, page);
     if (result.log)
-        put_log(page, result.log);
+        request_page_log(page, result.log);
     page->error = result.error;
     page->n_processes = result.n_processes;
     requests_result_clear(&result);
-    tell(page, REQUEST_DONE);
+    request_page_tell(&page->state, REQUEST_DONE);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    struct request_page *page = map_page();
+    if (argc == 4 && strcmp(argv[1], "restart") == 0)
+        return request_restart_main(argv[2], argv[3]);
+    struct request_page *page = request_page_map(REQUEST_PAGE_FD);
 
     if (!page) {
         fprintf(stderr, "crs-request: started by programs that ask for a checkpoint through libcr, "
@@ -139,7 +106,7 @@ int main(void)
     int r = get_away();
     if (r < 0) {
         page->error = -r;
-        tell(page, REQUEST_DONE);
+        request_page_tell(&page->state, REQUEST_DONE);
         return 1;
     }
     checkpoint(page);

@@ -26,7 +26,12 @@
  *              each thread adds 1 to `finished`. Who holds others back (cr_hold_ctrl()) does it
  *              here. The last one puts everything back: outcome, phase, arrived, ... = 0, takes
  *              COOPERATION_PENDING away, adds 1 to `rounds`, and wakes those who wait for it.
- *     tool     when `rounds` has changed: the signal that was asked for. Done.
+ *     tool     when `rounds` has changed: done.
+ *
+ * Where a signal was asked for, and the outcome is COOPERATION_CONTINUE, the last one sets phase =
+ * COOPERATION_SIGNAL_PHASE before it puts everything back, and waits until `signal` is 0: the tool
+ * sends the signal, and writes that. So nobody goes on before it. Of a signal that
+ * stops the process the tool makes `signal` 0 before the outcome: there nobody waits.
  *
  * Where there is neither a runner nor a wish for threads, the tool does the last one's work itself,
  * while the process is held. A process whose `pid` isn't its own is the child of a fork: the tool
@@ -56,6 +61,7 @@ enum cooperation_phase {
     COOPERATION_IDLE = 0,
     COOPERATION_RUNNER_PHASE = 1,
     COOPERATION_THREADS_PHASE = 2,
+    COOPERATION_SIGNAL_PHASE = 3, /* the library's: all is done but the signal that was asked for */
 };
 
 enum cooperation_outcome {
@@ -125,7 +131,7 @@ struct cooperation {
     int32_t owner;                      /* the tool's PID as the process sees it; 0: it doesn't */
     int32_t requester, target;          /* as the process sees them; 0: it doesn't */
     uint32_t scope;                     /* CR_SCOPE_* */
-    int32_t signal;                     /* to be sent at the end; 0: none */
+    int32_t signal;                     /* to be sent at the end; 0: none, or it was sent */
     uint32_t restarts;                  /* how often it was restarted in its life */
     int32_t restarter;                  /* who asked for the last restart; 0: it isn't seen */
     char destination[COOPERATION_PATH]; /* the context file; "": it has no path */

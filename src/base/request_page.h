@@ -6,6 +6,13 @@
  * gets as descriptor REQUEST_PAGE_FD and the caller keeps only as a mapping. So the caller has no
  * descriptor and no child of ours, may go on, wait, or end. The descriptor that the context goes to
  * is REQUEST_DESTINATION_FD. All others are closed.
+ *
+ * cr_request_restart() starts it as "crs-request restart PAGE CONTEXT": the numbers of the page and
+ * of what the context is read from. All other descriptors are the caller's, which the restarted
+ * program may get. The program is to become the caller's child: crs-request is a child of a process
+ * that the caller has made, and when the program runs and is to stay it asks to leave and waits
+ * until it may. Its end makes the program an orphan, and who takes orphans in is the caller by
+ * then.
  */
 #ifndef BASE_REQUEST_PAGE_H
 #define BASE_REQUEST_PAGE_H
@@ -45,7 +52,17 @@ struct request_page {
     uint32_t n_processes; /* that were saved */
     uint32_t log_size;    /* with the final NUL; 0: no messages */
     uint32_t accepted;    /* 1 from REQUEST_ACCEPTED on: tells an early error from a late one */
-    char log[REQUEST_SIZE - 64];
+    /* of a restart */
+    uint32_t n_moved; /* in: so many texts OLD=NEW stand in `log`, each with its 0 */
+    int32_t root;     /* out: the PID of the program's first process; 0: it is to be an orphan */
+    uint32_t leaving; /* enum request_leaving, by futex(2), shared */
+    char log[REQUEST_SIZE - 72];
+};
+
+enum request_leaving {
+    REQUEST_STAYS = 0,
+    REQUEST_ASKS_TO_LEAVE = 1, /* crs-request: `error`, `root` and `log` are complete */
+    REQUEST_MAY_LEAVE = 2,     /* the caller, which then says REQUEST_DONE when it has left */
 };
 
 #endif

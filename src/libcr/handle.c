@@ -160,7 +160,7 @@ static struct cri_request *find_over(void)
     while (request && !(request->detached && request->n_users == 1 &&
                         (cri_load(&request->page->state) == REQUEST_DONE ||
                          request->restarts != cri_load(&cri_block.restarts) ||
-                         !cri_process_lives(request->pid))))
+                         (request->pid && !cri_process_lives(request->pid)))))
         request = request->next;
     return request;
 }

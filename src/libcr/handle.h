@@ -14,7 +14,7 @@ struct cri_request {
     struct cri_request *next;
     unsigned long handle;
     struct request_page *page;
-    pid_t pid;         /* of crs-request, which isn't our child */
+    pid_t pid;         /* of crs-request, which isn't our child; 0: a thread of ours watches it */
     uint32_t restarts; /* the block's, when it was made */
     uint32_t lost;     /* crs-request has ended without an answer */
     unsigned n_users;  /* and one for the table */
@@ -33,6 +33,9 @@ bool cri_request_unlist(struct cri_request *request);
 void cri_request_release(struct cri_request *request);
 /* Nobody will reap it: it is freed when it has ended, some time. */
 void cri_request_detach(unsigned long handle);
+
+/* request.c: wait until it is accepted or refused: 0 or an errno value. */
+int cri_request_wait_accepted(struct cri_request *request);
 
 static inline void cleanup_cri_request(struct cri_request **request)
 {

@@ -42,7 +42,7 @@ struct launch {
 
 /* ---- in the new processes: system calls only ---- */
 
-static void signals_as_new(void)
+void cri_signals_as_new(void)
 {
     struct sigaction action;
     sigset_t none;
@@ -96,7 +96,7 @@ static int become_request(void *arg)
     char *arguments[] = {(char *)"crs-request", NULL};
 
     setsid();
-    signals_as_new();
+    cri_signals_as_new();
     if (descriptors_as_agreed(l) < 0) {
         if (errno != ENOSYS) {
             l->errnum = errno;
@@ -129,7 +129,7 @@ static bool is_kept(const char *variable)
     return strncmp(variable, "LD_PRELOAD=", 11) != 0 && strncmp(variable, "LD_AUDIT=", 9) != 0;
 }
 
-static char **copy_environment(void)
+char **cri_tool_environment(void)
 {
     size_t n = 0, kept = 0;
     char **copy;
@@ -143,7 +143,7 @@ static char **copy_environment(void)
     return copy;
 }
 
-static int find_program(char *path)
+int cri_find_tool(char path[PATH_MAX])
 {
     const char *place = secure_getenv("CRS_LIBEXEC");
     int n = snprintf(path, PATH_MAX, "%s/crs-request", place && *place ? place : CRS_LIBEXECDIR);
@@ -173,8 +173,8 @@ static void run(struct launch *l)
 int cri_launch(int page_fd, int destination_fd, pid_t *ret_pid)
 {
     struct launch l = {.page_fd = page_fd, .destination_fd = destination_fd};
-    _cleanup_free_ char **environment = copy_environment();
-    int r = find_program(l.path);
+    _cleanup_free_ char **environment = cri_tool_environment();
+    int r = cri_find_tool(l.path);
 
     if (r != 0 || !environment)
         return r != 0 ? r : ENOMEM;

@@ -43,6 +43,9 @@ static bool is_restarted(const struct cri_request *request)
 static void look_for_death(struct cri_request *request)
 {
     int saved = errno;
+
+    if (request->pid == 0)
+        return;
     bool dead = !cri_process_lives(request->pid) || getsid(request->pid) != request->pid;
 
     errno = saved;
@@ -143,6 +146,13 @@ static int refusal(const struct cri_request *request)
     return request->page->accepted || is_restarted(request) ? 0 : result_of(request);
 }
 
+int cri_request_wait_accepted(struct cri_request *request)
+{
+    while (wait_for(request, REQUEST_ACCEPTED, INT64_MAX) < 0)
+        continue;
+    return refusal(request);
+}
+
 EXPORTED int cr_request_checkpoint(cr_checkpoint_args_t *args, cr_checkpoint_handle_t *handle)
 {
     _cleanup_request_ struct cri_request *request = NULL;
@@ -152,9 +162,7 @@ EXPORTED int cr_request_checkpoint(cr_checkpoint_args_t *args, cr_checkpoint_han
         r = begin(args, &request);
     if (r != 0)
         return fail(r);
-    while (wait_for(request, REQUEST_ACCEPTED, INT64_MAX) < 0)
-        continue;
-    r = refusal(request);
+    r = cri_request_wait_accepted(request);
     if (r != 0)
         return fail(r);
     *handle = cri_request_list(request);

@@ -9,6 +9,7 @@
  * A thread that comes too late (its tool died in the middle of making threads run entry()) finds no
  * phase, and does nothing.
  */
+#include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -20,6 +21,8 @@
 #define ONE_JOINED   ((uint64_t)1 << 21)
 #define CLOSING      ((uint64_t)1 << 42)
 #define ONE_ROUND    ((uint64_t)1 << 43)
+
+#define LOOKS_CONDEMNED 8
 
 static uint64_t state;
 static uint32_t given_up; /* the tool is dead: who has not joined won't come */
@@ -103,6 +106,35 @@ static void put_back(void)
     cri_wishes_update();
 }
 
+/* A callback has failed after the checkpoint: nobody goes on. The tool ends the process, or more
+ * of them; should there be none that does, it is done here. */
+static void end_condemned(void)
+{
+    uint32_t error = cri_load(&cri_block.callback_error);
+
+    for (unsigned n = 0; error != 0 && n < LOOKS_CONDEMNED;)
+        n += cri_futex_wait(&cri_block.callback_error, error, CRI_LOOK_MS) == -ETIMEDOUT;
+    if (error != 0)
+        kill(getpid(), SIGKILL);
+}
+
+/* The program goes on when it was sent. The tool's write wakes nobody, so it is looked for often.
+ */
+static void wait_for_signal(void)
+{
+    uint32_t *word = (uint32_t *)&cri_block.signal, signal;
+    struct cri_patience patience = {0};
+
+    if (cri_load(&cri_block.outcome) != COOPERATION_CONTINUE || cri_load(word) == 0)
+        return;
+    cri_store(&cri_block.phase, COOPERATION_SIGNAL_PHASE);
+    for (unsigned n = 1; (signal = cri_load(word)) != 0; n++) {
+        cri_futex_wait(word, signal, 1);
+        if (n % CRI_LOOK_MS == 0 && !cri_wait(word, signal, &patience))
+            return;
+    }
+}
+
 void cri_round_close(void)
 {
     uint64_t s;
@@ -112,6 +144,8 @@ void cri_round_close(void)
         if ((s & CLOSING) || !all_have_finished(s))
             return;
     } while (!change_state(s, (s & ~(ONE_ROUND - 1)) | CLOSING));
+    end_condemned();
+    wait_for_signal();
     put_back();
     __atomic_store_n(&state, (s & ~(ONE_ROUND - 1)) + ONE_ROUND, __ATOMIC_SEQ_CST);
     __atomic_fetch_and(&cri_block.sections, ~COOPERATION_PENDING, __ATOMIC_SEQ_CST);

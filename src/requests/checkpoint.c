@@ -9,6 +9,8 @@
  *
  * What ptrace holds ends with the thread that holds it: the work is done in one of its own.
  */
+#include <limits.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
 
@@ -106,14 +108,25 @@ static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
     return 0;
 }
 
+/* Nobody is held back until one of these was sent: stopped, it couldn't come to the request's end.
+ */
+static bool is_stop(int sig)
+{
+    return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
 static int tell_saved(struct request *q, struct member *m, struct tracee *t, struct crs_error *err)
 {
-    if (q->options->signal < 0)
-        syscall(SYS_pidfd_send_signal, t->pidfd, -q->options->signal, NULL, 0);
-    if (m->takes_part)
+    int sig = q->options->signal, r = 0;
+
+    if (sig < 0)
+        syscall(SYS_pidfd_send_signal, t->pidfd, -sig, NULL, 0);
+    if (m->takes_part && (sig < 0 || is_stop(sig)))
+        r = MEMBER_PUT(t, m, signal, 0, err);
+    if (r == 0 && m->takes_part)
         return outcome_tell(q, m, t, COOPERATION_CONTINUE, 0, err);
     m->state = MEMBER_DONE;
-    return 0;
+    return r;
 }
 
 static int on_copied(struct tree *tree, void *arg, struct crs_error *err)
@@ -182,7 +195,8 @@ static void set_options(struct request *q, struct crs_checkpoint_options *o)
                     (files & CR_CHKPT_DUMP_SHARED ? CRS_SAVE_SHARED : 0);
     if (q->deadline_us) {
         uint64_t now = now_us();
-        o->timeout_ms = now < q->deadline_us ? (int)((q->deadline_us - now) / 1000) + 1 : 1;
+        uint64_t left_ms = now < q->deadline_us ? (q->deadline_us - now) / 1000 + 1 : 1;
+        o->timeout_ms = left_ms < INT_MAX ? (int)left_ms : INT_MAX;
     }
 }
 

@@ -2,6 +2,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 
 #include "base/io.h"
 #include "engine/cooperation.h"
@@ -97,6 +98,18 @@ void outcome_signal(struct request *q, struct member *m)
         send(m, SIGSTOP);
 }
 
+/* Its library holds it back until the signal was sent. */
+static void signal_held(struct request *q, struct member *m)
+{
+    int32_t none = 0;
+    struct iovec local = {&none, sizeof(none)},
+                 remote = {(void *)(m->block + offsetof(struct cooperation, signal)), sizeof(none)};
+
+    outcome_signal(q, m);
+    m->signalled = true;
+    process_vm_writev(m->tid, &local, 1, &remote, 1, 0);
+}
+
 /* Stopped by an early signal it doesn't come to its end before someone wakes it. */
 static bool was_stopped_early(const struct request *q, const struct member *m)
 {
@@ -125,10 +138,13 @@ static int watch_one(struct request *q, struct member *m)
                             "a callback of process %d failed after the checkpoint: it was ended",
                             m->pid);
     }
+    if (block.phase == COOPERATION_SIGNAL_PHASE && block.rounds == m->rounds && !m->signalled)
+        signal_held(q, m);
     if (block.rounds == m->rounds && !was_stopped_early(q, m))
         return 0;
     m->state = MEMBER_DONE;
-    outcome_signal(q, m);
+    if (!m->signalled)
+        outcome_signal(q, m);
     return 0;
 }
 

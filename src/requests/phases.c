@@ -145,9 +145,12 @@ static int tell(struct request *q, struct member *m, const struct candidate *c,
         r = MEMBER_PUT(c->t, m, sections, sections | COOPERATION_PENDING, err);
     if (r < 0)
         return r;
-    m->state = MEMBER_PENDING;
     m->told = true;
-    if (c->words.pid != m->inner_pid || sections & ~COOPERATION_PENDING)
+    m->state = MEMBER_READY;
+    if (c->words.pid != m->inner_pid) /* what a fork has copied: it counts for nothing */
+        return 0;
+    m->state = MEMBER_PENDING;
+    if (sections & ~COOPERATION_PENDING)
         return 0;
     wake(m, c->t);
     find_runner(m, c->t, &c->words);
@@ -361,25 +364,36 @@ static bool all_called(const struct request *q)
     return true;
 }
 
+/* It has ended, or become another program. One without callbacks is saved as what it is now. */
+static int lost_block(struct request *q, struct member *m)
+{
+    bool ended = member_has_ended(m);
+
+    if (!ended && m->takes_part)
+        return drop(q, m);
+    m->state = ended ? MEMBER_GONE : MEMBER_READY;
+    m->block = 0;
+    m->told = false;
+    return 0;
+}
+
 static int step(struct request *q, struct member *m, bool called)
 {
     struct cooperation block;
 
     if (m->block == 0 || m->state >= MEMBER_RELEASED)
         return 0;
-    if (member_read(m, &block) < 0) {
-        m->state = MEMBER_GONE;
-        return m->takes_part && !member_has_ended(m) ? drop(q, m) : 0;
-    }
+    if (member_read(m, &block) < 0)
+        return lost_block(q, m);
+    if (m->takes_part && m->state >= MEMBER_RUNNER && block.rounds != m->rounds)
+        return request_fail(q, ECANCELED, "process %d has given the checkpoint up", m->pid);
     if (block.abort && m->state >= MEMBER_RUNNER)
         return obey_abort(q, m, block.abort);
     if (block.forward == COOPERATION_FORWARD_ASKED)
         return forward_answer(q, m);
     switch (m->state) {
     case MEMBER_PENDING:
-        return block.pid != m->inner_pid || !(block.sections & ~COOPERATION_PENDING)
-                   ? begin_callbacks(q, m)
-                   : 0;
+        return block.sections & ~COOPERATION_PENDING ? 0 : begin_callbacks(q, m);
     case MEMBER_RUNNER:
         if (block.runner == COOPERATION_ARRIVED)
             m->state = MEMBER_CALLED;

@@ -31,6 +31,7 @@ struct member {
     bool omitted;           /* by its callback: it is released, and not saved */
     bool told_failed;       /* released with a failure */
     bool was_stopped;       /* by a signal, when it was told: woken */
+    bool signalled;         /* what was asked for was sent */
     pid_t runner_tid;       /* as we see it; 0: it has none */
     uint32_t rounds;        /* of the block, when it was told */
     ARRAY_OF(pid_t) called; /* the threads that run callbacks of signal context */

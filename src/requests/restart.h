@@ -19,13 +19,18 @@ struct requests_restart_options {
     int fd;
     const char *name; /* of what fd is, for words; NULL: its path */
     unsigned flags;   /* CR_RSTRT_RESTORE_* */
-    int signal;       /* after the callbacks, to each process; below 0: before them; 0: none */
+    int signal;       /* to each process, after its callbacks; below 0: -signal, as soon as they
+                         run: then their callbacks aren't waited for; 0: none */
     pid_t requester;  /* who asked, as cr_get_restart_info() tells it; 0: the caller */
     const char *const *relocate; /* as of crs_restart_options */
     size_t n_relocate;
     const char *const *fds; /* likewise */
     size_t n_fds;
-    bool as_sibling; /* the program becomes a child of the caller's parent */
+    bool detach;     /* the caller will end before the program */
+    bool own_clocks; /* as of restart_extras: a checkpoint may take it along with the caller */
+    const volatile int *cancel;  /* not NULL: give up when it becomes non-zero; ECANCELED */
+    void (*accepted)(void *arg); /* all processes have been made, under their numbers */
+    void *accepted_arg;
     crs_progress_fn progress;
     void *progress_arg;
 };

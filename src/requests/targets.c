@@ -8,6 +8,7 @@
 
 #include "base/io.h"
 #include "engine/cooperation.h"
+#include "kobj/supervisor_mark.h"
 #include "libcr.h"
 #include "proc/stat.h"
 #include "proc/status.h"
@@ -284,6 +285,17 @@ static int check_block(struct request *q, pid_t pid)
     return r;
 }
 
+/* The one that keeps the namespaces of a restarted program: it is the tool's, and made anew by the
+ * next restart. */
+static bool is_supervisor(pid_t pid)
+{
+    struct supervisor_found above = {.proc_fd = -1};
+    int r = supervisor_above(pid, &above);
+
+    cleanup_close(&above.proc_fd);
+    return r == 0 && above.pid == pid;
+}
+
 /* 1: it is left out. */
 static int check_one(struct request *q, const struct tracers *tracers, pid_t pid)
 {
@@ -292,6 +304,8 @@ static int check_one(struct request *q, const struct tracers *tracers, pid_t pid
 
     if (!is_there(pid))
         return 0; /* ended, and not waited for */
+    if (is_supervisor(pid))
+        return omit(q, pid);
     if (pid == q->requester && q->options->flags & CR_CHKPT_PROHIBIT_SELF)
         return request_fail(q, EDEADLK, "the requester, process %d, is among the targets", pid);
     r = check_traced(q, pid);

@@ -1,6 +1,8 @@
 /*
  * request_callbacks.c - requests of real checkpoints: what callbacks can do with them
  */
+#include <sys/syscall.h>
+
 #include "target.h"
 
 static void without_callbacks(void)
@@ -216,6 +218,28 @@ static void forks(void)
     end(&t);
 }
 
+/* Made behind libc's back, it has a copy of its parent's words, in which a section is held. */
+static void forking_raw(void *arg)
+{
+    nothing(NULL);
+    CHECK(cr_enter_cs(0) == 0);
+    if (syscall(SYS_fork) == 0)
+        for (;;)
+            pause();
+    CHECK(cr_leave_cs(0) == 0);
+}
+
+static void raw_forks(void)
+{
+    struct target t = start(forking_raw, NULL), other = start(with_both, NULL);
+
+    CHECK(request(CR_SCOPE_TREE, t.pid, NULL) == 0);
+    CHECK(request(CR_SCOPE_SESS, 0, NULL) == 0);
+    expect(&other, "ts==");
+    end(&t);
+    end(&other);
+}
+
 /* ---- ends ---- */
 
 static int end_in_callback(void *arg)
@@ -285,17 +309,12 @@ static void of_oneself(void)
 int main(void)
 {
     static const struct test_case cases[] = {
-        CASE(without_callbacks),
-        CASE(of_each_context),
-        CASE(temporary),
-        CASE(temporary_for_all),
-        CASE(permanent),
-        CASE(left_out),
-        CASE(failure_afterwards),
-        CASE(forwarded),
-        CASE(sections),
-        CASE(forks),
-        CASE(ends),
+        CASE(without_callbacks),  CASE(of_each_context),
+        CASE(temporary),          CASE(temporary_for_all),
+        CASE(permanent),          CASE(left_out),
+        CASE(failure_afterwards), CASE(forwarded),
+        CASE(sections),           CASE(forks),
+        CASE(raw_forks),          CASE(ends),
         CASE(of_oneself),
     };
 

@@ -202,9 +202,62 @@ static void without_root(void)
     expect_exit(tool, 7);
 }
 
+/* ---- with its files ---- */
+
+static void copy(const char *from, const char *to)
+{
+    int in = open(from, O_RDONLY), out = open(to, O_WRONLY | O_CREAT | O_EXCL, 0700);
+    char buffer[65536];
+
+    CHECK(in >= 0 && out >= 0);
+    for (ssize_t n; (n = read(in, buffer, sizeof(buffer))) > 0;)
+        CHECK(write(out, buffer, n) == n);
+    close(in);
+    close(out);
+}
+
+static pid_t start_copy(const char *program)
+{
+    const char *libcr = getenv("LIBCR");
+    char library[4096];
+    pid_t pid = fork();
+
+    CHECK(pid >= 0 && libcr);
+    if (pid > 0)
+        return pid;
+    no_words();
+    snprintf(library, sizeof(library), "%s/lib/libcr_run.so.0", libcr);
+    setenv("LD_PRELOAD", library, 1);
+    execl(program, "sh", "-c", "while [ ! -e end ]; do echo >>turns; sleep 0.05; done; exit 7",
+          NULL);
+    _exit(127);
+}
+
+/* The executable is gone when it's restarted. */
+static void with_its_files(void)
+{
+    struct stat st;
+
+    unlink("end");
+    unlink("turns");
+    copy("/bin/sh", "shell");
+    pid_t pid = start_copy("./shell"), tool;
+    WAIT_FOR(stat("turns", &st) == 0 && st.st_size > 2);
+    CHECK(save(CR_SCOPE_TREE, pid, &(struct wishes){.flags = CR_CHKPT_DUMP_EXEC}) == 0);
+    kill(pid, SIGKILL);
+    CHECK(waitpid(pid, NULL, 0) == pid);
+    CHECK(unlink("shell") == 0 && stat("turns", &st) == 0);
+    off_t before = st.st_size;
+    tool = restart("context");
+    WAIT_FOR(stat("turns", &st) == 0 && st.st_size > before + 2);
+    close(open("end", O_CREAT | O_WRONLY, 0600));
+    expect_exit(tool, 7);
+}
+
 int main(void)
 {
-    static const struct test_case cases[] = {CASE(callbacks), CASE(of_oneself), CASE(without_root)};
+    static const struct test_case cases[] = {CASE(callbacks), CASE(of_oneself), CASE(without_root),
+                                             CASE(with_its_files)};
     char *cwd = getcwd(NULL, 0);
 
     snprintf(story_path, sizeof(story_path), "%s/story", cwd);
