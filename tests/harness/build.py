@@ -2,6 +2,7 @@
 run them (the source tree may lie in a home that others can't enter)."""
 import contextlib
 import fcntl
+import glob
 import os
 import re
 import shlex
@@ -87,3 +88,14 @@ def stage(setup, cases):
         match = re.match(r"\s*(\S+) => (\S+)", line)
         if match and match.group(2).startswith(os.path.realpath(setup.build)):
             raise BuildError(f"{tool} needs {match.group(2)}: the tool must stand alone")
+    stage_blcr(setup)
+
+
+def stage_blcr(setup):
+    """BLCR's tools and its libraries, as an installation has them: they find each other."""
+    for folder, pattern in (("bin", "cli/blcr/cr_*"), ("lib", "src/libcr/*.so.0"),
+                            ("libexec/opencrs", "cli/crs-request")):
+        os.makedirs(os.path.join(setup.stage, folder), exist_ok=True)
+        for path in glob.glob(os.path.join(setup.build, pattern)):
+            if os.path.isfile(path):
+                copy(path, setup, os.path.join(folder, os.path.basename(path)))

@@ -51,6 +51,7 @@ class Env:
         return keep | {
             "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
             "HOME": self.dir, "TMPDIR": self.dir, "CRS_STORE": self.store, "CRS": self.setup.crs,
+            "CRS_LIBEXEC": os.path.join(self.setup.stage, "libexec", "opencrs"),
             "TOP": self.setup.top, "STAGE": self.setup.stage, "BUILD": self.setup.build,
             "PYTHONDONTWRITEBYTECODE": "1",
         } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {})
