@@ -3,7 +3,7 @@ import os
 import shlex
 import shutil
 
-from . import build
+from . import build, libcr
 from .cases import Case, expect
 
 
@@ -32,8 +32,9 @@ def example(setup, source, test):
         if os.path.exists(binary):
             binary = build.once(setup, f"examples/{stem}.bin",
                                 lambda target: shutil.copy(binary, target))
-        command = [word.format(src=staged, bin=binary, crs=setup.crs)
-                   for word in shlex.split(test)]
+        command = ["env", f"CRS_LIBEXEC={libcr.stage(setup)}/libexec"]
+        command += [word.format(src=staged, bin=binary, crs=setup.crs)
+                    for word in shlex.split(test)]
         code, _, _ = env.run(*command, timeout=90)
         expect(code == 0, f"{test}: exit code {code}")
     return run

@@ -11,7 +11,8 @@ import tempfile
 import time
 import traceback
 
-from . import build, examples, kill, kill_tree, libcr, machine, programs, scale, scripts, victims
+from . import (build, examples, kill, kill_tree, libcr, machine, programs, proofs, scale, scripts,
+               victims)
 from .cases import Failure, Skip
 from .env import Env, Setup
 from .tally import Tally
@@ -51,7 +52,8 @@ def parse():
 def find(setup, parts):
     makers = {
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
-        "libcr": libcr.cases, "victims": victims.cases, "programs": programs.cases,
+        "libcr": lambda s: libcr.cases(s) + proofs.cases(s),
+        "victims": victims.cases, "programs": programs.cases,
         "kill": lambda s: kill.cases(s) + kill_tree.cases(s),
         "scale": scale.cases, "examples": examples.cases,
     }
