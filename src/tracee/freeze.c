@@ -27,6 +27,8 @@
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
+#define GUESS_TRIES            8
+#define GUESS_SLEEP_US         100
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
 
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
@@ -434,7 +436,7 @@ static struct tracee *new_tracee(pid_t pid)
     return t;
 }
 
-int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct crs_error *err)
+static int freeze_once(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct crs_error *err)
 {
     _cleanup_(cleanup_tracee) struct tracee *t = new_tracee(pid);
     size_t n_new = 1;
@@ -453,8 +455,6 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
     if (r < 0)
         return r;
     t->frozen = true;
-    if (!deadline_us)
-        deadline_us = now_us() + FREEZE_DEFAULT_TIME_US;
     while (n_new > 0) {
         r = stop_new_threads(t, deadline_us, &n_new, err);
         if (r < 0)
@@ -475,6 +475,38 @@ int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct c
         return r;
     *ret = TAKE_PTR(t);
     return 0;
+}
+
+static bool is_guessed(struct tracee *t)
+{
+    tracee_for_each_thread (t, th)
+        if (th->guessed)
+            return true;
+    return false;
+}
+
+/*
+ * A thread that is held twice in a row may stand, the second time, right before restart_syscall,
+ * which doesn't tell the call that it lets go on. Where the thread sleeps tells it: so it is let
+ * go to sleep, and held anew.
+ */
+int tracee_freeze(pid_t pid, uint64_t deadline_us, struct tracee **ret, struct crs_error *err)
+{
+    struct tracee *t = NULL;
+    int r;
+
+    if (!deadline_us)
+        deadline_us = now_us() + FREEZE_DEFAULT_TIME_US;
+    for (unsigned tries = 1;; tries++) {
+        r = freeze_once(pid, deadline_us, &t, err);
+        if (r < 0 || !is_guessed(t) || tries == GUESS_TRIES || now_us() > deadline_us)
+            break;
+        tracee_free(TAKE_PTR(t));
+        usleep(GUESS_SLEEP_US << tries);
+    }
+    if (r == 0)
+        *ret = t;
+    return r;
 }
 
 /* ---- stubs ---- */

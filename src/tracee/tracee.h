@@ -37,6 +37,7 @@ struct tracee_thread {
     struct arch_regs regs;     /* what it continues with in this process after the thaw */
     struct arch_regs image;    /* what it continues with in a restarted process */
     bool repaired;             /* a call of it that gave up at the stop will be made again */
+    bool guessed;              /* which call it is about to let go on is a guess */
     bool has_remaining;        /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;     /* what is left of it */
     uint64_t sigmask;          /* the blocked signals, as the program set them */

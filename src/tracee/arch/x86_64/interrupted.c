@@ -224,16 +224,17 @@ static bool is_timespec(struct tracee *t, uint64_t address)
            ts.tv_sec >= 0 && ts.tv_nsec >= 0 && ts.tv_nsec < 1000000000;
 }
 
-/* The last resort, for a thread that doesn't sleep and has got the number from elsewhere, as by
- * syscall(3): of the few calls whose timeout the kernel keeps, that which the arguments are fit
- * for. A futex that processes share looks like others, and isn't guessed. */
+/* The last resort, for a thread that never sleeps when it is looked at and has got the number from
+ * elsewhere, as by syscall(3): of the few calls whose timeout the kernel keeps, that which the
+ * arguments are fit for. */
 static long guess_by_arguments(struct tracee_thread *th, const struct user_regs_struct *u)
 {
     const bool has_ms = u->rdx > 0 && u->rdx <= INT32_MAX;
+    const uint64_t futex_op = u->rsi & ~0x180ULL; /* of one's own, by the clock of the day */
 
     if ((int32_t)u->rdi < 16 && (u->rdi < 16 || (int64_t)u->rdi < 0))
         return is_timespec(th->owner, u->rdx) ? SYS_clock_nanosleep : has_ms ? SYS_poll : -1;
-    if ((u->rsi == 0x80 || u->rsi == 0x89 || u->rsi == 0x189) && is_timespec(th->owner, u->r10))
+    if ((futex_op == 0 || futex_op == 9) && u->rdi % 4 == 0 && is_timespec(th->owner, u->r10))
         return SYS_futex;
     if ((u->rsi == 0 || u->rsi >= 0x10000) && is_timespec(th->owner, u->rdi))
         return SYS_nanosleep;
@@ -264,6 +265,7 @@ static long resolve_restarted(struct tracee_thread *th, const struct arch_waitin
     if (strstr(waiting->wchan,
                "nanosleep")) /* the first argument: a clock's number, or a pointer */
         return u->rdi < 64 || (int64_t)u->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
+    th->guessed = true;
     return guess_by_arguments(th, u);
 }
 
@@ -339,7 +341,7 @@ int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *wa
     struct user_regs_struct *u = &th->regs.user;
     int r = 0;
 
-    th->has_remaining = false;
+    th->has_remaining = th->guessed = false;
     if (th->repaired) {
         r = shorten_timeout(th, find_call(u->orig_rax), waiting, err);
         if (r == 0)
