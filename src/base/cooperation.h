@@ -145,7 +145,8 @@ struct cooperation {
 #define COOPERATION_NOTE_NAME "OpenCRS"
 #define COOPERATION_NOTE_TYPE 1
 
-/* At file scope, for a block that is a global (or static) object. */
+/* At file scope, for a block that is a global object; a static one needs __attribute__((used)),
+ * since a compiler doesn't see this use of it. */
 #define COOPERATION_NOTE(block)                                                                    \
     __asm__(".pushsection .note.opencrs,\"a\",@note\n"                                             \
             ".balign 4\n"                                                                          \

@@ -9,7 +9,7 @@ static int dump_ldt(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs
 {
 #ifdef SYS_modify_ldt
     struct tracee_thread *thread = tracee_main(ctx->t);
-    int64_t size;
+    int64_t size = 0;
     int r = kobj_need_scratch(thread, err);
 
     if (r == 0)

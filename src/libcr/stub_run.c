@@ -11,7 +11,7 @@
 
 #define EXPORTED __attribute__((visibility("default")))
 
-static struct cooperation block;
+static struct cooperation block __attribute__((used)); /* by the note */
 COOPERATION_NOTE(block);
 
 EXPORTED const int cr_run_link_me = 1;

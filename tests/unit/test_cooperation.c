@@ -25,7 +25,7 @@
 #include "engine/cooperation.h"
 #include "proc/elf.h"
 
-static struct cooperation own_block;
+static struct cooperation own_block __attribute__((used));
 COOPERATION_NOTE(own_block);
 
 static void fill_block(struct cooperation *block, uint32_t kind)

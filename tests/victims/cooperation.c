@@ -12,15 +12,15 @@
 #include "../../src/base/cooperation.h"
 #include "victim.h"
 
-static struct cooperation block = {.version = COOPERATION_VERSION,
-                                   .size = sizeof(block),
-                                   .kind = COOPERATION_FULL,
-                                   .flags = COOPERATION_WANTS_THREADS,
-                                   .magic = COOPERATION_MAGIC};
-static struct cooperation weaker = {.version = COOPERATION_VERSION,
-                                    .size = sizeof(weaker),
-                                    .kind = COOPERATION_RUN,
-                                    .magic = COOPERATION_MAGIC};
+static struct cooperation block __attribute__((used)) = {.version = COOPERATION_VERSION,
+                                                         .size = sizeof(block),
+                                                         .kind = COOPERATION_FULL,
+                                                         .flags = COOPERATION_WANTS_THREADS,
+                                                         .magic = COOPERATION_MAGIC};
+static struct cooperation weaker __attribute__((used)) = {.version = COOPERATION_VERSION,
+                                                          .size = sizeof(weaker),
+                                                          .kind = COOPERATION_RUN,
+                                                          .magic = COOPERATION_MAGIC};
 COOPERATION_NOTE(block);
 COOPERATION_NOTE(weaker);
 
