@@ -251,17 +251,12 @@ static int checkpoint(const struct arguments *a, const char *target)
 
 static int check_form(const struct arguments *a)
 {
-    const enum crs_form form = a->form ? (enum crs_form)(a->form - 1) : CRS_FORM_DIRECTORY;
+    const bool as_directory = a->form && (enum crs_form)(a->form - 1) != CRS_FORM_STREAM;
 
     if (a->form && !a->output)
         return cli_usage(&command_checkpoint,
                          "--form is for --output: the store has directories only");
-    if (to_stdout(a) && a->form && form != CRS_FORM_STREAM)
-        return cli_usage(&command_checkpoint, "what goes to standard output is a stream");
-    if (to_stdout(a) && isatty(STDOUT_FILENO))
-        return cli_usage(&command_checkpoint,
-                         "standard output is a terminal: lead it into a file or a pipe");
-    return CLI_GO_ON;
+    return to_stdout(a) ? cli_check_stdout(&command_checkpoint, as_directory) : CLI_GO_ON;
 }
 
 static int run(int argc, char **argv)

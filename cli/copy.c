@@ -61,12 +61,9 @@ static void say(const struct arguments *a, const char *path, const char *dest, u
 
 static int check(const struct arguments *a, const char *dest)
 {
-    if (to_stdout(dest) && a->form && (enum crs_form)(a->form - 1) != CRS_FORM_STREAM)
-        return cli_usage(&command_copy, "what goes to standard output is a stream");
-    if (to_stdout(dest) && isatty(STDOUT_FILENO))
-        return cli_usage(&command_copy,
-                         "standard output is a terminal: lead it into a file or a pipe");
-    return CLI_GO_ON;
+    const bool as_directory = a->form && (enum crs_form)(a->form - 1) != CRS_FORM_STREAM;
+
+    return to_stdout(dest) ? cli_check_stdout(&command_copy, as_directory) : CLI_GO_ON;
 }
 
 static int run(int argc, char **argv)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/array.h"
 #include "base/units.h"
@@ -320,5 +321,14 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *ar
             return r;
     }
     *ret = (struct cli_operands){argv + optind, argc - optind};
+    return CLI_GO_ON;
+}
+
+int cli_check_stdout(const struct cli_command *command, bool as_directory)
+{
+    if (as_directory)
+        return cli_usage(command, "what goes to standard output is a stream");
+    if (isatty(STDOUT_FILENO))
+        return cli_usage(command, "standard output is a terminal: lead it into a file or a pipe");
     return CLI_GO_ON;
 }

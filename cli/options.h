@@ -96,6 +96,9 @@ int cli_parse(const struct cli_command *command, int argc, char **argv, void *ar
 int cli_usage(const struct cli_command *command, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* A snapshot is to go to standard output: may it? It has to be a stream, and no terminal's. */
+int cli_check_stdout(const struct cli_command *command, bool as_directory);
+
 /* Complain unless there are between min and max operands (max -1: any number). */
 int cli_check_operands(const struct cli_command *command, const struct cli_operands *operands,
                        int min, int max, const char *what);
