@@ -11,15 +11,21 @@ static void add_line(struct request *q, const char *text)
         fprintf(q->log_file, "%s\n", text);
 }
 
-int request_fail(struct request *q, int code, const char *format, ...)
+static void add_formatted(struct request *q, const char *format, va_list args)
 {
     char text[CRS_ERROR_TEXT_SIZE];
+
+    vsnprintf(text, sizeof(text), format, args);
+    add_line(q, text);
+}
+
+int request_fail(struct request *q, int code, const char *format, ...)
+{
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    add_formatted(q, format, args);
     va_end(args);
-    add_line(q, text);
     return -code;
 }
 
@@ -31,13 +37,11 @@ int request_fail_with(struct request *q, int code, const struct crs_error *err)
 
 void request_warn(struct request *q, const char *format, ...)
 {
-    char text[CRS_ERROR_TEXT_SIZE];
     va_list args;
 
     va_start(args, format);
-    vsnprintf(text, sizeof(text), format, args);
+    add_formatted(q, format, args);
     va_end(args);
-    add_line(q, text);
 }
 
 int request_code(int r, const struct crs_error *err)

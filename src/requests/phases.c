@@ -236,20 +236,30 @@ int phases_take(struct request *q, const struct tree_choice *choice)
 
 /* ---- each on its way ---- */
 
+/* 1: it is held. 0: it is gone. */
+static int hold_and_read(struct request *q, struct member *m, struct tracee **ret,
+                         struct cooperation *ret_block)
+{
+    int r = member_hold(q, m, ret);
+
+    if (r < 0)
+        return r == -ESRCH ? 0 : r;
+    if (member_read(m, ret_block) == 0)
+        return 1;
+    m->state = MEMBER_GONE;
+    return 0;
+}
+
 /* No critical section is held any more: the callbacks may begin. */
 static int begin_callbacks(struct request *q, struct member *m)
 {
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
     struct crs_error error = {0};
     struct cooperation block;
-    int r = member_hold(q, m, &t);
+    int r = hold_and_read(q, m, &t, &block);
 
-    if (r < 0)
-        return r == -ESRCH ? 0 : r;
-    if (member_read(m, &block) < 0) {
-        m->state = MEMBER_GONE;
-        return 0;
-    }
+    if (r <= 0)
+        return r;
     if (block.sections & ~COOPERATION_PENDING)
         return 0;
     m->takes_part = member_has_callbacks(m->inner_pid, &block);
@@ -288,14 +298,10 @@ static int call_threads(struct request *q, struct member *m)
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
     struct crs_error error = {0};
     struct cooperation block;
-    int r = member_hold(q, m, &t);
+    int r = hold_and_read(q, m, &t, &block);
 
-    if (r < 0)
-        return r == -ESRCH ? 0 : r;
-    if (member_read(m, &block) < 0) {
-        m->state = MEMBER_GONE;
-        return 0;
-    }
+    if (r <= 0)
+        return r;
     r = kobj_rseq_abort(t, &error);
     tracee_for_each_thread (t, th) {
         if (r == 0 && th->inner_tid != block.runner_tid)
