@@ -9,6 +9,7 @@
 #include "pagemap.h"
 
 #define PAGE_SHIFT 12
+#define N_ENTRIES  8192 /* that one read tells */
 
 /* The kernel's interface (linux/fs.h of 6.7; the guard bit is of 6.15), not in older headers. */
 struct scan_region {
@@ -113,8 +114,8 @@ static int scan_by_ioctl(int fd, bool guards, uint64_t start, uint64_t end, enum
                          struct page_runs *ret, struct page_runs *ret_guards, struct crs_error *err)
 {
     uint64_t excluded = SCAN_PFNZERO | (filter == PAGES_CHANGED_FILE ? SCAN_FILE : 0);
-    static __thread struct scan_region regions[4096];
     uint64_t guard = guards ? SCAN_GUARD : 0;
+    struct scan_region regions[512];
 
     while (start < end) {
         struct scan_arg arg = {.size = sizeof(arg),
@@ -148,11 +149,13 @@ static int scan_by_ioctl(int fd, bool guards, uint64_t start, uint64_t end, enum
 static int scan_by_reading(int fd, uint64_t start, uint64_t end, uint64_t limit,
                            enum page_filter filter, struct page_runs *ret, struct crs_error *err)
 {
-    static __thread uint64_t entries[16384];
+    _cleanup_free_ uint64_t *entries = malloc(N_ENTRIES * sizeof(*entries));
     uint64_t page = start >> PAGE_SHIFT, end_page = end >> PAGE_SHIFT, seen = 0;
 
+    if (!entries)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
     while (page < end_page && seen < limit) {
-        size_t want = end_page - page < ELEMENTS(entries) ? end_page - page : ELEMENTS(entries);
+        size_t want = end_page - page < N_ENTRIES ? end_page - page : N_ENTRIES;
         ssize_t n = pread(fd, entries, want * 8, page * 8);
         if (n < 0 && errno == EINTR)
             continue;
