@@ -12,6 +12,8 @@
 #include "cleanup.h"
 #include "io.h"
 
+#define RECORDS_PIECE 3072 /* and one record of up to 1024 bytes more fit into a page */
+
 int read_full(int fd, void *data, size_t size)
 {
     for (uint8_t *p = data; size > 0;) {
@@ -95,7 +97,8 @@ static size_t next_room(int fd, size_t room, size_t limit)
     return (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
 }
 
-int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
+/* piece: the most that one read(2) asks for. */
+static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, struct bytes *ret)
 {
     _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_bytes_ struct bytes b = {0};
@@ -111,7 +114,8 @@ int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
                 return -ENOMEM;
             b.data = p;
         }
-        ssize_t n = read(fd, b.data + b.size, room - b.size - 1);
+        size_t want = room - b.size - 1;
+        ssize_t n = read(fd, b.data + b.size, want < piece ? want : piece);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -127,6 +131,18 @@ int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
     *ret = b;
     b = (struct bytes){0};
     return 0;
+}
+
+int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
+{
+    return read_whole(dirfd, path, limit, SIZE_MAX, ret);
+}
+
+/* The kernel fills a page with records, and one that doesn't fit any more it makes anew for the
+ * next read. When it has as much as was asked for it begins no other one. */
+int read_costly_records(int dirfd, const char *path, size_t limit, struct bytes *ret)
+{
+    return read_whole(dirfd, path, limit, RECORDS_PIECE, ret);
 }
 
 int read_link(int dirfd, const char *path, char **ret)

@@ -23,6 +23,10 @@ uint64_t max_file_size(void);
  * -EFBIG above `limit` bytes. For /proc, whose files have no size, too. */
 int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret);
 
+/* The same of a file of /proc whose records take the kernel long (smaps: it looks at each page of a
+ * mapping): none is made twice. */
+int read_costly_records(int dirfd, const char *path, size_t limit, struct bytes *ret);
+
 /* The target of a symbolic link, allocated. -errno on failure. */
 int read_link(int dirfd, const char *path, char **ret);
 

@@ -18,7 +18,7 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
     char path[80];
 
     snprintf(path, sizeof(path), "task/%d/%s", image->tid, name);
-    int r = read_file(ctx->t->proc_fd, path, MAPS_LIMIT, ret);
+    int r = read_costly_records(ctx->t->proc_fd, path, MAPS_LIMIT, ret);
     if (r < 0)
         return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read /proc/%d/%s: %s", image->pid, path,
                         strerror(-r));
@@ -33,7 +33,7 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
-    int r = read_file(AT_FDCWD, path, MAPS_LIMIT, &text);
+    int r = read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &text);
     if (r == -ESRCH || r == -ENOENT)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
     if (r < 0)
@@ -42,7 +42,8 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
     snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
-    if (r == 0 && read_file(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */
+    if (r == 0 &&
+        read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */
         r = memory_policy_list(image, (const char *)numa.data, err);
     return r;
 }

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "proc/mm.h"
 #include "proc/pagemap.h"
 #include "proc/smaps.h"
@@ -207,13 +208,37 @@ static void test_mm(void **state)
     assert_int_equal(proc_mm_parse("1 (x) S 1 2 3", &mm), -EINVAL);
 }
 
+/* Read in pieces that end in the middle of records. */
+static void test_records(void **state)
+{
+    const size_t size = 64 * 4096;
+    uint8_t *area = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    _cleanup_proc_smaps_ struct proc_smaps smaps = {0};
+    _cleanup_bytes_ struct bytes text = {0};
+
+    assert_ptr_not_equal(area, MAP_FAILED);
+    for (size_t i = 0; i < size; i += 4096) /* each page a mapping of its own */
+        assert_int_equal(mprotect(area + i, 4096, i / 4096 % 2 ? PROT_READ : PROT_NONE), 0);
+    assert_int_equal(read_costly_records(AT_FDCWD, "/proc/self/smaps", 1 << 20, &text), 0);
+    assert_int_equal(strlen((char *)text.data), text.size);
+    assert_int_equal(proc_smaps_parse((char *)text.data, text.size, &smaps, NULL), 0);
+    for (size_t i = 0; i < size; i += 4096) {
+        const struct proc_smap *smap = proc_smaps_find(&smaps, (uintptr_t)area + i);
+        assert_non_null(smap);
+        assert_true(smap->map.end == (uintptr_t)area + i + 4096);
+        assert_int_equal(smap->map.protection, i / 4096 % 2 ? PROT_READ : PROT_NONE);
+    }
+    assert_int_equal(read_costly_records(AT_FDCWD, "/proc/self/smaps", 1000, &text), -EFBIG);
+    munmap(area, size);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_maps),    cmocka_unit_test(test_bad_maps),
         cmocka_unit_test(test_smaps),   cmocka_unit_test(test_nameless_flag),
         cmocka_unit_test(test_entries), cmocka_unit_test(test_scan),
-        cmocka_unit_test(test_mm),
+        cmocka_unit_test(test_mm),      cmocka_unit_test(test_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
