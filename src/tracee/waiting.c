@@ -58,6 +58,16 @@ static bool is_asleep(int proc_fd, pid_t tid, int *ret_cpu)
     return task_stat(proc_fd, tid, &state, &flags, ret_cpu) == 0 && (state == 'S' || state == 'D');
 }
 
+/* A line of /proc/PID/syscall; false: it is in none. */
+static bool parse_call(const char *line, long *ret_number, uint64_t ret_args[6])
+{
+    uint64_t *a = ret_args;
+
+    return sscanf(line, "%ld %lx %lx %lx %lx %lx %lx", ret_number, &a[0], &a[1], &a[2], &a[3],
+                  &a[4], &a[5]) == 7 &&
+           *ret_number >= 0;
+}
+
 /*
  * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
  * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
@@ -66,25 +76,26 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
 {
     _cleanup_bytes_ struct bytes call = {0}, wchan = {0};
     char path[64];
-    uint64_t then, now;
+    uint64_t then, now, args[6];
     cpu_set_t saved, one;
     int cpu = -1;
+    long number;
 
     *ret = (struct arch_waiting){0};
     *ret_fragile = true; /* running: it may be in such a call by the time it is stopped */
     /* First of all: what is read from here on is of one sleep if this number stays. */
     bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
-    if (task_read(proc_fd, tid, "syscall", &call) < 0 || call.data[0] < '0' || call.data[0] > '9')
+    if (task_read(proc_fd, tid, "syscall", &call) < 0 ||
+        !parse_call((const char *)call.data, &number, args))
         return;
-    long number = strtol((char *)call.data, NULL, 10);
     *ret_fragile = arch_call_gives_up(number);
     if (!counted || !arch_call_has_timeout(number))
         return;
     if (task_read(proc_fd, tid, "wchan", &wchan) == 0)
         snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
                  (char *)wchan.data);
-    if (!is_asleep(proc_fd, tid, &cpu) || cpu < 0 || cpu >= CPU_SETSIZE ||
-        sched_getaffinity(0, sizeof(saved), &saved) < 0)
+    if (!arch_call_needs_measure(number, args, ret->wchan) || !is_asleep(proc_fd, tid, &cpu) ||
+        cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(saved), &saved) < 0)
         return;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);

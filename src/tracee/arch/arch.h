@@ -55,8 +55,11 @@ struct arch_waiting {
     uint64_t confirm_us; /* how long a last look at it may take here */
     char wchan[64];      /* where it sleeps in the kernel */
 };
-/* Does a call with this number wait with a timeout? (Asking how long it has waited costs time.) */
+/* May a call with this number wait with a timeout? */
 bool arch_call_has_timeout(long number);
+/* Is what is left of its timeout known by nothing but how long it has waited? (Asking that costs
+ * time.) wchan: where it sleeps. */
+bool arch_call_needs_measure(long number, const uint64_t args[6], const char *wchan);
 /* Does it end with EINTR when it is interrupted, although it could be made again? */
 bool arch_call_gives_up(long number);
 int arch_repair_call(struct tracee_thread *th, struct crs_error *err);

@@ -87,6 +87,47 @@ bool arch_call_has_timeout(long number)
     return call && (call->kind != TIMEOUT_NONE || number == SYS_restart_syscall);
 }
 
+/* Which call it is that restart_syscall lets go on, by where it sleeps. -1: not to be told. */
+static long restarted_by_place(const char *wchan, uint64_t first_arg)
+{
+    if (strstr(wchan, "futex"))
+        return SYS_futex;
+    if (strstr(wchan, "poll"))
+        return SYS_poll;
+    if (!strstr(wchan, "nanosleep"))
+        return -1;
+    /* The first argument: a clock's number, or a pointer. */
+    return first_arg < 64 || (int64_t)first_arg < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
+}
+
+/* A timeout that is no absolute one, and whose rest the kernel doesn't write anywhere. */
+static bool is_measured_timespec(const struct waiting_call *call, const uint64_t args[6])
+{
+    if (args[call->arg] == 0)
+        return false;
+    if (call->number == SYS_futex) /* FUTEX_WAIT's is relative, FUTEX_WAIT_BITSET's absolute */
+        return (args[1] & 0x7f) == 0;
+    if (call->number == SYS_nanosleep)
+        return args[1] == 0;
+    if (call->number == SYS_clock_nanosleep)
+        return !(args[1] & TIMER_ABSTIME) && args[3] == 0;
+    return true;
+}
+
+bool arch_call_needs_measure(long number, const uint64_t args[6], const char *wchan)
+{
+    const struct waiting_call *call;
+
+    if (number == SYS_restart_syscall)
+        number = restarted_by_place(wchan, args[0]);
+    call = find_call(number);
+    if (number >= 0 && !call)
+        return false;
+    if (call && call->kind == TIMEOUT_MS)
+        return (int)args[call->arg] > 0;
+    return !call || call->kind != TIMEOUT_TIMESPEC || is_measured_timespec(call, args);
+}
+
 bool arch_call_gives_up(long number)
 {
     const struct waiting_call *call = find_call(number);
@@ -258,13 +299,9 @@ static long resolve_restarted(struct tracee_thread *th, const struct arch_waitin
         if (find_call(number) && number != SYS_restart_syscall)
             return number;
     }
-    if (strstr(waiting->wchan, "futex"))
-        return SYS_futex;
-    if (strstr(waiting->wchan, "poll"))
-        return SYS_poll;
-    if (strstr(waiting->wchan,
-               "nanosleep")) /* the first argument: a clock's number, or a pointer */
-        return u->rdi < 64 || (int64_t)u->rdi < 0 ? SYS_clock_nanosleep : SYS_nanosleep;
+    long asleep_in = restarted_by_place(waiting->wchan, u->rdi);
+    if (asleep_in >= 0)
+        return asleep_in;
     th->guessed = true;
     return guess_by_arguments(th, u);
 }
