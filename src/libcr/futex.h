@@ -14,13 +14,31 @@
 #include <time.h>
 #include <unistd.h>
 
-/* While *word == value, up to the time (NULL: without limit). 0 or a negative errno. */
+/* So much later than now. */
+static inline struct timespec cri_time_after(const struct timespec *time)
+{
+    struct timespec end;
+
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    end.tv_sec += time->tv_sec;
+    end.tv_nsec += time->tv_nsec;
+    if (end.tv_nsec >= 1000000000) {
+        end.tv_sec++;
+        end.tv_nsec -= 1000000000;
+    }
+    return end;
+}
+
+/* While *word == value, up to the time (NULL: without limit). 0 or a negative errno. The kernel is
+ * told when the wait ends, not how long it takes: the latter the tool would have to measure. */
 static inline int cri_futex_wait_for(uint32_t *word, uint32_t value, const struct timespec *time,
                                      bool shared)
 {
-    int saved = errno, op = shared ? FUTEX_WAIT : FUTEX_WAIT_PRIVATE;
-    int r = syscall(SYS_futex, word, op, value, time, NULL, 0) < 0 ? -errno : 0;
+    struct timespec end = time ? cri_time_after(time) : (struct timespec){0};
+    int saved = errno, op = FUTEX_WAIT_BITSET | (shared ? 0 : FUTEX_PRIVATE_FLAG);
+    int r = syscall(SYS_futex, word, op, value, time ? &end : NULL, NULL, FUTEX_BITSET_MATCH_ANY);
 
+    r = r < 0 ? -errno : 0;
     errno = saved;
     return r;
 }
