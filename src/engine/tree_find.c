@@ -197,19 +197,18 @@ static int find_children(const struct tree *tree, size_t from, struct tree_found
 
 pid_t tree_find_adopter(pid_t root)
 {
-    struct supervisor_found above = {.proc_fd = -1};
     _cleanup_proc_status_ struct proc_status status = {0};
+    struct supervisor_found above = {.proc_fd = -1};
     _cleanup_bytes_ struct bytes text = {0};
     char path[40];
 
-    if (supervisor_above(root, &above) < 0)
-        return 0;
-    close(above.proc_fd);
     snprintf(path, sizeof(path), "/proc/%d/status", root);
     if (read_file(AT_FDCWD, path, 1 << 20, &text) < 0 ||
-        proc_status_parse((const char *)text.data, &status) < 0)
+        proc_status_parse((const char *)text.data, &status) < 0 ||
+        supervisor_at(status.parent, &above) < 0)
         return 0;
-    return status.parent == above.pid && status.inner_tgid == above.program ? above.pid : 0;
+    close(above.proc_fd);
+    return status.inner_tgid == above.program ? above.pid : 0;
 }
 
 /* ---- by a scan of all ---- */

@@ -77,40 +77,52 @@ static pid_t find_mark(int proc_fd)
     return program;
 }
 
-/* The nearest process above `pid` that is PID 1 of a namespace. */
-static int find_first(pid_t pid, pid_t *ret_pid, int *ret_proc_fd)
+static int look_at(pid_t pid, struct proc_status *ret_status, int *ret_proc_fd)
 {
+    _cleanup_bytes_ struct bytes text = {0};
     char path[40];
 
-    while (pid > 0) {
-        _cleanup_proc_status_ struct proc_status status = {0};
-        _cleanup_bytes_ struct bytes text = {0};
-        snprintf(path, sizeof(path), "/proc/%d", pid);
-        _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-        if (fd < 0 || read_file(fd, "status", STATUS_LIMIT, &text) < 0 ||
-            proc_status_parse((const char *)text.data, &status) < 0)
-            return -ESRCH;
-        if (status.inner_tgid == 1) {
-            *ret_pid = pid;
-            *ret_proc_fd = TAKE_FD(fd);
-            return 0;
-        }
-        pid = status.parent;
-    }
-    return -ESRCH;
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || read_file(fd, "status", STATUS_LIMIT, &text) < 0 ||
+        proc_status_parse((const char *)text.data, ret_status) < 0)
+        return -ESRCH;
+    *ret_proc_fd = TAKE_FD(fd);
+    return 0;
+}
+
+/* Of PID 1 of a namespace. The name alone says nothing; but who has another one, and may have many
+ * descriptors, has no mark. */
+static int take_first(const struct proc_status *status, int *proc_fd, struct supervisor_found *ret)
+{
+    pid_t program = strcmp(status->name, SUPERVISOR_NAME) == 0 ? find_mark(*proc_fd) : -1;
+
+    if (program < 0)
+        return -ESRCH;
+    *ret = (struct supervisor_found){status->tgid, TAKE_FD(*proc_fd), program};
+    return 0;
+}
+
+int supervisor_at(pid_t pid, struct supervisor_found *ret)
+{
+    _cleanup_proc_status_ struct proc_status status = {0};
+    _cleanup_close_ int proc_fd = -1;
+
+    if (look_at(pid, &status, &proc_fd) < 0 || status.inner_tgid != 1)
+        return -ESRCH;
+    return take_first(&status, &proc_fd, ret);
 }
 
 int supervisor_above(pid_t pid, struct supervisor_found *ret)
 {
-    _cleanup_close_ int proc_fd = -1;
-    pid_t first, program;
-    int r = find_first(pid, &first, &proc_fd);
-
-    if (r < 0)
-        return r;
-    program = find_mark(proc_fd);
-    if (program < 0)
-        return -ESRCH;
-    *ret = (struct supervisor_found){first, TAKE_FD(proc_fd), program};
-    return 0;
+    while (pid > 0) {
+        _cleanup_proc_status_ struct proc_status status = {0};
+        _cleanup_close_ int proc_fd = -1;
+        if (look_at(pid, &status, &proc_fd) < 0)
+            break;
+        if (status.inner_tgid == 1)
+            return take_first(&status, &proc_fd, ret);
+        pid = status.parent;
+    }
+    return -ESRCH;
 }

@@ -29,4 +29,7 @@ struct supervisor_found {
  * at (we are inside ourselves). proc_fd is the caller's. */
 int supervisor_above(pid_t pid, struct supervisor_found *ret);
 
+/* The same of `pid` itself. -ESRCH: it is none. */
+int supervisor_at(pid_t pid, struct supervisor_found *ret);
+
 #endif

@@ -289,11 +289,11 @@ static int check_block(struct request *q, pid_t pid)
  * next restart. */
 static bool is_supervisor(pid_t pid)
 {
-    struct supervisor_found above = {.proc_fd = -1};
-    int r = supervisor_above(pid, &above);
+    struct supervisor_found found = {.proc_fd = -1};
+    int r = supervisor_at(pid, &found);
 
-    cleanup_close(&above.proc_fd);
-    return r == 0 && above.pid == pid;
+    cleanup_close(&found.proc_fd);
+    return r == 0;
 }
 
 /* 1: it is left out. */
