@@ -26,12 +26,14 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 }
 
 /* ---- before ---- */
+
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0}, numa = {0};
     struct memory_image *image;
     char path[40];
 
+    memory_aside_begin(set, pid);
     snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
     int r = read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &text);
     if (r == -ESRCH || r == -ENOENT)
@@ -41,6 +43,7 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     r = memory_image_get(set, pid, &image, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    /* At once, while what the kernel knows of the pages is in this processor's cache. */
     snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
     if (r == 0 &&
         read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */

@@ -205,6 +205,14 @@ int memory_checksum_file(int fd, uint64_t size, struct bytes *ret)
     return r < 0 ? r : bytes_copy(ret, checksum, sizeof(checksum));
 }
 
+int memory_identify_file(int fd, uint64_t size, struct bytes *ret_build_id,
+                         struct bytes *ret_checksum)
+{
+    if (elf_build_id(fd, ret_build_id) == -ENOMEM)
+        return -ENOMEM;
+    return size <= MEMORY_CHECKSUM_LIMIT ? memory_checksum_file(fd, size, ret_checksum) : 0;
+}
+
 static void set_bytes(ProtobufCBinaryData *to, struct bytes *from)
 {
     to->data = from->data;
@@ -214,24 +222,22 @@ static void set_bytes(ProtobufCBinaryData *to, struct bytes *from)
 
 /* What tells whether the file is the same at the restart. A file that can't be read now is known
  * by its size and time only. */
-static int identify(struct memory_file *file, struct crs_error *err)
+static int identify(struct memory_set *set, struct memory_file *file, struct crs_error *err)
 {
     _cleanup_close_ int fd = open(file->record->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     _cleanup_bytes_ struct bytes id = {0}, checksum = {0};
     struct stat st;
-    int r = 0;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || file->record->writable_shared)
         return 0;
     if ((uint64_t)st.st_size != file->record->size || mtime_ns(&st) != file->record->mtime_ns)
         return 0; /* just changed: then it is known by the time of the checkpoint */
-    if (elf_build_id(fd, &id) == 0)
-        set_bytes(&file->record->build_id, &id);
-    if (file->record->size <= MEMORY_CHECKSUM_LIMIT)
-        r = memory_checksum_file(fd, file->record->size, &checksum);
-    if (r == -ENOMEM)
+    if (!memory_aside_identity(set, &st, &id, &checksum) &&
+        memory_identify_file(fd, file->record->size, &id, &checksum) == -ENOMEM)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a checksum");
-    if (r == 0)
+    if (id.size > 0)
+        set_bytes(&file->record->build_id, &id);
+    if (checksum.size > 0)
         set_bytes(&file->record->checksum, &checksum);
     return 0;
 }
@@ -251,7 +257,7 @@ int memory_files_finish(struct memory_set *set, struct kobj_dump *ctx, struct cr
 {
     for (size_t i = 0; i < set->files.n; i++) {
         struct memory_file *file = &set->files.items[i];
-        int r = file->fd < 0 ? identify(file, err) : save_content(file, ctx->writer, err);
+        int r = file->fd < 0 ? identify(set, file, err) : save_content(file, ctx->writer, err);
         if (r < 0)
             return crs_fail_at(err, r, "mapped file %s", file->record->path);
     }

@@ -5,6 +5,7 @@
 #define ENGINE_MEMORY_IMAGE_H
 
 #include <pthread.h>
+#include <sys/stat.h>
 
 #include "engine/memory.h"
 #include "proc/maps.h"
@@ -144,6 +145,7 @@ struct memory_set {
     uint32_t n_spaces;
     unsigned save_files; /* enum crs_save_files */
     size_t last;         /* where memory_image_get() looks first */
+    struct memory_aside *aside;
 };
 
 /* ---- parts ---- */
@@ -157,6 +159,14 @@ int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **re
 int memory_policy_list(struct memory_image *image, const char *text, struct crs_error *err);
 int memory_policy_collect(struct memory_image *image, struct kobj_dump *ctx,
                           const struct memory_vma *vma, struct crs_error *err);
+
+/* memory_aside.c: a thread reads what tells the mapped files of that process from others; of the
+ * first process only. */
+void memory_aside_begin(struct memory_set *set, pid_t pid);
+/* Waits for it. False: it has nothing of the file as it is. */
+bool memory_aside_identity(struct memory_set *set, const struct stat *st,
+                           struct bytes *ret_build_id, struct bytes *ret_checksum);
+void memory_aside_end(struct memory_set *set);
 
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
@@ -200,5 +210,9 @@ int elf_build_id(int fd, struct bytes *ret);
 /* memory_files.c: XXH3-128 of size bytes of a file, in the stored form. */
 int memory_checksum_file(int fd, uint64_t size, struct bytes *ret);
 #define MEMORY_CHECKSUM_LIMIT (256ull << 20)
+/* Both of a regular file of that size; without a checksum above the limit. An empty build-id: it
+ * has none. -ENOMEM, or it can't be read. */
+int memory_identify_file(int fd, uint64_t size, struct bytes *ret_build_id,
+                         struct bytes *ret_checksum);
 
 #endif

@@ -78,6 +78,7 @@ void memory_set_free(struct memory_set *set)
 {
     if (!set)
         return;
+    memory_aside_end(set);
     for (size_t i = 0; i < set->images.n; i++)
         image_free(set->images.items[i]);
     for (size_t i = 0; i < set->files.n; i++) {

@@ -1,0 +1,162 @@
+/*
+ * memory_aside.c - what is slow to read and not needed at once, in a thread of its own
+ *
+ * That is what tells whether mapped files are the same at the restart: build-ids, checksums. It is
+ * of the first process only: of a tree's others the files mostly are the same ones. Where the
+ * thread can't be started, or has read what isn't so any more, they are read when they are needed.
+ */
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/io.h"
+#include "base/thread.h"
+#include "memory_image.h"
+
+#define TEXT_LIMIT (256u << 20)
+#define FILE_LIMIT (16u << 20) /* of a larger one the tool may have to wait for the end in vain */
+
+/* A file as it was when it was read. */
+struct identity {
+    struct stat st;
+    struct bytes build_id, checksum;
+};
+
+struct memory_aside {
+    pid_t pid;
+    pthread_t thread;
+    bool runs; /* until it is joined; what follows is the thread's until then */
+    ARRAY_OF(struct identity) identities;
+    atomic_bool stop; /* but this */
+};
+
+/* ---- in the thread ---- */
+
+static bool is_same(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
+           a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
+}
+
+static struct identity *find(struct memory_aside *a, const struct stat *st)
+{
+    for (size_t i = 0; i < a->identities.n; i++)
+        if (is_same(&a->identities.items[i].st, st))
+            return &a->identities.items[i];
+    return NULL;
+}
+
+static void identity_clear(struct identity *identity)
+{
+    bytes_clear(&identity->build_id);
+    bytes_clear(&identity->checksum);
+}
+
+static void add_file(struct memory_aside *a, const char *path)
+{
+    struct identity identity = {0};
+    struct stat after;
+
+    if (stat(path, &identity.st) < 0 || !S_ISREG(identity.st.st_mode) ||
+        identity.st.st_size > FILE_LIMIT || find(a, &identity.st))
+        return;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 ||
+        memory_identify_file(fd, identity.st.st_size, &identity.build_id, &identity.checksum) < 0 ||
+        fstat(fd, &after) < 0 || !is_same(&identity.st, &after)) {
+        identity_clear(&identity);
+        return;
+    }
+    struct identity *place = ARRAY_ADD(&a->identities);
+    if (place)
+        *place = identity;
+    else
+        identity_clear(&identity);
+}
+
+static void *read_files(void *arg)
+{
+    _cleanup_proc_maps_ struct proc_maps maps = {0};
+    _cleanup_bytes_ struct bytes text = {0};
+    struct memory_aside *a = arg;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/maps", a->pid);
+    if (read_file(AT_FDCWD, path, TEXT_LIMIT, &text) < 0 ||
+        proc_maps_parse((const char *)text.data, text.size, &maps, NULL) < 0)
+        return NULL;
+    for (size_t i = 0; i < maps.n && !atomic_load(&a->stop); i++) {
+        const struct proc_map *map = &maps.items[i];
+        bool again = i > 0 && map->inode == maps.items[i - 1].inode;
+        if (map->inode != 0 && !map->shared && map->name[0] == '/' && !again)
+            add_file(a, map->name);
+    }
+    return NULL;
+}
+
+/* ---- the caller's ---- */
+
+/* All signals are for the caller's threads. */
+static void start(struct memory_aside *a)
+{
+    sigset_t all, old;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    a->runs = thread_start(&a->thread, false, read_files, a) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+static void join(struct memory_aside *a)
+{
+    if (a->runs)
+        pthread_join(a->thread, NULL);
+    a->runs = false;
+}
+
+void memory_aside_begin(struct memory_set *set, pid_t pid)
+{
+    if (set->aside)
+        return;
+    set->aside = calloc(1, sizeof(*set->aside));
+    if (!set->aside)
+        return;
+    set->aside->pid = pid;
+    start(set->aside);
+}
+
+bool memory_aside_identity(struct memory_set *set, const struct stat *st,
+                           struct bytes *ret_build_id, struct bytes *ret_checksum)
+{
+    struct identity *identity;
+
+    if (!set->aside)
+        return false;
+    join(set->aside);
+    identity = find(set->aside, st);
+    /* The first who asks gets it: the same file under another name is read. */
+    if (!identity || !identity->checksum.data)
+        return false;
+    *ret_build_id = identity->build_id;
+    *ret_checksum = identity->checksum;
+    identity->build_id = identity->checksum = (struct bytes){0};
+    return true;
+}
+
+void memory_aside_end(struct memory_set *set)
+{
+    struct memory_aside *a = TAKE_PTR(set->aside);
+
+    if (!a)
+        return;
+    atomic_store(&a->stop, true);
+    join(a);
+    for (size_t i = 0; i < a->identities.n; i++)
+        identity_clear(&a->identities.items[i]);
+    free(a->identities.items);
+    free(a);
+}
