@@ -31,48 +31,70 @@
 #define GUESS_SLEEP_US         100
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
 
+/* -EAGAIN: it has nothing to tell. */
+static int wait_once(pid_t tid, int options, int *ret_status)
+{
+    pid_t r = waitpid(tid, ret_status, __WALL | __WNOTHREAD | options);
+
+    if (r == tid && !WIFSTOPPED(*ret_status))
+        tracee_note_end(tid, *ret_status);
+    if (r == tid)
+        return 0;
+    return r < 0 && errno != EINTR ? -errno : -EAGAIN;
+}
+
+/* Between two looks: the longer, the longer it takes. */
+static void nap(int turn)
+{
+    if (turn < 50)
+        sched_yield();
+    else
+        usleep(turn < 500 ? 50 : 1000);
+}
+
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
 {
     for (int turn = 0;; turn++) {
-        pid_t r = waitpid(tid, ret_status, __WALL | __WNOTHREAD | (deadline_us ? WNOHANG : 0));
-        if (r == tid && !WIFSTOPPED(*ret_status))
-            tracee_note_end(tid, *ret_status);
-        if (r == tid)
-            return 0;
-        if (r < 0 && errno != EINTR)
-            return -errno;
+        int r = wait_once(tid, deadline_us ? WNOHANG : 0, ret_status);
+        if (r != -EAGAIN)
+            return r;
         if (deadline_us == 0)
             continue;
         if (now_us() > deadline_us)
             return -ETIMEDOUT;
-        if (turn < 50)
-            sched_yield();
-        else
-            usleep(turn < 500 ? 50 : 1000);
+        nap(turn);
     }
 }
 
-/* Wait for the stop that PTRACE_INTERRUPT asked for. Signals that come first are delivered, as
- * they would have been. 1: the thread has ended. */
+/* What a thread has told that was asked to stop. 0: it stands still; 1: it has ended. -EAGAIN: it
+ * goes on to its stop; signals that come first are delivered, as they would have been. */
+static int take_status(struct tracee *t, pid_t tid, int status)
+{
+    if (!WIFSTOPPED(status))
+        return 1;
+    if (status >> 16 == PTRACE_EVENT_STOP) {
+        if (WSTOPSIG(status) != SIGTRAP)
+            t->group_stopped = true;
+        return 0;
+    }
+    ptrace(PTRACE_CONT, tid, 0, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status)));
+    return -EAGAIN;
+}
+
+/* Wait for the stop that PTRACE_INTERRUPT asked for. 1: the thread has ended. */
 static int wait_for_stop(struct tracee *t, pid_t tid, uint64_t deadline_us, struct crs_error *err)
 {
-    int status;
+    int r, status;
 
-    for (;;) {
-        int r = tracee_wait(tid, deadline_us, &status);
+    do {
+        r = tracee_wait(tid, deadline_us, &status);
         if (r == -ECHILD)
             return 1;
         if (r < 0)
             return task_explain_delay(t, tid, err);
-        if (!WIFSTOPPED(status))
-            return 1;
-        if (status >> 16 == PTRACE_EVENT_STOP) {
-            if (WSTOPSIG(status) != SIGTRAP)
-                t->group_stopped = true;
-            return 0;
-        }
-        ptrace(PTRACE_CONT, tid, 0, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status)));
-    }
+        r = take_status(t, tid, status);
+    } while (r == -EAGAIN);
+    return r;
 }
 
 static struct tracee_thread *find_thread(struct tracee *t, pid_t tid)
@@ -130,7 +152,8 @@ static bool is_known(const struct known_threads *known, pid_t tid)
 /* A thread that is held but has not been told to stop. */
 struct seized {
     pid_t tid;
-    bool fragile; /* its call gives up on interruption: no time between its stop and the repair */
+    enum task_call call;
+    bool runs; /* it was running, and no stop or end of it has been seen yet */
     struct arch_waiting waiting;
     uint64_t confirmed_us,
         interrupted_us; /* when waiting was last seen to hold; the interruption */
@@ -201,6 +224,16 @@ static int interrupt(struct tracee *t, struct seized *s, struct crs_error *err)
     return 0;
 }
 
+/* It has stopped. */
+static int keep_thread(struct tracee *t, const struct seized *s, struct crs_error *err)
+{
+    struct tracee_thread *th = add_thread(t, s->tid);
+
+    if (!th)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    return read_thread(th, s, err);
+}
+
 /* Wait for its stop, and take it. */
 static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadline_us,
                        struct crs_error *err)
@@ -209,32 +242,83 @@ static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadli
 
     if (r != 0) /* 1: it has ended */
         return r < 0 ? r : 0;
-    struct tracee_thread *th = add_thread(t, s->tid);
-    if (!th)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    return read_thread(th, s, err);
+    return keep_thread(t, s, err);
 }
 
-/* All are told to stop before the first is waited for, but for the fragile ones. */
+/* Take those that have stopped. *ret: one of the others, or NULL. */
+static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_some,
+                        const struct seized **ret, struct crs_error *err)
+{
+    int r = 0, status;
+
+    *ret = NULL;
+    *ret_some = false;
+    for (size_t i = 0; i < s->array.n && r == 0; i++) {
+        struct seized *one = &s->array.items[i];
+        if (!one->runs)
+            continue;
+        int stop = wait_once(one->tid, WNOHANG, &status);
+        if (stop == 0)
+            stop = take_status(t, one->tid, status);
+        one->runs = stop == -EAGAIN;
+        if (one->runs)
+            *ret = one;
+        else
+            *ret_some = true;
+        if (stop == 0)
+            r = keep_thread(t, one, err);
+    }
+    return r;
+}
+
+/* Threads that run, or wait for a processor: each takes its place until it has had it. So all are
+ * told before any is waited for, and each is taken as soon as it has stopped. */
+static int stop_running(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
+                        struct crs_error *err)
+{
+    const struct seized *left = NULL;
+    bool some;
+    int r = 0;
+
+    for (size_t i = 0; i < s->array.n && r == 0; i++) {
+        s->array.items[i].runs = s->array.items[i].call == TASK_RUNS;
+        if (s->array.items[i].runs)
+            r = interrupt(t, &s->array.items[i], err);
+    }
+    for (int turn = 0; r == 0; turn++) {
+        r = take_stopped(t, s, &some, &left, err);
+        if (r < 0 || !left)
+            return r;
+        if (some)
+            turn = 0;
+        if (now_us() > deadline_us)
+            return task_explain_delay(t, left->tid, err);
+        nap(turn);
+    }
+    return r;
+}
+
+/* All others are told to stop before the first is waited for, but for those whose call gives up on
+ * interruption: there no time is lost between the stop and the repair. */
 static int stop_each(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
                      struct crs_error *err)
 {
     size_t n = s->array.n;
     struct seized *all = s->array.items;
-    int r = 0;
+    int r = stop_running(t, s, deadline_us, err);
 
     for (size_t i = 0; i < n && r == 0; i++) {
-        if (!all[i].fragile)
+        if (all[i].call != TASK_GIVES_UP)
             continue;
         r = interrupt(t, &all[i], err);
         if (r == 0)
             r = take_thread(t, &all[i], deadline_us, err);
     }
     for (size_t i = 0; i < n && r == 0; i++)
-        if (!all[i].fragile)
+        if (all[i].call == TASK_WAITS)
             r = interrupt(t, &all[i], err);
     for (size_t i = 0; i < n && r == 0; i++)
-        if (!all[i].fragile)
+        if (all[i].call == TASK_WAITS)
             r = take_thread(t, &all[i], deadline_us, err);
     return r;
 }
@@ -276,7 +360,7 @@ static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *
         if (!one)
             return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
         one->tid = tid;
-        task_measure_waiting(t->proc_fd, tid, &one->waiting, &one->fragile);
+        one->call = task_measure_waiting(t->proc_fd, tid, &one->waiting);
     }
     return 0;
 }

@@ -23,9 +23,14 @@ int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
 /* The status that a thread has ended with, as of wait(2): field 52. 0: can't be read. */
 int task_exit_status(int proc_fd, pid_t tid);
 
-/* What it waits in, and how long it has; before it is stopped. *ret_fragile: it is, or may soon be,
- * in a call that gives up when it is interrupted. */
-void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile);
+enum task_call {
+    TASK_RUNS,     /* in none: it may be in any by the time it is stopped */
+    TASK_GIVES_UP, /* in one that gives up when it is interrupted */
+    TASK_WAITS,    /* in one that the kernel, or the thread, makes again */
+};
+
+/* What a thread waits in, and how long it has; before it is stopped. */
+enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret);
 
 /* Right before the interruption: is it still in the sleep that was measured? Otherwise the measure
  * is forgotten: the call is a young one. The time of the look, for the next function. */

@@ -72,30 +72,13 @@ static bool parse_call(const char *line, long *ret_number, uint64_t ret_args[6])
  * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
  * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
  */
-void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool *ret_fragile)
+static void measure(int proc_fd, pid_t tid, int cpu, struct arch_waiting *ret)
 {
-    _cleanup_bytes_ struct bytes call = {0}, wchan = {0};
-    char path[64];
-    uint64_t then, now, args[6];
+    uint64_t then, now;
     cpu_set_t saved, one;
-    int cpu = -1;
-    long number;
+    char path[64];
 
-    *ret = (struct arch_waiting){0};
-    *ret_fragile = true; /* running: it may be in such a call by the time it is stopped */
-    /* First of all: what is read from here on is of one sleep if this number stays. */
-    bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
-    if (task_read(proc_fd, tid, "syscall", &call) < 0 ||
-        !parse_call((const char *)call.data, &number, args))
-        return;
-    *ret_fragile = arch_call_gives_up(number);
-    if (!counted || !arch_call_has_timeout(number))
-        return;
-    if (task_read(proc_fd, tid, "wchan", &wchan) == 0)
-        snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
-                 (char *)wchan.data);
-    if (!arch_call_needs_measure(number, args, ret->wchan) || !is_asleep(proc_fd, tid, &cpu) ||
-        cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(saved), &saved) < 0)
+    if (cpu < 0 || cpu >= CPU_SETSIZE || sched_getaffinity(0, sizeof(saved), &saved) < 0)
         return;
     CPU_ZERO(&one);
     CPU_SET(cpu, &one);
@@ -109,6 +92,30 @@ void task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret, bool
         ret->elapsed_ns = now > then ? now - then : 0;
     }
     sched_setaffinity(0, sizeof(saved), &saved);
+}
+
+enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret)
+{
+    _cleanup_bytes_ struct bytes line = {0}, wchan = {0};
+    uint64_t args[6];
+    long number;
+    int cpu;
+
+    *ret = (struct arch_waiting){0};
+    /* First of all: what is read from here on is of one sleep if this number stays. */
+    bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
+    if (task_read(proc_fd, tid, "syscall", &line) < 0 ||
+        !parse_call((const char *)line.data, &number, args))
+        return TASK_RUNS;
+    const enum task_call call = arch_call_gives_up(number) ? TASK_GIVES_UP : TASK_WAITS;
+    if (!counted || !arch_call_has_timeout(number))
+        return call;
+    if (task_read(proc_fd, tid, "wchan", &wchan) == 0)
+        snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
+                 (char *)wchan.data);
+    if (arch_call_needs_measure(number, args, ret->wchan) && is_asleep(proc_fd, tid, &cpu))
+        measure(proc_fd, tid, cpu, ret);
+    return call;
 }
 
 /* How long a look may take, by the fastest of the `n` looks so far. */
