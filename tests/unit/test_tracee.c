@@ -23,6 +23,7 @@
 #include <time.h>
 
 #include "base/io.h"
+#include "tracee/arch/arch.h"
 #include "tracee/tracee.h"
 
 struct shared {
@@ -372,12 +373,53 @@ static void many_threads(void **state)
     waitpid(pid, NULL, 0);
 }
 
+/* Which timeouts have to be measured: relative ones of which nobody else keeps the rest. */
+static void measured_timeouts(void **state)
+{
+    static const struct {
+        long number;
+        uint64_t args[6];
+        const char *wchan;
+        bool measured;
+    } calls[] = {
+        {SYS_futex, {0x1000, 0, 0, 0x2000}, "", true},        /* FUTEX_WAIT */
+        {SYS_futex, {0x1000, 128, 0, 0x2000}, "", true},      /* private */
+        {SYS_futex, {0x1000, 128, 0, 0}, "", false},          /* for ever */
+        {SYS_futex, {0x1000, 128 + 9, 0, 0x2000}, "", false}, /* FUTEX_WAIT_BITSET: absolute */
+        {SYS_poll, {0x1000, 1, 100}, "", true},
+        {SYS_poll, {0x1000, 1, 0xffffffff}, "", false},
+        {SYS_epoll_wait, {4, 0x1000, 1, 5000}, "", true},
+        {SYS_epoll_wait, {4, 0x1000, 1, 0xffffffff}, "", false},
+        {SYS_epoll_pwait2, {4, 0x1000, 1, 0}, "", false},
+        {SYS_nanosleep, {0x1000, 0}, "", true},
+        {SYS_nanosleep, {0x1000, 0x2000}, "", false}, /* the kernel writes the rest */
+        {SYS_clock_nanosleep, {CLOCK_MONOTONIC, 0, 0x1000, 0}, "", true},
+        {SYS_clock_nanosleep, {CLOCK_MONOTONIC, TIMER_ABSTIME, 0x1000, 0}, "", false},
+        {SYS_clock_nanosleep, {CLOCK_MONOTONIC, 0, 0x1000, 0x2000}, "", false},
+        {SYS_restart_syscall, {0x1000, 128, 0, 0x2000}, "futex_do_wait", true},
+        {SYS_restart_syscall, {0x1000, 128 + 9, 0, 0x2000}, "futex_do_wait", false},
+        {SYS_restart_syscall, {0x1000, 1, 100}, "do_poll", true},
+        {SYS_restart_syscall, {CLOCK_MONOTONIC, 0, 0x1000, 0}, "hrtimer_nanosleep", true},
+        {SYS_restart_syscall, {0x1000, 0x2000}, "hrtimer_nanosleep", false},
+        {SYS_restart_syscall, {0x1000, 128 + 9, 0, 0x2000}, "0", true}, /* whatever it is */
+        {SYS_read, {4, 0x1000, 1}, "", false},
+        {SYS_pause, {0}, "", false},
+    };
+
+    for (size_t i = 0; i < ELEMENTS(calls); i++) {
+        bool measured = arch_call_has_timeout(calls[i].number) &&
+                        arch_call_needs_measure(calls[i].number, calls[i].args, calls[i].wchan);
+        if (measured != calls[i].measured)
+            fail_msg("call %ld, row %zu", calls[i].number, i);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(calls_leave_no_trace), cmocka_unit_test(death_in_a_call_is_harmless),
         cmocka_unit_test(frozen_in_a_call),     cmocka_unit_test(blocks_and_memory),
-        cmocka_unit_test(many_threads),
+        cmocka_unit_test(many_threads),         cmocka_unit_test(measured_timeouts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
