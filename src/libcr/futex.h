@@ -30,7 +30,8 @@ static inline struct timespec cri_time_after(const struct timespec *time)
 }
 
 /* While *word == value, up to the time (NULL: without limit). 0 or a negative errno. The kernel is
- * told when the wait ends, not how long it takes: the latter the tool would have to measure. */
+ * told when the wait ends, not how long it takes: the latter the tool would have to measure. So
+ * time in which the process is held counts, but never for more than this one wait. */
 static inline int cri_futex_wait_for(uint32_t *word, uint32_t value, const struct timespec *time,
                                      bool shared)
 {
