@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -443,6 +444,7 @@ static void run_tries(struct checkpoint *c)
 
 static void *run_in_thread(void *arg)
 {
+    prctl(PR_SET_TIMERSLACK, 1); /* its naps of 50 us, until a thread has stopped, are that long */
     run_tries(arg);
     return NULL;
 }
