@@ -43,10 +43,10 @@ static void say(const struct cooperation_restart *restart, bool alone, struct co
     block->restarter = restart->restarter;
     strncpy(block->source, restart->source, sizeof(block->source) - 1);
     block->source[sizeof(block->source) - 1] = 0;
+    block->signal = 0; /* it was for those that were saved */
     if (!cooperation_is_busy(block))
         return;
     block->owner = 0;
-    block->signal = 0; /* it was for those that were saved */
     /* One that had its outcome goes to its end with that: some have acted on it already. */
     if (block->outcome == COOPERATION_NONE)
         block->outcome = COOPERATION_RESTART;
