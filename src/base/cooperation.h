@@ -84,6 +84,7 @@ enum cooperation_runner {
 
 /* In flags. */
 #define COOPERATION_WANTS_THREADS 0x1u /* all threads but the runner are to run entry() */
+#define COOPERATION_HOLDABLE      0x2u /* it has told yama that it may be held: so does a restart */
 
 /* In abort: the first that is set stays. How, and << 16 the code of the caller, or 0. */
 #define COOPERATION_ABORT_TEMPORARY 1u /* the whole request is cancelled */

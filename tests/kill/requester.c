@@ -2,6 +2,8 @@
  * requester.c - a program with callbacks, which tools that save it and bring it back are killed at
  *
  *     requester            counts in ./progress until ./end exists; its exit code is 7
+ *                          takes ./ask away where it is, asks for its own checkpoint, and notes in
+ *                          ./asked how that ended
  *     requester restart    asks for a restart of ./context for each line on its standard input, and
  *                          says how it ended: 0 and the PID of what it got, or the error
  *
@@ -70,6 +72,37 @@ static void *count(void *arg)
     return arg;
 }
 
+/* 0, or the error. */
+static int save_self(void)
+{
+    cr_checkpoint_handle_t handle;
+    cr_checkpoint_args_t args;
+    int r;
+
+    cr_initialize_checkpoint_args_t(&args);
+    args.cr_scope = CR_SCOPE_PROC;
+    args.cr_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    r = cr_request_checkpoint(&args, &handle);
+    close(args.cr_fd);
+    if (r < 0)
+        return errno;
+    do
+        r = cr_poll_checkpoint(&handle, NULL);
+    while (r == CR_POLL_CHKPT_ERR_PRE && errno == EINTR);
+    return r < 0 ? errno : 0;
+}
+
+static void ask(void)
+{
+    int r = save_self();
+    FILE *asked = fopen("asked", "a");
+
+    if (asked) {
+        fprintf(asked, "%d\n", r);
+        fclose(asked);
+    }
+}
+
 static int run(void)
 {
     pthread_t thread;
@@ -82,6 +115,8 @@ static int run(void)
         progress.pid = (uint32_t)getpid();
         progress.main_rounds++;
         show();
+        if (unlink("ask") == 0)
+            ask();
         rest();
     }
     return progress.problems ? 1 : 7;

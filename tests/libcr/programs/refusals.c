@@ -279,6 +279,7 @@ static void tracing(void)
     CHECK(read(tracer.from, &traced, sizeof(traced)) == sizeof(traced));
     CHECK(hear(tracer.from) == 'r');
     CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, 0), CR_EPTRACED);
+    CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, CR_CHKPT_PTRACED_ALLOW), CR_EPTRACED);
     CHECK_IS(checkpoint_with(tracer.pid, CR_SCOPE_PROC, 0), CR_EPTRACER);
     CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, CR_CHKPT_PTRACED_SKIP), ESRCH);
     CHECK_IS(checkpoint_with(tracer.pid, CR_SCOPE_PROC, CR_CHKPT_PTRACER_SKIP), ESRCH);
