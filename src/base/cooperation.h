@@ -131,12 +131,12 @@ struct cooperation {
     uint32_t expected;
     uint32_t outcome; /* who stands at the barrier waits for this word */
     int32_t code;
-    int32_t owner;                      /* the tool's PID as the process sees it; 0: it doesn't */
-    int32_t requester, target;          /* as the process sees them; 0: it doesn't */
-    uint32_t scope;                     /* CR_SCOPE_* */
-    int32_t signal;                     /* to be sent at the end; 0: none, or it was sent */
-    uint32_t restarts;                  /* how often it was restarted in its life */
-    int32_t restarter;                  /* who asked for the last restart; 0: it isn't seen */
+    int32_t owner;             /* the tool's PID as the process sees it; 0: it doesn't */
+    int32_t requester, target; /* as the process sees them; 0: it doesn't */
+    uint32_t scope;            /* CR_SCOPE_* */
+    int32_t signal;            /* to be sent at the end; 0: none, or it was sent */
+    uint32_t restarts;         /* how often it was restarted in its life */
+    int32_t restarter;         /* who asked for the last restart, as it sees itself; 0: unknown */
     char destination[COOPERATION_PATH]; /* the context file; "": it has no path */
     char source[COOPERATION_PATH];      /* where it was restarted from */
 };
