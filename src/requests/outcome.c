@@ -192,6 +192,10 @@ static int watch_one(struct request *q, struct member *m)
     }
     if (block.phase == COOPERATION_SIGNAL_PHASE && block.signal && block.rounds == m->rounds)
         signal_held(m, block.signal);
+    if (block.rounds == m->rounds && !cooperation_is_busy(&block)) { /* another program's block */
+        m->state = MEMBER_GONE;
+        return 0;
+    }
     if (block.rounds == m->rounds && !was_stopped_early(q, m))
         return 0;
     m->state = MEMBER_DONE;
