@@ -236,7 +236,8 @@ struct cr_checkpoint_info {
 };
 const struct cr_checkpoint_info *cr_get_checkpoint_info(void);
 
-/* By a callback, after cr_checkpoint() has returned more than 0; else NULL. */
+/* By a callback, after cr_checkpoint() has returned more than 0; else NULL. The requester's ID is
+ * that which it knows of itself, even where this process can't see it. */
 struct cr_restart_info {
     pid_t requester;
     const char *src; /* the context file; "" where it has no name */

@@ -18,7 +18,7 @@
  * COOPERATION_THREADS_PHASE, expected = N, and each of the N threads but the runner is made to run
  *              entry(address of the block), where the library says that it wants them; let go.
  *     library  each thread runs its callbacks to their barrier, and adds 1 to `arrived`.
- *     tool     when all have arrived: held, saved; after the copy, before it is let go:
+ *     tool     when all have arrived: held, saved, let go; when the context is safe, held:
  *              outcome = COOPERATION_CONTINUE. A restart writes COOPERATION_RESTART instead.
  *              Or outcome = COOPERATION_FAILED or COOPERATION_OMITTED, with `code`, at any of the
  *              steps before.
@@ -30,8 +30,10 @@
  *
  * Where a signal was asked for, and the outcome is COOPERATION_CONTINUE, the last one sets phase =
  * COOPERATION_SIGNAL_PHASE before it puts everything back, and waits until `signal` is 0: the tool
- * sends the signal, and writes that. So nobody goes on before it. Of a signal that
- * stops the process the tool makes `signal` 0 before the outcome: there nobody waits.
+ * sends the signal, and writes that. So nobody goes on before it. A process that is stopped
+ * couldn't put anything back: where `signal` is one that stops, it is waited for after that, by all
+ * who are held; `owner` stays until then. The tool holds the process, sends it, writes 0, and lets
+ * it go.
  *
  * Where there is neither a runner nor a wish for threads, the tool does the last one's work itself,
  * while the process is held. A process whose `pid` isn't its own is the child of a fork: the tool
@@ -82,6 +84,7 @@ enum cooperation_runner {
 
 /* In flags. */
 #define COOPERATION_WANTS_THREADS 0x1u /* all threads but the runner are to run entry() */
+#define COOPERATION_HOLDABLE      0x2u /* it has told yama that it may be held: so does a restart */
 
 /* In abort: the first that is set stays. How, and << 16 the code of the caller, or 0. */
 #define COOPERATION_ABORT_TEMPORARY 1u /* the whole request is cancelled */
@@ -128,12 +131,12 @@ struct cooperation {
     uint32_t expected;
     uint32_t outcome; /* who stands at the barrier waits for this word */
     int32_t code;
-    int32_t owner;                      /* the tool's PID as the process sees it; 0: it doesn't */
-    int32_t requester, target;          /* as the process sees them; 0: it doesn't */
-    uint32_t scope;                     /* CR_SCOPE_* */
-    int32_t signal;                     /* to be sent at the end; 0: none, or it was sent */
-    uint32_t restarts;                  /* how often it was restarted in its life */
-    int32_t restarter;                  /* who asked for the last restart; 0: it isn't seen */
+    int32_t owner;             /* the tool's PID as the process sees it; 0: it doesn't */
+    int32_t requester, target; /* as the process sees them; 0: it doesn't */
+    uint32_t scope;            /* CR_SCOPE_* */
+    int32_t signal;            /* to be sent at the end; 0: none, or it was sent */
+    uint32_t restarts;         /* how often it was restarted in its life */
+    int32_t restarter;         /* who asked for the last restart, as it sees itself; 0: unknown */
     char destination[COOPERATION_PATH]; /* the context file; "": it has no path */
     char source[COOPERATION_PATH];      /* where it was restarted from */
 };

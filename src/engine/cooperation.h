@@ -66,7 +66,7 @@ int cooperation_put_back_in(struct tracee *t, uint64_t address, struct crs_error
 /* ---- restart ---- */
 
 struct cooperation_restart {
-    pid_t restarter;    /* who asked, as the processes see it; 0: they don't */
+    pid_t restarter;    /* who asked, as it sees itself; 0: unknown */
     const char *source; /* the path of the snapshot; "": it has none */
 };
 

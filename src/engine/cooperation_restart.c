@@ -5,6 +5,8 @@
  * The tool of that request isn't there any more, and PIDs and thread IDs may be other ones.
  */
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 
 #include "base/io.h"
 #include "engine/cooperation.h"
@@ -43,15 +45,23 @@ static void say(const struct cooperation_restart *restart, bool alone, struct co
     block->restarter = restart->restarter;
     strncpy(block->source, restart->source, sizeof(block->source) - 1);
     block->source[sizeof(block->source) - 1] = 0;
+    block->signal = 0; /* it was for those that were saved */
     if (!cooperation_is_busy(block))
         return;
     block->owner = 0;
-    block->signal = 0; /* it was for those that were saved */
     /* One that had its outcome goes to its end with that: some have acted on it already. */
     if (block->outcome == COOPERATION_NONE)
         block->outcome = COOPERATION_RESTART;
     if (alone)
         cooperation_put_back(block);
+}
+
+/* Yama forgets with the process what it was told; without yama it's an error, of no matter. */
+static int let_be_held(struct tracee *stub, struct crs_error *err)
+{
+    int64_t result;
+
+    return REMOTE(tracee_main(stub), &result, err, SYS_prctl, PR_SET_PTRACER, PR_SET_PTRACER_ANY);
 }
 
 int cooperation_tell_restart(const struct cooperation_restart *restart, const Crs__Tree *tree,
@@ -81,5 +91,8 @@ int cooperation_tell_restart(const struct cooperation_restart *restart, const Cr
         block.target = new_pid(tree, stubs, block.target);
     }
     say(restart, alone, &block);
-    return tracee_write(stubs[i], address, &block, sizeof(block), err);
+    int r = tracee_write(stubs[i], address, &block, sizeof(block), err);
+    if (r == 0 && block.flags & COOPERATION_HOLDABLE)
+        r = let_be_held(stubs[i], err);
+    return r;
 }

@@ -308,9 +308,9 @@ static int tell_restart(const struct building *building, size_t i, struct crs_er
     if (!source)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a path");
     const struct cooperation_restart restart = {
-        .restarter = b->pids == CRS_PIDS_NAMESPACE ? 0
-                     : b->restarter                ? b->restarter
-                                                   : getpid(),
+        .restarter = b->restarter                    ? b->restarter
+                     : b->pids == CRS_PIDS_NAMESPACE ? 0
+                                                     : getpid(),
         .source = source,
     };
     return cooperation_tell_restart(&restart, tree, building->stubs.stubs, i, err);

@@ -31,7 +31,7 @@ struct rebuild {
     enum crs_membership group, session;
     rebuild_held_fn held; /* all are built, before the first is let go; NULL: nothing */
     void *held_arg;
-    pid_t restarter; /* who asked, as the program's processes see it; 0: the caller, if they do */
+    pid_t restarter; /* who asked, as it sees itself; 0: the caller, if the processes see it */
     crs_progress_fn progress;
     void *progress_arg;
     const struct kobj_given *given; /* in the place of what leads outside */

@@ -1,6 +1,7 @@
 /*
  * restart.c - restart a program: the policy for its PIDs, and the interface
  */
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
 #include <signal.h>
@@ -19,9 +20,10 @@
 #include "engine/restart.h"
 #include "engine/supervisor.h"
 #include "proc/stat.h"
+#include "proc/status.h"
 #include "store/snapshot.h"
 
-#define ENDING_TIME_US    1000000 /* for what has ended to be waited for by its parent */
+#define ENDING_TIME_US    1000000 /* for what was killed to end and be waited for by its parent */
 #define KERNEL_PF_EXITING 0x4     /* in the flags of /proc/PID/stat */
 
 /* ---- policies ---- */
@@ -66,17 +68,39 @@ static pid_t taken_id(const struct rebuild *b, const Crs__Process *p)
     return 0;
 }
 
-/* It has ended, and only its parent's wait for it keeps the number. */
+/* It has ended, and only its parent's wait for it keeps the number; or it was killed, and is about
+ * to end: a thread that has to go has SIGKILL waiting, whichever signal it was. */
+static bool is_thread_ending(const char *task, const char *tid)
+{
+    _cleanup_bytes_ struct bytes text = {0}, status_text = {0};
+    _cleanup_proc_status_ struct proc_status status = {0};
+    struct proc_stat stat;
+    char path[80];
+
+    snprintf(path, sizeof(path), "%s/%.10s/stat", task, tid);
+    if (read_file(AT_FDCWD, path, 8192, &text) < 0)
+        return true;
+    if (proc_stat_parse((const char *)text.data, &stat) < 0)
+        return false;
+    if (stat.state == 'Z' || stat.state == 'X' || stat.flags & KERNEL_PF_EXITING)
+        return true;
+    snprintf(path, sizeof(path), "%s/%.10s/status", task, tid);
+    return read_file(AT_FDCWD, path, 1 << 20, &status_text) == 0 &&
+           proc_status_parse((const char *)status_text.data, &status) == 0 &&
+           status.signals_pending >> (SIGKILL - 1) & 1;
+}
+
+/* All threads of the process with this ID, or a thread of that. */
 static bool is_ending(pid_t id)
 {
-    _cleanup_bytes_ struct bytes text = {0};
-    struct proc_stat stat;
-    char path[40];
+    char task[40];
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", id);
-    return read_file(AT_FDCWD, path, 8192, &text) == 0 &&
-           proc_stat_parse((const char *)text.data, &stat) == 0 && stat.threads <= 1 &&
-           (stat.state == 'Z' || stat.state == 'X' || stat.flags & KERNEL_PF_EXITING);
+    snprintf(task, sizeof(task), "/proc/%d/task", id);
+    _cleanup_closedir_ DIR *dir = opendir(task);
+    bool ending = dir != NULL;
+    for (struct dirent *e; ending && (e = readdir(dir));)
+        ending = e->d_name[0] == '.' || is_thread_ending(task, e->d_name);
+    return ending;
 }
 
 static bool ids_are_ending(const Crs__Process *p)
@@ -88,8 +112,8 @@ static bool ids_are_ending(const Crs__Process *p)
     return ending;
 }
 
-/* A program that was just ended (crs checkpoint --terminate) is waited for by its parents, or by
- * init, in a moment. */
+/* A program that was just ended (crs checkpoint --terminate, cr_checkpoint --term) is waited for by
+ * its parents, or by init, in a moment. */
 static void wait_for_ends(const Crs__Tree *tree)
 {
     uint64_t until = now_us() + ENDING_TIME_US;

@@ -64,12 +64,15 @@ static void keep_capability(unsigned capability)
         prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE, capability, 0, 0);
 }
 
-__attribute__((noreturn)) static void run_child(const struct stub_options *o, int sync_fd)
+__attribute__((noreturn)) static void run_child(const struct stub_options *o, int sync_fd,
+                                                int tools_fd)
 {
     const char *const argv[] = {o->name, NULL}, *const env[] = {NULL};
     char go;
     int errnum;
 
+    syscall(SYS_close,
+            tools_fd); /* the tool's end is its alone: should it be killed, so do we end */
     default_signals();
     if (o->pid)
         keep_capability(CAP_CHECKPOINT_RESTORE);
@@ -214,7 +217,7 @@ int stub_start(const struct stub_options *o, struct tracee **ret, struct crs_err
     if (pid < 0)
         return explain_clone(wanted, err);
     if (pid == 0)
-        run_child(o, theirs);
+        run_child(o, theirs, ours);
     close(TAKE_FD(theirs));
     int r = hold_and_exec(pid, ours, ret, err);
     if (r < 0) {

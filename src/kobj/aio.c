@@ -421,8 +421,11 @@ const struct kobj_process_kind kobj_aio = {
     .name = "aio",
     .title = "asynchronous I/O (io_setup)",
     .saved = "with conditions",
-    .conditions = "requests on files are waited for; whether others wait (IOCB_CMD_POLL) can't be "
-                  "told, and they would be lost",
+    .conditions =
+        "requests on files are waited for; whether others wait (IOCB_CMD_POLL) can't be "
+        "told, and they would be lost. io_getevents() that the checkpoint interrupts goes "
+        "on; it returns the events that it has, fewer than min_nr, where another thread "
+        "has taken events between",
     .dump = dump,
     .check = check,
     .restore = restore,

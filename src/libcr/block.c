@@ -41,7 +41,7 @@ static void fork_in_child(void)
     cri_round_forked();
     cri_wishes_update();
     __atomic_store_n(&cri_block.pid, getpid(), __ATOMIC_SEQ_CST);
-    setup_ptracer();
+    setup_ptracer(&cri_block);
 }
 
 __attribute__((constructor)) static void set_up(void)
@@ -50,7 +50,7 @@ __attribute__((constructor)) static void set_up(void)
 
     cri_thread_setup();
     pthread_atfork(NULL, NULL, fork_in_child);
-    setup_ptracer();
+    setup_ptracer(&cri_block);
     setup_signal(CR_SIGNUM, cri_sig_handler, stubs, 2);
     cri_block.entry = (uint64_t)(uintptr_t)cri_entry;
     cri_block.restorer = (uint64_t)(uintptr_t)cri_restorer;

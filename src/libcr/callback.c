@@ -41,7 +41,10 @@ void cri_wishes_update(void)
                    (runner && cri_hold_wants_threads());
 
     __atomic_store_n(&cri_block.runner_tid, runner ? cri_runner_tid() : 0, __ATOMIC_SEQ_CST);
-    cri_store(&cri_block.flags, threads ? COOPERATION_WANTS_THREADS : 0);
+    if (threads)
+        __atomic_fetch_or(&cri_block.flags, COOPERATION_WANTS_THREADS, __ATOMIC_SEQ_CST);
+    else
+        __atomic_fetch_and(&cri_block.flags, ~COOPERATION_WANTS_THREADS, __ATOMIC_SEQ_CST);
 }
 
 static void set(struct cri_callback *callback, int context, cr_callback_t func, void *arg)

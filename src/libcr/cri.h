@@ -101,6 +101,8 @@ void cri_give_up(void);
 bool cri_round_join(bool own_thread);
 void cri_round_finish(void);
 void cri_round_close(void);
+/* At its end, where the process is to be stopped: nobody goes on before it is. */
+void cri_round_wait_for_stop(void);
 bool cri_round_left_over(void); /* a request has ended before anybody took part */
 void cri_round_given_up(void);
 void cri_round_forked(void);

@@ -96,6 +96,8 @@ void cri_hold(const struct cri_group *group, bool own_thread)
         return;
     while (cri_load(&cri_block.rounds) == group->rounds && n_looks < CRI_LOOKS_HELD)
         n_looks += cri_futex_wait(&cri_block.rounds, group->rounds, CRI_LOOK_MS) == -ETIMEDOUT;
+    if (cri_load(&cri_block.rounds) != group->rounds)
+        cri_round_wait_for_stop();
 }
 
 void cri_hold_thread_ends(void)

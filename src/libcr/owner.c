@@ -46,6 +46,7 @@ void cri_give_up(void)
         __atomic_store_n(&cri_block.code, ECANCELED, __ATOMIC_SEQ_CST);
         cri_change(&cri_block.outcome, COOPERATION_NONE, COOPERATION_FAILED);
     }
+    __atomic_store_n(&cri_block.signal, 0, __ATOMIC_SEQ_CST);
     cri_round_given_up();
     cri_futex_wake(&cri_block.outcome);
     cri_round_close();

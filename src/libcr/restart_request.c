@@ -6,10 +6,11 @@
  *
  *     caller      a thread of the library's own makes a process between, which tells nobody of its
  *                 end (exit signal 0), and waits for it: only who asks for it by __WALL sees it;
- *     between     makes crs-request as its child, and waits for that;
+ *     between     makes crs-request as its child, and waits for that; should it be killed, its
+ *                 orphans come here, and are ended;
  *     crs-request restarts the program as its child, traced by it, another process; waits for the
- *                 callbacks, asks to leave, and ends when it may. Its end makes the program an
- *                 orphan, which the nearest child subreaper above takes in;
+ *                 callbacks, asks to leave, and ends when it may. Its end, and that of `between`,
+ *                 make the program an orphan, which the nearest child subreaper above takes in;
  *     caller      is that subreaper, from the answer to the question until `between` has ended: a
  *                 millisecond, in which it would take in orphans of its other children as well.
  */
@@ -94,17 +95,51 @@ static int become_tool(void *arg)
     return give_up(restart->request->page, errno);
 }
 
+/* Sends SIGKILL to each of our children. How many there are. */
+static unsigned kill_children(void)
+{
+    char path[64], text[4096];
+    unsigned n = 0;
+    pid_t pid = 0;
+
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", (int)syscall(SYS_gettid));
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? 0 : read(fd, text, sizeof(text));
+    cleanup_close(&fd);
+    for (ssize_t i = 0; i < size; i++) {
+        if (text[i] >= '0' && text[i] <= '9') {
+            pid = pid * 10 + text[i] - '0';
+            continue;
+        }
+        n += pid > 0 && kill(pid, SIGKILL) == 0;
+        pid = 0;
+    }
+    return n;
+}
+
+/* crs-request was killed before the end: what it had let go is ours now, and goes with it. */
+static void end_program(void)
+{
+    while (kill_children() > 0)
+        while (waitpid(-1, NULL, __WALL) < 0 && errno == EINTR)
+            continue;
+}
+
 /* Nothing of the caller's is held open here. */
 static int stand_between(void *arg)
 {
     struct restart *restart = arg;
-    pid_t pid = clone(become_tool, restart->stacks + STACK_SIZE, SIGCHLD, restart);
+    struct request_page *page = restart->request->page;
 
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    pid_t pid = clone(become_tool, restart->stacks + STACK_SIZE, SIGCHLD, restart);
     if (pid < 0)
-        return give_up(restart->request->page, errno);
+        return give_up(page, errno);
     syscall(SYS_close_range, 0, ~0U, 0);
     while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
         continue;
+    if (cri_load(&page->leaving) == REQUEST_STAYS)
+        end_program();
     return 0;
 }
 

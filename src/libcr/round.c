@@ -90,6 +90,12 @@ static bool all_have_finished(uint64_t s)
            (cri_load(&given_up) || joined(s) >= n);
 }
 
+/* A stopped process couldn't come to the round's end: that comes before such a signal. */
+static bool is_stop(uint32_t sig)
+{
+    return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
 static void put_back(void)
 {
     uint32_t *words[] = {&given_up,           &cri_block.phase,   &cri_block.expected,
@@ -101,7 +107,8 @@ static void put_back(void)
     for (unsigned i = 0; i < sizeof(words) / sizeof(words[0]); i++)
         cri_store(words[i], 0);
     cri_block.code = 0;
-    __atomic_store_n(&cri_block.owner, 0, __ATOMIC_SEQ_CST);
+    if (!is_stop(cri_load((uint32_t *)&cri_block.signal)))
+        __atomic_store_n(&cri_block.owner, 0, __ATOMIC_SEQ_CST);
     __atomic_store_n(&cri_block.pid, getpid(), __ATOMIC_SEQ_CST); /* it may be a new one */
     cri_wishes_update();
 }
@@ -118,21 +125,36 @@ static void end_condemned(void)
         kill(getpid(), SIGKILL);
 }
 
-/* The program goes on when it was sent. The tool's write wakes nobody, so it is looked for often.
- */
-static void wait_for_signal(void)
+/* The tool's write wakes nobody, so it is looked for often. */
+static void wait_until_sent(uint32_t sig)
 {
-    uint32_t *word = (uint32_t *)&cri_block.signal, signal;
+    uint32_t *word = (uint32_t *)&cri_block.signal;
     struct cri_patience patience = {0};
 
-    if (cri_load(&cri_block.outcome) != COOPERATION_CONTINUE || cri_load(word) == 0)
+    for (unsigned n = 1; cri_load(word) == sig; n++) {
+        cri_futex_wait(word, sig, 1);
+        if (n % CRI_LOOK_MS == 0 && !cri_wait(word, sig, &patience))
+            cri_change(word, sig, 0); /* nobody will send it */
+    }
+}
+
+/* The program goes on when it was sent. */
+static void wait_for_signal(void)
+{
+    uint32_t sig = cri_load((uint32_t *)&cri_block.signal);
+
+    if (cri_load(&cri_block.outcome) != COOPERATION_CONTINUE || sig == 0 || is_stop(sig))
         return;
     cri_store(&cri_block.phase, COOPERATION_SIGNAL_PHASE);
-    for (unsigned n = 1; (signal = cri_load(word)) != 0; n++) {
-        cri_futex_wait(word, signal, 1);
-        if (n % CRI_LOOK_MS == 0 && !cri_wait(word, signal, &patience))
-            return;
-    }
+    wait_until_sent(sig);
+}
+
+void cri_round_wait_for_stop(void)
+{
+    uint32_t sig = cri_load((uint32_t *)&cri_block.signal);
+
+    if (is_stop(sig))
+        wait_until_sent(sig);
 }
 
 void cri_round_close(void)
@@ -152,6 +174,7 @@ void cri_round_close(void)
     __atomic_fetch_add(&cri_block.rounds, 1, __ATOMIC_SEQ_CST);
     cri_futex_wake(&cri_block.sections);
     cri_futex_wake(&cri_block.rounds);
+    cri_round_wait_for_stop();
 }
 
 void cri_round_finish(void)
@@ -179,4 +202,5 @@ void cri_round_forked(void)
     __atomic_store_n(&state, (load_state() & ~(ONE_ROUND - 1)) + ONE_ROUND, __ATOMIC_SEQ_CST);
     cri_store(&cri_block.sections, 0);
     cri_store(&cri_block.callback_error, 0);
+    cri_store((uint32_t *)&cri_block.signal, 0);
 }

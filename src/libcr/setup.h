@@ -16,15 +16,17 @@
 #include "base/cooperation.h"
 
 /* Where yama lets only ancestors hold a process, it says itself that the tool may. A choice that
- * the program makes later stays. A child of fork() begins without it. */
-static inline void setup_ptracer(void)
+ * the program makes later stays, up to a restart. A child of fork() begins without it. */
+static inline void setup_ptracer(struct cooperation *block)
 {
     const char *off = secure_getenv("LIBCR_DISABLE_PTRACER");
     int saved = errno;
 
-    if (!off || !*off)
+    if (!off || !*off) {
         prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0,
               0); /* without yama: an error, of no matter */
+        __atomic_fetch_or(&block->flags, COOPERATION_HOLDABLE, __ATOMIC_SEQ_CST);
+    }
     errno = saved;
 }
 

@@ -21,10 +21,15 @@ void cri_run_sig_handler(int signal, siginfo_t *info, void *context)
 {
 }
 
+static void fork_in_child(void)
+{
+    setup_ptracer(&block);
+}
+
 __attribute__((constructor)) static void set_up(void)
 {
-    pthread_atfork(NULL, NULL, setup_ptracer);
-    setup_ptracer();
+    pthread_atfork(NULL, NULL, fork_in_child);
+    setup_ptracer(&block);
     setup_signal(64, cri_run_sig_handler, NULL, 0);
     setup_block(&block, COOPERATION_RUN);
 }

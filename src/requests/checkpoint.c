@@ -104,47 +104,27 @@ static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
     r = put_to_rest(q, tree, err);
     if (r < 0)
         return r;
-    q->request->held_until_safe = q->options->signal > 0 && !has_callbacks(q);
+    q->request->held_until_safe = q->options->signal != 0 && !has_callbacks(q);
     request_accept(q, 0);
     return 0;
-}
-
-/* Nobody is held back until one of these was sent: stopped, it couldn't come to the request's end.
- */
-static bool is_stop(int sig)
-{
-    return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
-}
-
-static int tell_saved(struct request *q, struct member *m, struct tracee *t, struct crs_error *err)
-{
-    int sig = q->options->signal, r = 0;
-
-    if (sig < 0)
-        syscall(SYS_pidfd_send_signal, t->pidfd, -sig, NULL, 0);
-    if (m->takes_part && (sig < 0 || is_stop(sig)))
-        r = MEMBER_PUT(t, m, signal, 0, err);
-    if (r == 0 && m->takes_part)
-        return outcome_tell(q, m, t, COOPERATION_CONTINUE, 0, err);
-    m->state = MEMBER_DONE;
-    return r;
 }
 
 static int on_copied(struct tree *tree, void *arg, struct crs_error *err)
 {
     struct request *q = arg;
-    int r = 0;
 
-    for (size_t i = 0; r == 0 && i < tree->members.n; i++) {
+    (void)err;
+    for (size_t i = 0; i < tree->members.n; i++) {
         struct tracee *t = tree->members.items[i].t;
         struct member *m = t ? member_find(q, t->pid) : NULL;
-        if (m)
-            r = tell_saved(q, m, t, err);
+        if (m && !m->takes_part)
+            m->state = MEMBER_DONE;
     }
-    return r;
+    return 0;
 }
 
-/* Those without callbacks; of the others each gets its signal when it has run them. */
+/* Callbacks learn the outcome when there is nothing left that could fail: what was written may not
+ * have reached the context's file, or whoever reads it. */
 static int on_safe(struct tree *tree, void *arg, struct crs_error *err)
 {
     struct request *q = arg;
@@ -155,7 +135,9 @@ static int on_safe(struct tree *tree, void *arg, struct crs_error *err)
     q->saved = true;
     for (size_t i = 0; i < q->members.n; i++) {
         struct member *m = &q->members.items[i];
-        if (m->state == MEMBER_DONE && !m->takes_part)
+        if (m->takes_part && m->state == MEMBER_READY)
+            outcome_saved(q, m);
+        else if (m->state == MEMBER_DONE && !m->takes_part)
             outcome_signal(q, m);
     }
     return 0;

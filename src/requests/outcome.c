@@ -13,6 +13,28 @@
 #define FIRST_SLEEP_US   20
 #define GIVEN_UP_TIME_US 1000000
 
+static void send(const struct member *m, int sig)
+{
+    syscall(SYS_pidfd_send_signal, m->pidfd, sig, NULL, 0);
+}
+
+static bool is_stop(int sig)
+{
+    return sig == SIGSTOP || sig == SIGTSTP || sig == SIGTTIN || sig == SIGTTOU;
+}
+
+/* What its library is to wait for at the end of the callbacks. One that was stopped is stopped
+ * again, unless something else was asked for. */
+static int signal_after(const struct request *q, const struct member *m,
+                        enum cooperation_outcome outcome)
+{
+    int sig = outcome == COOPERATION_CONTINUE ? q->options->signal : 0;
+
+    if (sig == 0 && m->was_stopped)
+        return SIGSTOP;
+    return sig > 0 ? sig : 0;
+}
+
 int outcome_tell(struct request *q, struct member *m, struct tracee *t,
                  enum cooperation_outcome outcome, int code, struct crs_error *err)
 {
@@ -21,14 +43,33 @@ int outcome_tell(struct request *q, struct member *m, struct tracee *t,
     /* Nobody has begun: there is no last one. */
     if (!m->takes_part || (member_read(m, &block) == 0 && block.phase == COOPERATION_IDLE)) {
         m->state = MEMBER_DONE;
+        if (m->was_stopped)
+            send(m, SIGSTOP);
         return cooperation_put_back_in(t, m->block, err);
     }
     int r = MEMBER_PUT(t, m, code, code, err);
+    if (r == 0)
+        r = MEMBER_PUT(t, m, signal, signal_after(q, m, outcome), err);
     if (r == 0)
         r = MEMBER_PUT(t, m, outcome, outcome, err);
     m->state = MEMBER_RELEASED;
     m->told_failed = outcome != COOPERATION_CONTINUE;
     return r;
+}
+
+void outcome_saved(struct request *q, struct member *m)
+{
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    struct crs_error error = {0};
+    int r = member_hold(q, m, &t);
+
+    if (r < 0) /* its library sees when we are gone */
+        return;
+    if (q->options->signal < 0)
+        send(m, -q->options->signal);
+    r = outcome_tell(q, m, t, COOPERATION_CONTINUE, 0, &error);
+    if (r < 0)
+        request_fail_with(q, request_code(r, &error), &error);
 }
 
 int outcome_omit(struct request *q, struct member *m)
@@ -71,11 +112,6 @@ void outcome_fail_all(struct request *q, int code)
     }
 }
 
-static void send(const struct member *m, int sig)
-{
-    syscall(SYS_pidfd_send_signal, m->pidfd, sig, NULL, 0);
-}
-
 void outcome_kill_all(struct request *q)
 {
     for (size_t i = 0; i < q->members.n; i++) {
@@ -87,27 +123,43 @@ void outcome_kill_all(struct request *q)
     }
 }
 
-/* One that was stopped is stopped again, unless something else was asked for. */
 void outcome_signal(struct request *q, struct member *m)
 {
-    int sig = q->saved && !m->omitted ? q->options->signal : 0;
+    int sig = q->saved && !m->omitted ? abs(q->options->signal) : 0;
 
     if (sig > 0)
         send(m, sig);
-    else if (m->was_stopped && sig == 0)
+    else if (m->was_stopped)
         send(m, SIGSTOP);
 }
 
 /* Its library holds it back until the signal was sent. */
-static void signal_held(struct request *q, struct member *m)
+static void signal_held(struct member *m, int sig)
 {
     int32_t none = 0;
     struct iovec local = {&none, sizeof(none)},
                  remote = {(void *)(m->block + offsetof(struct cooperation, signal)), sizeof(none)};
 
-    outcome_signal(q, m);
+    if (!m->signalled)
+        send(m, sig);
     m->signalled = true;
     process_vm_writev(m->tid, &local, 1, &remote, 1, 0);
+}
+
+/* The same with one that stops it: while all of its threads stand still, so that none of them goes
+ * on in between. */
+static void stop_held(struct request *q, struct member *m, int sig)
+{
+    _cleanup_(cleanup_tracee) struct tracee *t = NULL;
+    struct crs_error error = {0};
+    int r = member_hold(q, m, &t);
+
+    if (r == -ESRCH)
+        return;
+    if (r < 0 || MEMBER_PUT(t, m, signal, 0, &error) < 0)
+        signal_held(m, sig);
+    else
+        send(m, sig);
 }
 
 /* Stopped by an early signal it doesn't come to its end before someone wakes it. */
@@ -138,13 +190,17 @@ static int watch_one(struct request *q, struct member *m)
                             "a callback of process %d failed after the checkpoint: it was ended",
                             m->pid);
     }
-    if (block.phase == COOPERATION_SIGNAL_PHASE && block.rounds == m->rounds && !m->signalled)
-        signal_held(q, m);
+    if (block.phase == COOPERATION_SIGNAL_PHASE && block.signal && block.rounds == m->rounds)
+        signal_held(m, block.signal);
+    if (block.rounds == m->rounds && !cooperation_is_busy(&block)) { /* another program's block */
+        m->state = MEMBER_GONE;
+        return 0;
+    }
     if (block.rounds == m->rounds && !was_stopped_early(q, m))
         return 0;
     m->state = MEMBER_DONE;
-    if (!m->signalled)
-        outcome_signal(q, m);
+    if (is_stop(block.signal) && block.rounds != m->rounds)
+        stop_held(q, m, block.signal);
     return 0;
 }
 

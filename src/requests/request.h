@@ -155,6 +155,8 @@ int forward_answer(struct request *q, struct member *m);
 /* It is held, and told how it ended; the callbacks go on when it does. */
 int outcome_tell(struct request *q, struct member *m, struct tracee *t,
                  enum cooperation_outcome outcome, int code, struct crs_error *err);
+/* The context is safe: its callbacks learn it. */
+void outcome_saved(struct request *q, struct member *m);
 /* A callback of m wants it left out: it goes on. */
 int outcome_omit(struct request *q, struct member *m);
 /* All who were told and don't know yet: it failed. */
@@ -163,6 +165,7 @@ void outcome_kill_all(struct request *q);
 /* Until all callbacks have come to their end; then the signal. given_up: no longer than a second,
  * which is no failure then. */
 int outcome_wait(struct request *q, bool given_up);
+/* One without callbacks gets it at once. */
 void outcome_signal(struct request *q, struct member *m);
 
 #endif

@@ -212,7 +212,7 @@ static int look(const struct noted *one, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ECANCELED,
                         "a callback of process %d has failed after the restart (%u)", one->pid,
                         block.callback_error);
-    return block.rounds != one->rounds;
+    return block.rounds != one->rounds || !cooperation_is_busy(&block);
 }
 
 static int look_at_all(struct restarting *q, bool *ret_done, struct crs_error *err)

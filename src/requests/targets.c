@@ -218,9 +218,10 @@ static int check_traced(struct request *q, pid_t pid)
     if (q->options->flags & CR_CHKPT_PTRACED_SKIP)
         return omit(q, pid);
     return request_fail(q, CR_EPTRACED,
-                        "process %d is traced by process %d, and can't be held by two: let it "
-                        "detach before",
-                        pid, tracer);
+                        "process %d is traced by process %d, and the kernel lets nobody else hold "
+                        "it%s: let it detach before",
+                        pid, tracer,
+                        q->options->flags & CR_CHKPT_PTRACED_ALLOW ? ", allowed or not" : "");
 }
 
 /* ---- whether they want ---- */

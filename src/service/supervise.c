@@ -89,6 +89,17 @@ static void wait_stopped(void)
     sigtimedwait(&cont, NULL, &none);
 }
 
+/* A stop from the terminal waits for us, so it came after what continued us (which takes older ones
+ * away): the program stands because of it. */
+static bool stops_again(void)
+{
+    sigset_t pending;
+
+    sigpending(&pending);
+    return sigismember(&pending, SIGTSTP) || sigismember(&pending, SIGTTIN) ||
+           sigismember(&pending, SIGTTOU);
+}
+
 /*
  * The shell must see its job stopped when the program stopped for the terminal. By SIGSTOP, as
  * whatever stopped the program is blocked here. The signal that continues the group reaches both,
@@ -101,7 +112,7 @@ static void stop_with_program(const struct supervisor *s)
 
     if (same_group(s)) {
         wait_stopped();
-        if (program_stopped(s)) /* only we were continued */
+        if (program_stopped(s) && !stops_again()) /* only we were continued */
             send_to_program(s, SIGCONT, NULL);
         return;
     }

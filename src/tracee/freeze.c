@@ -180,6 +180,7 @@ static int read_thread(struct tracee_thread *th, const struct seized *s, struct 
     if (r == 0)
         r = arch_repair_call(th, err);
     task_check_waiting(t->proc_fd, th->tid, s->confirmed_us, s->interrupted_us, &waiting);
+    th->waiting = waiting;
     if (r == 0)
         r = arch_account_timeout(th, &waiting, err);
     if (r < 0)
@@ -337,6 +338,27 @@ static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t dea
     int r = stop_each(t, s, deadline_us, err);
     prctl(PR_SET_NAME, name);
     return r;
+}
+
+/* Who took them last gives them back first; a thread's turn comes when those behind it are back. */
+static int put_events_back(struct tracee *t, struct crs_error *err)
+{
+    char name[16] = "";
+    int n_back = 1, r = 0;
+
+    prctl(PR_GET_NAME, name);
+    prctl(PR_SET_NAME, TRACEE_INTERRUPTING);
+    while (n_back > 0 && r >= 0) {
+        n_back = 0;
+        tracee_for_each_thread (t, th) {
+            r = arch_put_events_back(th, err);
+            if (r < 0)
+                break;
+            n_back += r;
+        }
+    }
+    prctl(PR_SET_NAME, name);
+    return r < 0 ? r : 0;
 }
 
 static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *s,
@@ -554,7 +576,9 @@ static int freeze_once(pid_t pid, uint64_t deadline_us, struct tracee **ret, str
     t->mem_fd = openat(t->proc_fd, "mem", O_RDWR | O_CLOEXEC);
     if (t->mem_fd < 0)
         return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open the memory of process %d", pid);
-    r = sandbox_enter(t, err);
+    r = put_events_back(t, err);
+    if (r == 0)
+        r = sandbox_enter(t, err);
     if (r < 0)
         return r;
     *ret = TAKE_PTR(t);

@@ -11,6 +11,7 @@
 #include "tracee/task.h"
 
 #define STOP_TIME_US 1000000
+#define END_TIME_US  1000000
 
 struct tracee_thread *tracee_main(struct tracee *t)
 {
@@ -34,6 +35,16 @@ static void wait_until_stopped(struct tracee *t)
     }
 }
 
+/* A thread that was let go before has ended the others, by its exec or exit: it waits until they
+ * are gone, and a thread that is traced is so only when its tracer has seen its end. */
+static void see_its_end(const struct tracee *t, const struct tracee_thread *th)
+{
+    int status;
+
+    if (th->tid != t->pid)
+        tracee_wait(th->tid, now_us() + END_TIME_US, &status);
+}
+
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
 {
     int r = 0;
@@ -47,10 +58,13 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
     tracee_for_each_thread (t, th) {
         if (ptrace(PTRACE_DETACH, th->tid, 0, 0) == 0)
             continue;
-        if (errno == ESRCH)
-            t->killed = !t->lost;
-        else
+        if (errno != ESRCH) {
             r = crs_fail_errno(err, CRS_FAILED, "can't let thread %d go", th->tid);
+            continue;
+        }
+        t->killed = !t->lost;
+        if (!t->lost)
+            see_its_end(t, th);
     }
     t->frozen = false;
     if (stopped || t->stop_arrived)

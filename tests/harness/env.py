@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 
 from . import machine
 from .cases import Failure, expect
@@ -83,7 +84,7 @@ class Env:
                                    stderr=subprocess.PIPE, text=True, errors="replace",
                                    start_new_session=True, **self.popen_kwargs())
         try:
-            out, err = process.communicate(timeout=timeout * self.patience)
+            out, err = self.communicate(process, timeout * self.patience)
         except subprocess.TimeoutExpired:
             where = machine.describe(process.pid)
             process.send_signal(signal.SIGKILL)
@@ -94,6 +95,19 @@ class Env:
         if "Sanitizer" in err or "runtime error:" in err:
             raise Failure("a sanitizer reported an error")
         return process.returncode, out, err
+
+    def communicate(self, process, limit):
+        """To the end of the output. What a failed command has left running in its session keeps that
+        open: it is ended."""
+        end = time.monotonic() + limit
+        while True:
+            try:
+                return process.communicate(timeout=min(1, max(0, end - time.monotonic())))
+            except subprocess.TimeoutExpired:
+                if time.monotonic() >= end:
+                    raise
+            if process.poll():
+                machine.kill_session(process.pid)
 
     def note(self, command, ended, out="", err=""):
         self.log.append(f"$ {' '.join(command)}\n{out}{err}[{ended}]")

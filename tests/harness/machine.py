@@ -134,6 +134,16 @@ def kill_descendants():
     return sorted(set(words))
 
 
+def kill_session(sid):
+    """End the processes below us that are in this session."""
+    for pid in descendants():
+        if (stat_fields(pid) or [""] * 4)[3] == str(sid):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+
 def wait_for(condition, seconds, step=0.005):
     """Poll until condition() is true; its value, or a false one when the time is up."""
     end = time.monotonic() + seconds

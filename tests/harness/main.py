@@ -11,8 +11,8 @@ import tempfile
 import time
 import traceback
 
-from . import (build, examples, kill, kill_tree, libcr, machine, programs, proofs, scale, scripts,
-               victims)
+from . import (build, examples, kill, kill_requests, kill_tree, libcr, machine, programs, proofs,
+               scale, scripts, victims)
 from .cases import Failure, Skip
 from .env import Env, Setup
 from .tally import Tally
@@ -54,7 +54,7 @@ def find(setup, parts):
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
         "libcr": lambda s: libcr.cases(s) + proofs.cases(s),
         "victims": victims.cases, "programs": programs.cases,
-        "kill": lambda s: kill.cases(s) + kill_tree.cases(s),
+        "kill": lambda s: kill.cases(s) + kill_tree.cases(s) + kill_requests.cases(s),
         "scale": scale.cases, "examples": examples.cases,
     }
     found = []

@@ -144,6 +144,39 @@ def detached(place, policy, held):
     os.unlink(place.env.path("end"))
 
 
+def cooperating(place):
+    """A program with BLCR's library lets itself be held: by cr_checkpoint, which is no ancestor, and
+    by what makes the checkpoint that it asks for itself; after a restart again."""
+    env, bin_directory = place.env, os.path.join(place.env.setup.stage, "bin")
+
+    def tool(name, *arguments):
+        code, _, err = env.run(os.path.join(bin_directory, name), *arguments)
+        expect(code == 0, f"{name}: exit code {code}: {err}")
+    process = env.start(os.path.join(bin_directory, "requester"))
+    saves_itself(env, "started")
+    tool("cr_checkpoint", "-f", "held", "--term", process.pid)
+    env.wait_gone(process.pid)
+    for options in ([], ["--no-restore-pid"]):
+        restarted = env.start(os.path.join(bin_directory, "cr_restart"), *options, "held")
+        saves_itself(env, f"restarted with {options}")
+        tool("cr_checkpoint", "-f", "again", restarted.pid)
+        os.unlink(env.path("again"))
+        env.create("end")
+        expect(env.wait_gone(restarted.pid, 30) == 7, "it doesn't end well")
+        os.unlink(env.path("end"))
+    os.unlink(env.path("held"))
+
+
+def saves_itself(env, what):
+    env.create("ask")
+    expect(machine.wait_for(lambda: os.path.exists(env.path("asked")), 30 * env.patience),
+           f"{what}: it doesn't ask")
+    expect(machine.wait_for(lambda: machine.read(env.path("asked")), 30), f"{what}: no answer")
+    said = machine.read(env.path("asked")).strip()
+    expect(said == "0", f"{what}: its own request ends with {said}")
+    os.unlink(env.path("asked"))
+
+
 def restart_refused(place, scope, policy, *words):
     before = place.counted()
     place.refused(scope, "restart", "--detach", f"--pids={policy}", "kept@1", words=words)
@@ -164,6 +197,8 @@ def cases(scope, user, root):
             ("detached-new/user", lambda: detached(user, "new", False)),
             ("detached-namespace/user", lambda: detached(user, "namespace", True)),
             ("detached-new/root", lambda: detached(root, "new", True)),
+            ("cooperating/user", lambda: cooperating(user)),
+            ("cooperating/root", lambda: cooperating(root)),
         ]
     if scope == 2:
         return [

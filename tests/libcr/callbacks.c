@@ -93,7 +93,8 @@ static void threads(void)
     CHECK(thread_of[1] == gettid());
     CHECK(cr_replace_callback(0 | CR_THREAD_CONTEXT, NULL, NULL, CR_THREAD_CONTEXT) == 0);
     CHECK(cr_replace_callback(0 | CR_SIGNAL_CONTEXT, NULL, NULL, CR_SIGNAL_CONTEXT) == 0);
-    CHECK(LOAD(tool_block->runner_tid) == 0 && LOAD(tool_block->flags) == 0);
+    CHECK(LOAD(tool_block->runner_tid) == 0 &&
+          !(LOAD(tool_block->flags) & COOPERATION_WANTS_THREADS));
 }
 
 static int flags_of_failure;
@@ -217,7 +218,8 @@ static void forward(void)
     CHECK(cr_replace_callback(0 | CR_THREAD_CONTEXT, forwards, NULL, CR_THREAD_CONTEXT) == 0);
     CHECK(cr_hold_ctrl(CR_HOLD_SCOPE_INIT, CR_HOLD_NONE) == CR_HOLD_BOTH);
     CHECK(cr_hold_ctrl(CR_HOLD_SCOPE_UNINIT, CR_HOLD_NONE) == CR_HOLD_BOTH);
-    CHECK(LOAD(tool_block->flags) == 0); /* nobody but the runner is needed */
+    CHECK(!(LOAD(tool_block->flags) &
+            COOPERATION_WANTS_THREADS)); /* nobody but the runner is needed */
     tool_pend(getpid());
     tool_write(&tool_block->phase, COOPERATION_RUNNER_PHASE);
     answer_forward(CR_SCOPE_PGRP, 1234, 0);

@@ -178,7 +178,7 @@ static void end_in_callback(void)
     WAIT_FOR(LOAD(one.ready));
     tool_round(COOPERATION_CONTINUE);
     CHECK(pthread_join(one.thread, NULL) == 0);
-    CHECK(LOAD(tool_block->flags) == 0);
+    CHECK(!(LOAD(tool_block->flags) & COOPERATION_WANTS_THREADS));
     tool_round(COOPERATION_CONTINUE);
 }
 

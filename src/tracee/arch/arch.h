@@ -65,6 +65,13 @@ bool arch_call_gives_up(long number);
 int arch_repair_call(struct tracee_thread *th, struct crs_error *err);
 int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
                          struct crs_error *err);
+/*
+ * io_getevents() that the stop interrupted when it had some of the events that it waits for: it
+ * would return fewer than were asked for. While all threads stand still: they are put back into the
+ * ring, where they still stand in it and nobody has taken any since, and the call is made again. 1:
+ * so it was done; 0: there is nothing to do, or it can't be done.
+ */
+int arch_put_events_back(struct tracee_thread *th, struct crs_error *err);
 /* A seccomp filter may not allow restart_syscall, by which the kernel would let a call go on whose
  * timeout it keeps: the call is made again instead, with what is left. After the one above. */
 int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err);

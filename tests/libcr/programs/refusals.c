@@ -279,6 +279,7 @@ static void tracing(void)
     CHECK(read(tracer.from, &traced, sizeof(traced)) == sizeof(traced));
     CHECK(hear(tracer.from) == 'r');
     CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, 0), CR_EPTRACED);
+    CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, CR_CHKPT_PTRACED_ALLOW), CR_EPTRACED);
     CHECK_IS(checkpoint_with(tracer.pid, CR_SCOPE_PROC, 0), CR_EPTRACER);
     CHECK_IS(checkpoint_with(traced, CR_SCOPE_PROC, CR_CHKPT_PTRACED_SKIP), ESRCH);
     CHECK_IS(checkpoint_with(tracer.pid, CR_SCOPE_PROC, CR_CHKPT_PTRACER_SKIP), ESRCH);
@@ -310,13 +311,60 @@ static void permission(void)
 
 /* ---- storage, time ---- */
 
-static void full(void)
+static int heard_of[2]; /* by callbacks of both contexts */
+
+static int hear_of(void *arg)
+{
+    *(int *)arg = cr_checkpoint(CR_CHECKPOINT_READY);
+    return 0;
+}
+
+static int context[2]; /* a pipe */
+
+/* Who reads the context goes when it has seen its beginning. */
+static void read_a_bit(int from, int to)
+{
+    char bytes[100];
+
+    close(context[1]);
+    say(to, 'r');
+    CHECK(read(context[0], bytes, sizeof(bytes)) > 0);
+}
+
+/* What fails when the context is written is what callbacks hear. */
+static void fails_in_the_end(int fd, int error)
 {
     cr_checkpoint_args_t args;
 
-    fill(&args, CR_SCOPE_PROC, 0, open("/dev/full", O_WRONLY | O_CLOEXEC));
-    CHECK_IS(request(&args), ENOSPC);
-    close(args.cr_fd);
+    fill(&args, CR_SCOPE_PROC, 0, fd);
+    CHECK_IS(request(&args), error);
+    CHECK_IS(heard_of[0], -error);
+    CHECK_IS(heard_of[1], -error);
+    CHECK(close(fd) == 0);
+}
+
+static void full(void)
+{
+    const int contexts[2] = {CR_THREAD_CONTEXT, CR_SIGNAL_CONTEXT};
+    struct child reader;
+    int ids[2];
+
+    for (int i = 0; i < 2; i++) {
+        ids[i] = cr_register_callback(hear_of, &heard_of[i], contexts[i]);
+        CHECK(ids[i] >= 0);
+    }
+    fails_in_the_end(open("/dev/full", O_WRONLY | O_CLOEXEC), ENOSPC);
+    CHECK(pipe2(context, O_CLOEXEC) == 0);
+    reader = start(read_a_bit);
+    CHECK(hear(reader.from) == 'r');
+    close(context[0]);
+    fails_in_the_end(context[1], EPIPE);
+    end_well(&reader);
+    CHECK_IS(checkpoint(CR_SCOPE_PROC, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        CHECK_IS(heard_of[i], 0);
+        CHECK(cr_replace_callback(ids[i], NULL, NULL, contexts[i]) == 0);
+    }
 }
 
 static void late(void)

@@ -1,9 +1,12 @@
 /* restart_requests.c - restarts that a program asks for: the result, the wait, what can't be done
  */
+#include <sys/personality.h>
+
 #include "proof.h"
 
 #define WENT_ON   50
 #define RESTARTED 51
+#define BECOME    52
 
 /* ---- the job ---- */
 
@@ -14,6 +17,14 @@ static int on_checkpoint(void *arg)
     return cr_checkpoint(CR_CHECKPOINT_READY) > 0 && fails;
 }
 
+/* As LAM's mpirun does it: what was restarted becomes another program, in the callback. */
+static int become_another(void *arg)
+{
+    if (cr_checkpoint(CR_CHECKPOINT_READY) > 0)
+        execl("/proc/self/exe", "another", NULL);
+    return 0;
+}
+
 static int job(const char *name)
 {
     cr_checkpoint_args_t args;
@@ -21,6 +32,8 @@ static int job(const char *name)
 
     CHECK(cr_init() >= 0);
     CHECK(cr_register_callback(on_checkpoint, NULL, CR_THREAD_CONTEXT) >= 0);
+    if (strcmp(name, "becoming") == 0)
+        CHECK(cr_register_callback(become_another, NULL, CR_SIGNAL_CONTEXT) >= 0);
     fails = strcmp(name, "failing") == 0;
     fill(&args, CR_SCOPE_PROC, 0, create(name));
     r = request(&args);
@@ -94,6 +107,16 @@ static void in_one(void)
 
     CHECK(pid > 0);
     expect_exit(pid, RESTARTED);
+}
+
+/* With and without addresses at random: the same library may lie where it was. */
+static void becomes_another(void)
+{
+    make_context("becoming");
+    int pid = restart_file("becoming");
+
+    CHECK(pid > 0);
+    expect_exit(pid, BECOME);
 }
 
 static void step_by_step(void)
@@ -190,10 +213,19 @@ static void refusals(void)
 
 int main(int argc, char **argv)
 {
+    int before;
+
     if (argc > 1)
         return job(argv[1]);
+    if (strcmp(argv[0], "another") == 0)
+        return BECOME;
     make_context("good");
     in_one();
+    becomes_another();
+    before = personality(0xffffffff);
+    CHECK(before >= 0 && personality(before | ADDR_NO_RANDOMIZE) >= 0);
+    becomes_another();
+    CHECK(personality(before) >= 0);
     step_by_step();
     with_signal();
     refusals();

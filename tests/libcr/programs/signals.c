@@ -1,5 +1,7 @@
 /* signals.c - a program may do with every signal what it likes; a request may send one at its end
  */
+#include <poll.h>
+
 #include "proof.h"
 
 static int tell(void *arg)
@@ -249,11 +251,78 @@ static void before_going_on(int sig)
     }
 }
 
+static void await_stop(pid_t pid)
+{
+    int status;
+
+    CHECK(waitpid(pid, &status, WUNTRACED) == pid && WIFSTOPPED(status));
+}
+
+/* It stands, and has said nothing before. */
+static void goes_on_when_continued(struct child *child)
+{
+    struct pollfd said = {.fd = child->from, .events = POLLIN};
+
+    await_stop(child->pid);
+    CHECK(poll(&said, 1, 0) == 0);
+    CHECK(kill(child->pid, SIGCONT) == 0);
+    CHECK(hear(child->from) == '!');
+    say(child->to, 'x');
+    end_well(child);
+}
+
+static void stopped_before_going_on(int sig)
+{
+    for (int i = 0; i < 5; i++) {
+        struct child child = start(tell_of_going_on);
+
+        CHECK(hear(child.from) == 'r');
+        CHECK(setpgid(child.pid, 0) == 0); /* a terminal's signal stops no group of orphans */
+        ask_with(child.pid, sig);
+        goes_on_when_continued(&child);
+    }
+}
+
+/* Who stood before is woken for the callbacks only. */
+static void stands_again(void)
+{
+    for (int i = 0; i < 5; i++) {
+        struct child child = start(tell_of_going_on);
+
+        CHECK(hear(child.from) == 'r');
+        CHECK(kill(child.pid, SIGSTOP) == 0);
+        await_stop(child.pid);
+        ask_with(child.pid, 0);
+        goes_on_when_continued(&child);
+    }
+}
+
+/* Stopped by a request it can be saved again, and goes on when that says so. */
+static void saved_while_it_stands(void)
+{
+    struct child child = start(tell_of_going_on);
+
+    CHECK(hear(child.from) == 'r');
+    CHECK(setpgid(child.pid, 0) == 0);
+    ask_with(child.pid, SIGSTOP);
+    await_stop(child.pid);
+    ask_with(child.pid, SIGTSTP);
+    await_stop(child.pid);
+    ask_with(child.pid, SIGCONT);
+    CHECK(hear(child.from) == '!');
+    say(child.to, 'x');
+    end_well(&child);
+}
+
 int main(void)
 {
     CHECK(cr_init() >= 0);
     before_going_on(SIGKILL);
     before_going_on(SIGTERM);
+    stopped_before_going_on(SIGSTOP);
+    stopped_before_going_on(SIGTSTP);
+    stands_again();
+    saved_while_it_stands();
     others(); /* whose children have no callbacks of ours */
     CHECK(cr_register_callback(tell, NULL, CR_THREAD_CONTEXT) >= 0);
     CHECK(cr_register_callback(tell, NULL, CR_SIGNAL_CONTEXT) >= 0);

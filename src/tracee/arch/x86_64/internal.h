@@ -93,6 +93,9 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
 bool interrupted_again(struct tracee_thread *th, struct user_regs_struct *ret, uint64_t notes_at,
                        uint8_t notes[CALL_NOTES_SIZE]);
 
+/* th's call, whatever it was about to return, is made again, with what is left of its timeout. */
+int interrupted_make_again(struct tracee_thread *th, struct crs_error *err);
+
 /* Where those are the registers after a call that COOPERATION_RESTORER's code made again: its
  * number; else -1. */
 long inject_call_number(const struct tracee_thread *th, const struct user_regs_struct *u);

@@ -246,13 +246,17 @@ static bool gave_up(const struct user_regs_struct *u)
            arch_call_gives_up(u->orig_rax);
 }
 
-int arch_repair_call(struct tracee_thread *th, struct crs_error *err)
+static int repair(struct tracee_thread *th, struct crs_error *err)
 {
-    th->repaired = gave_up(&th->regs.user);
-    if (!th->repaired)
-        return 0;
+    th->repaired = true;
     th->regs.user.rax = RESTART_NO_HAND;
     return arch_set_regs(th->tid, &th->regs, err);
+}
+
+int arch_repair_call(struct tracee_thread *th, struct crs_error *err)
+{
+    th->repaired = false;
+    return gave_up(&th->regs.user) ? repair(th, err) : 0;
 }
 
 /* ---- calls whose timeout the kernel keeps ---- */
@@ -394,6 +398,13 @@ int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *wa
         keep_timeout(th, waiting);
     }
     return r;
+}
+
+int interrupted_make_again(struct tracee_thread *th, struct crs_error *err)
+{
+    int r = repair(th, err);
+
+    return r < 0 ? r : arch_account_timeout(th, &th->waiting, err);
 }
 
 int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err)
