@@ -96,6 +96,10 @@ int arch_calls_end(struct tracee *t, struct crs_error *err);
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
+/* A call that opens descriptor `fd`, in a live process: left alone at any instant until its next
+ * call has begun, the thread closes it. */
+int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
+                    struct crs_error *err);
 
 /* ---- functions of its own that a thread is made to run (inject.h) ---- */
 
