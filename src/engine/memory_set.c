@@ -64,6 +64,7 @@ static void image_free(struct memory_image *image)
     if (image->space)
         crs__address_space__free_unpacked(image->space, NULL);
     cleanup_close(&image->pagemap_fd);
+    memory_live_free(image->live);
     copy_plan_clear(&image->plan);
     page_runs_clear(&image->guards);
     proc_smaps_clear(&image->smaps);
@@ -143,6 +144,9 @@ int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **r
     for (size_t i = 0; r == 0 && i < set->images.n; i++)
         if (set->images.items[i]->space)
             r = set_guards(set->images.items[i], err);
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space && set->images.items[i]->live)
+            r = memory_live_finish(set->images.items[i], err);
     if (r == 0)
         r = memory_files_finish(set, ctx, err);
     if (r < 0)
