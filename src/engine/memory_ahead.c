@@ -6,18 +6,19 @@
  * (memory_live.c) is copied there in any case.
  */
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
 #include "base/io.h"
+#include "base/thread.h"
 #include "engine/tree.h"
 #include "memory_live.h"
-#include "tracee/sandbox.h"
 
-#define HOLD_TIME_US 200000 /* one that doesn't stand still soon is left to the freeze */
-#define LEAST_PAGES  16     /* of a mapping: tracking it is not for nothing */
-#define FEW_PAGES    1024   /* left to the freeze */
+#define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
+#define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
+#define FEW_PAGES    1024 /* left to the freeze */
 #define MAX_ROUNDS   5
 
 struct ahead {
@@ -49,13 +50,13 @@ static bool may_be_tracked(const struct proc_smap *smap)
 }
 
 static int choose_ranges(const struct memory_image *image, struct memory_live *live,
-                         uint64_t *ret_pages)
+                         uint64_t least_pages, uint64_t *ret_pages)
 {
     uint64_t pages = 0;
 
     for (size_t i = 0; i < image->smaps.n; i++) {
         const struct proc_smap *smap = &image->smaps.items[i];
-        if (smap->resident_pages < LEAST_PAGES || !may_be_tracked(smap))
+        if (smap->resident_pages < least_pages || !may_be_tracked(smap))
             continue;
         struct live_range *range = ARRAY_ADD(&live->ranges);
         if (!range)
@@ -69,24 +70,71 @@ static int choose_ranges(const struct memory_image *image, struct memory_live *l
     return 0;
 }
 
-/* ---- beginning ---- */
+/* ---- holding a process for a moment ---- */
 
-static int hold(struct ahead *a, pid_t pid, struct tracee **ret, struct crs_error *err)
+struct holding {
+    pid_t pid;
+    uint64_t deadline_us, held_us;
+    struct memory_live *live; /* to be tracked from now on; NULL: it need only stand still */
+    int result;
+    struct crs_error err;
+};
+
+static int track(struct tracee *t, struct memory_live *live, struct crs_error *err)
 {
-    uint64_t until = now_us() + HOLD_TIME_US;
+    const struct tree nobody = {0};
 
-    return tracee_freeze(pid, a->deadline_us && a->deadline_us < until ? a->deadline_us : until,
-                         ret, err);
+    tracee_for_each_thread (t, th)
+        if (th->seccomp)
+            return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP, "process %d is under seccomp",
+                            t->pid);
+    int r = tree_memory_check(&nobody, t, true, err);
+    return r < 0 ? r : track_begin(t, &live->track, err);
 }
 
-static int let_go(struct ahead *a, struct tracee *t, struct crs_error *err)
+static int hold_here(struct holding *h)
 {
-    int r = tracee_thaw(t, false, err);
+    struct tracee *t;
+    int r = tracee_freeze(h->pid, h->deadline_us, &t, &h->err);
 
-    a->set->held_us += now_us() - t->frozen_at_us;
+    if (r < 0)
+        return r;
+    if (h->live)
+        r = track(t, h->live, &h->err);
+    int gone = tracee_thaw(t, false, r < 0 ? NULL : &h->err);
+    h->held_us = now_us() - t->frozen_at_us;
     tracee_free(t);
-    return r;
+    return r < 0 ? r : gone;
 }
+
+static void *hold_in_thread(void *arg)
+{
+    struct holding *h = arg;
+
+    h->result = hold_here(h);
+    return NULL;
+}
+
+/* In a thread of its own: what ptrace holds ends with it, also where not all stood still in time.
+ */
+static int hold(struct ahead *a, pid_t pid, struct memory_live *live, struct crs_error *err)
+{
+    struct holding h = {.pid = pid, .live = live, .deadline_us = now_us() + HOLD_TIME_US};
+    pthread_t thread;
+
+    if (a->deadline_us && a->deadline_us < h.deadline_us)
+        h.deadline_us = a->deadline_us;
+    int r = thread_start(&thread, false, hold_in_thread, &h);
+    if (r > 0)
+        return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
+    pthread_join(thread, NULL);
+    a->set->held_us += h.held_us;
+    if (h.result < 0 && err)
+        *err = h.err;
+    return h.result;
+}
+
+/* ---- beginning ---- */
 
 /* Rings let the kernel write into the memory at any time, past the page table. */
 static int check_descriptors(pid_t pid, struct crs_error *err)
@@ -108,18 +156,6 @@ static int check_descriptors(pid_t pid, struct crs_error *err)
                             pid);
     }
     return 0;
-}
-
-static int track(struct tracee *t, struct memory_live *live, struct crs_error *err)
-{
-    const struct tree nobody = {0};
-
-    tracee_for_each_thread (t, th)
-        if (th->seccomp)
-            return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP, "process %d is under seccomp",
-                            t->pid);
-    int r = tree_memory_check(&nobody, t, true, err);
-    return r < 0 ? r : track_begin(t, &live->track, err);
 }
 
 static int open_files(struct memory_live *live, pid_t pid, struct crs_error *err)
@@ -153,21 +189,15 @@ static void add_ranges(struct memory_live *live)
 static int begin_tracking(struct ahead *a, struct memory_image *image, struct memory_live *live,
                           struct crs_error *err)
 {
-    struct tracee *t;
-
     int r = check_descriptors(image->pid, err);
+
     if (r == 0)
         r = open_files(live, image->pid, err);
     if (r == 0)
-        r = hold(a, image->pid, &t, err);
-    if (r < 0)
-        return r;
-    r = track(t, live, err);
-    int gone = let_go(a, t, r < 0 ? NULL : err);
-    if (r < 0 || gone < 0)
-        return r < 0 ? r : gone;
-    add_ranges(live);
-    return 0;
+        r = hold(a, image->pid, live, err);
+    if (r == 0)
+        add_ranges(live);
+    return r;
 }
 
 /* Whatever keeps it from being tracked is no failure: it is copied in the freeze. */
@@ -180,14 +210,15 @@ static int begin_image(struct ahead *a, struct memory_image *image, struct crs_e
     if (!live)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     live->pagemap_fd = live->mem_fd = -1;
-    int r = choose_ranges(image, live, &pages);
+    int r = choose_ranges(image, live, a->least_bytes ? LEAST_PAGES : 1, &pages);
     if (r < 0 || live->ranges.n == 0 || pages * PAGE < a->least_bytes) {
         memory_live_free(live);
         return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
     }
-    if (begin_tracking(a, image, live, &why) < 0) {
+    r = begin_tracking(a, image, live, &why);
+    if (r < 0) {
         memory_live_free(live);
-        if (!a->reason->kind)
+        if (!a->reason->kind && r != -ESRCH && r != -ENOENT) /* it has ended */
             *a->reason = why;
         return 0;
     }
@@ -242,9 +273,7 @@ static int mark(struct memory_live *live, struct crs_error *err)
 /* All threads stand still for a moment (memory_live.h). */
 static void settle(struct ahead *a, struct memory_image *image)
 {
-    struct tracee *t;
-
-    if (hold(a, image->pid, &t, NULL) < 0 || let_go(a, t, NULL) < 0)
+    if (hold(a, image->pid, NULL, NULL) < 0)
         live_give_up(image->live);
 }
 
