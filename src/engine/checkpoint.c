@@ -253,6 +253,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
 {
     tell(c, "freeze");
     int r = tree_freeze(&c->members, c->deadline_us, err);
+    for (size_t i = 0; r == 0 && i < c->members.members.n; i++)
+        if (c->members.members.items[i].t)
+            memory_held_again(c->address_spaces, c->members.members.items[i].t);
     if (r == 0)
         r = run_hook(c, c->request->frozen, err);
     if (r == 0)

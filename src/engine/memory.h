@@ -36,6 +36,8 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
 bool memory_is_live(const struct memory_set *set);
 /* How long were they held for that, together? */
 uint64_t memory_held_us(const struct memory_set *set);
+/* In the freeze, at once: that it was held before is made up for in what is left of timeouts. */
+void memory_held_again(const struct memory_set *set, struct tracee *t);
 /* The processes run again: they are tracked no more. */
 void memory_untrack(struct memory_set *set);
 

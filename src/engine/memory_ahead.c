@@ -75,7 +75,8 @@ static int choose_ranges(const struct memory_image *image, struct memory_live *l
 struct holding {
     pid_t pid;
     uint64_t deadline_us, held_us;
-    struct memory_live *live; /* to be tracked from now on; NULL: it need only stand still */
+    struct memory_live *live;
+    bool begins; /* to be tracked from now on; else it need only stand still */
     int result;
     struct crs_error err;
 };
@@ -99,8 +100,11 @@ static int hold_here(struct holding *h)
 
     if (r < 0)
         return r;
-    if (h->live)
+    tracee_use_timeouts(t, &h->live->timeouts);
+    if (h->begins)
         r = track(t, h->live, &h->err);
+    if (tracee_note_timeouts(t, &h->live->timeouts) < 0 && r == 0)
+        r = crs_fail(&h->err, CRS_FAILED, ENOMEM, "out of memory");
     int gone = tracee_thaw(t, false, r < 0 ? NULL : &h->err);
     h->held_us = now_us() - t->frozen_at_us;
     tracee_free(t);
@@ -117,9 +121,11 @@ static void *hold_in_thread(void *arg)
 
 /* In a thread of its own: what ptrace holds ends with it, also where not all stood still in time.
  */
-static int hold(struct ahead *a, pid_t pid, struct memory_live *live, struct crs_error *err)
+static int hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begins,
+                struct crs_error *err)
 {
-    struct holding h = {.pid = pid, .live = live, .deadline_us = now_us() + HOLD_TIME_US};
+    struct holding h = {
+        .pid = pid, .live = live, .begins = begins, .deadline_us = now_us() + HOLD_TIME_US};
     pthread_t thread;
 
     if (a->deadline_us && a->deadline_us < h.deadline_us)
@@ -194,7 +200,7 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
     if (r == 0)
         r = open_files(live, image->pid, err);
     if (r == 0)
-        r = hold(a, image->pid, live, err);
+        r = hold(a, image->pid, live, true, err);
     if (r == 0)
         add_ranges(live);
     return r;
@@ -273,7 +279,7 @@ static int mark(struct memory_live *live, struct crs_error *err)
 /* All threads stand still for a moment (memory_live.h). */
 static void settle(struct ahead *a, struct memory_image *image)
 {
-    if (hold(a, image->pid, NULL, NULL) < 0)
+    if (hold(a, image->pid, image->live, false, NULL) < 0)
         live_give_up(image->live);
 }
 

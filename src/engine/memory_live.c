@@ -22,6 +22,7 @@ void memory_live_free(struct memory_live *live)
     for (size_t i = 0; i < live->chunks.n; i++)
         if (live->chunks.items[i])
             crs__chunk__free_unpacked(live->chunks.items[i], NULL);
+    tracee_timeouts_clear(&live->timeouts);
     free(live->chunks.items);
     free(live->ranges.items);
     page_runs_clear(&live->covered);
@@ -156,6 +157,13 @@ void memory_live_enter(struct memory_image *image)
     for (size_t i = 0; i < image->maps.n; i++)
         if (is_ring(&image->maps.items[i]))
             live_give_up(image->live);
+}
+
+void memory_held_again(const struct memory_set *set, struct tracee *t)
+{
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->pid == t->pid && set->images.items[i]->live)
+            tracee_use_timeouts(t, &set->images.items[i]->live->timeouts);
 }
 
 /* What a mapping has: */

@@ -10,6 +10,7 @@
 #define ENGINE_MEMORY_LIVE_H
 
 #include "engine/memory_image.h"
+#include "tracee/timeouts.h"
 #include "tracee/track.h"
 
 struct live_range {
@@ -26,6 +27,7 @@ struct memory_live {
     struct page_runs marked; /* of this round: to be copied */
     struct page_runs kept;   /* in the freeze: covered, and not written to since */
     ARRAY_OF(Crs__Chunk *) chunks;
+    struct tracee_timeouts timeouts;
     bool given_up; /* nothing of it counts */
 };
 

@@ -62,6 +62,8 @@ bool arch_call_gives_up(long number);
 int arch_repair_call(struct tracee_thread *th, struct crs_error *err);
 int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *waiting,
                          struct crs_error *err);
+/* Is th still in the call that it was in when its image was that one, and was let go in between? */
+bool arch_is_same_call(const struct tracee_thread *th, const struct arch_regs *image);
 /* A seccomp filter may not allow restart_syscall, by which the kernel would let a call go on whose
  * timeout it keeps: the call is made again instead, with what is left. After the one above. */
 int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err);
