@@ -158,6 +158,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         if (r < 0)
             break;
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
+        if (founds.array.items[i].tool || founds.array.items[i].left_out)
+            continue;
         if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
             r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }

@@ -6,10 +6,13 @@
  * (memory_live.c) is copied there in any case.
  */
 #include <fcntl.h>
+#include <linux/kcmp.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "base/thread.h"
@@ -20,6 +23,8 @@
 #define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
 #define FEW_PAGES    1024 /* left to the freeze */
 #define MAX_ROUNDS   5
+#define MAX_LIVE     128 /* processes: each takes three descriptors of ours */
+#define NEXT_BYTES   (1ull << 30)
 
 struct ahead {
     struct memory_set *set;
@@ -49,6 +54,27 @@ static bool may_be_tracked(const struct proc_smap *smap)
            (!name[0] || strcmp(name, "[heap]") == 0 || starts_with(name, "[anon:"));
 }
 
+static bool is_worth_it(const struct proc_smap *smap, uint64_t least_pages)
+{
+    return smap->resident_pages >= least_pages && may_be_tracked(smap);
+}
+
+/*
+ * Mappings side by side can't become one while one of them is tracked and the other isn't, nor ever
+ * again when both have got pages. So the next ones are tracked, too: heaps grow into what is mapped
+ * without access.
+ */
+static bool is_beside(const struct proc_smaps *smaps, size_t i, uint64_t least_pages)
+{
+    const struct proc_smap *smap = &smaps->items[i];
+
+    if (!may_be_tracked(smap) || smap->map.end - smap->map.start > NEXT_BYTES)
+        return false;
+    return (i > 0 && smap[-1].map.end == smap->map.start && is_worth_it(&smap[-1], least_pages)) ||
+           (i + 1 < smaps->n && smap[1].map.start == smap->map.end &&
+            is_worth_it(&smap[1], least_pages));
+}
+
 static int choose_ranges(const struct memory_image *image, struct memory_live *live,
                          uint64_t least_pages, uint64_t *ret_pages)
 {
@@ -56,7 +82,7 @@ static int choose_ranges(const struct memory_image *image, struct memory_live *l
 
     for (size_t i = 0; i < image->smaps.n; i++) {
         const struct proc_smap *smap = &image->smaps.items[i];
-        if (smap->resident_pages < least_pages || !may_be_tracked(smap))
+        if (!is_worth_it(smap, least_pages) && !is_beside(&image->smaps, i, least_pages))
             continue;
         struct live_range *range = ARRAY_ADD(&live->ranges);
         if (!range)
@@ -142,7 +168,17 @@ static int hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begin
 
 /* ---- beginning ---- */
 
-/* Rings let the kernel write into the memory at any time, past the page table. */
+/*
+ * By a ring the kernel writes into the memory at any time, past the page table. And whoever uses a
+ * userfaultfd himself may want to do so with any of his memory.
+ */
+static const struct {
+    const char *target, *words;
+} in_the_way[] = {
+    {"anon_inode:[io_uring]", "an io_uring, by which the kernel may write to its memory unseen"},
+    {"anon_inode:[userfaultfd]", "a userfaultfd of its own"},
+};
+
 static int check_descriptors(pid_t pid, struct crs_error *err)
 {
     char path[48], target[64];
@@ -155,11 +191,22 @@ static int check_descriptors(pid_t pid, struct crs_error *err)
     for (struct dirent *e; (e = readdir(dir));) {
         ssize_t n = readlinkat(fd, e->d_name, target, sizeof(target) - 1);
         target[n < 0 ? 0 : n] = 0;
-        if (strcmp(target, "anon_inode:[io_uring]") == 0)
+        for (size_t i = 0; i < ELEMENTS(in_the_way); i++)
+            if (strcmp(target, in_the_way[i].target) == 0)
+                return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP, "process %d has %s", pid,
+                                in_the_way[i].words);
+    }
+    return 0;
+}
+
+/* Another one that isn't held could use the place of our calls meanwhile. */
+static int check_shared(const struct memory_set *set, pid_t pid, struct crs_error *err)
+{
+    for (size_t i = 0; i < set->images.n; i++) {
+        pid_t other = set->images.items[i]->pid;
+        if (other != pid && syscall(SYS_kcmp, pid, other, KCMP_VM, 0, 0) == 0)
             return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                            "process %d has an io_uring, by which the kernel may write to its "
-                            "memory unseen",
-                            pid);
+                            "process %d shares its memory with process %d", pid, other);
     }
     return 0;
 }
@@ -197,6 +244,8 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
 {
     int r = check_descriptors(image->pid, err);
 
+    if (r == 0)
+        r = check_shared(a->set, image->pid, err);
     if (r == 0)
         r = open_files(live, image->pid, err);
     if (r == 0)
@@ -409,12 +458,15 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
                       struct crs_error *ret_reason, struct crs_error *err)
 {
     struct ahead a = {set, ctx, cancel, deadline_us, least_bytes, ret_reason};
+    size_t n = 0;
     int r = 0;
 
     if (track_check(ret_reason) < 0)
         return 0;
-    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+    for (size_t i = 0; r == 0 && i < set->images.n && n < MAX_LIVE; i++) {
         r = begin_image(&a, set->images.items[i], err);
+        n += set->images.items[i]->live != NULL;
+    }
     if (r == 0 && memory_is_live(set))
         r = run_rounds(&a, err);
     return r;

@@ -9,6 +9,7 @@
 #include "pagemap.h"
 
 #define PAGE_SHIFT    12
+#define HUGE_PAGE     (2ull << 20)
 #define PROTECT_BYTES (64ull << 20) /* at most in one call, which holds a lock of the process */
 
 /* The kernel's interface (linux/fs.h of 6.7; the guard bit is of 6.15), not in older headers. */
@@ -152,7 +153,9 @@ int pagemap_protect(int fd, bool guards, uint64_t start, uint64_t end, struct pa
 
     what.flags |= SCAN_PROTECT;
     for (uint64_t at = start, next; at < end; at = next) {
-        next = end - at > PROTECT_BYTES ? at + PROTECT_BYTES : end;
+        next = (at + PROTECT_BYTES) & ~(HUGE_PAGE - 1); /* cuts none in two */
+        if (next > end)
+            next = end;
         int r = scan_all(fd, &what, at, next, ret, NULL, err);
         if (r < 0)
             return r;

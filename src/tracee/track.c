@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "proc/pagemap.h"
+#include "tracee/sandbox.h"
 #include "tracee/track.h"
 
 /* The kernel's interface (linux/userfaultfd.h of 6.7), not in older headers. */
@@ -32,6 +33,7 @@ struct uffd_register {
 #define UFFD_USER_ONLY   1
 
 #define END_BYTES  (32ull << 20) /* unmarked in one step */
+#define HUGE_PAGE  (2ull << 20)  /* steps end where none is cut in two */
 #define PAGE       4096
 #define TRIAL_SIZE (8u << 20) /* with whole tables of pages that aren't there */
 
@@ -105,10 +107,15 @@ static int trial_result;
 
 static void try_once(void)
 {
-    _cleanup_close_ int fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_ONLY);
-    _cleanup_close_ int pagemap = -1;
+    _cleanup_close_ int fd = -1, pagemap = -1;
+    unsigned n_filters = 0;
 
-    trial_result = fd < 0 ? -errno : enable(fd);
+    /* A filter that we live under may kill for an unusual call. */
+    trial_result = sandbox_own_filters(&n_filters, NULL) < 0 || n_filters > 0 ? -EPERM : 0;
+    if (trial_result == 0 && (fd = syscall(SYS_userfaultfd, O_CLOEXEC | UFFD_USER_ONLY)) < 0)
+        trial_result = -errno;
+    if (trial_result == 0)
+        trial_result = enable(fd);
     if (trial_result == 0 && (pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)) < 0)
         trial_result = -errno;
     if (trial_result == 0)
@@ -174,10 +181,11 @@ bool track_covers(const struct track *track, uint64_t start, uint64_t end)
 /* Whatever it is by now: where nothing of ours is, nothing happens. */
 static void end_range(int fd, const struct uffd_range *range)
 {
-    for (uint64_t done = 0; done < range->size; done += END_BYTES) {
-        struct uffd_range part = {range->start + done, range->size - done};
-        if (part.size > END_BYTES)
-            part.size = END_BYTES;
+    uint64_t end = range->start + range->size;
+
+    for (uint64_t at = range->start, next; at < end; at = next) {
+        next = (at + END_BYTES) & ~(HUGE_PAGE - 1);
+        struct uffd_range part = {at, (next < end ? next : end) - at};
         ioctl(fd, UFFD_UNREGISTER, &part);
     }
 }
