@@ -22,7 +22,7 @@
 #define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
 #define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
 #define FEW_PAGES    1024 /* left to the freeze */
-#define MAX_ROUNDS   5
+#define MAX_ROUNDS   8
 #define MAX_LIVE     128 /* processes: each takes three descriptors of ours */
 #define NEXT_BYTES   (1ull << 30)
 
@@ -467,8 +467,10 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
         r = begin_image(&a, set->images.items[i], err);
         n += set->images.items[i]->live != NULL;
     }
-    if (r == 0 && memory_is_live(set))
+    if (r == 0 && memory_is_live(set)) {
+        memory_late_prepare(set);
         r = run_rounds(&a, err);
+    }
     return r;
 }
 

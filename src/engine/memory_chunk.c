@@ -222,15 +222,17 @@ static int note_missed(struct copy_source *source, const struct copy_buffer *buf
     return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
 }
 
-int copy_chunk(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
-               struct crs_error *err)
+int copy_chunk_read(struct copy_source *source, const struct copy_chunk *chunk,
+                    struct copy_buffer *buffer, struct crs_error *err)
 {
     buffer->n = 0;
     int r = read_chunk(source, chunk, buffer, err);
-    if (r == 0 && source->missed)
-        r = note_missed(source, buffer, err);
-    if (r < 0)
-        return r;
+    return r == 0 && source->missed ? note_missed(source, buffer, err) : r;
+}
+
+int copy_chunk_put(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
+                   struct crs_error *err)
+{
     drop_pages(buffer);
     return put_chunk(source, chunk, buffer, err);
 }

@@ -36,7 +36,9 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
         if (i >= plan->chunks.n)
             break;
         struct copy_chunk *chunk = &plan->chunks.items[i];
-        r = copy_chunk(job->source, chunk, buffer, err);
+        r = copy_chunk_read(job->source, chunk, buffer, err);
+        if (r == 0)
+            r = copy_chunk_put(job->source, chunk, buffer, err);
         atomic_fetch_add(&job->done_pages, chunk->n_pages);
     }
     return r;
@@ -210,8 +212,7 @@ static int make_room(struct copy_plan *plan, struct crs_error *err)
     return failed ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks") : 0;
 }
 
-/* Hand the chunks to their owners, in the order of the plan. */
-static int hand_over(struct copy_plan *plan, struct crs_error *err)
+int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
 {
     int r = make_room(plan, err);
 
@@ -249,6 +250,7 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
     /* One for all processes: most of a large tree are small, and few of its pages are used. */
     struct copy_buffer *buffer = copy_buffer_new(0, err);
     uint64_t all = 0, before = 0;
+    bool late = memory_late_begin(set);
     int r = buffer ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < set->images.n; i++)
@@ -264,9 +266,13 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
                                      image->t->mem_fd,
                                      NULL,
                                      PTHREAD_MUTEX_INITIALIZER};
-        r = copy_plan_run(&source, buffer, &before, all, cancel, deadline_us, err);
-        if (r == 0)
-            r = hand_over(&image->plan, err);
+        if (late) {
+            r = memory_late_read(set, &source, err);
+        } else {
+            r = copy_plan_run(&source, buffer, &before, all, cancel, deadline_us, err);
+            if (r == 0)
+                r = copy_plan_hand_over(&image->plan, err);
+        }
         if (r < 0)
             crs_fail_at(err, r, "process %d", image->pid);
     }

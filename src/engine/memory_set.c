@@ -89,6 +89,7 @@ void memory_set_free(struct memory_set *set)
     }
     for (size_t i = 0; i < set->objects.n; i++)
         cleanup_close(&set->objects.items[i].fd);
+    memory_late_free(set->late);
     free(set->images.items);
     free(set->files.items);
     free(set->objects.items);
@@ -139,7 +140,7 @@ static int hand_over(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory 
 int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,
                   struct crs_error *err)
 {
-    int r = 0;
+    int r = memory_late_write(set, ctx, err);
 
     for (size_t i = 0; r == 0 && i < set->images.n; i++)
         if (set->images.items[i]->space)
