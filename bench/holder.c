@@ -2,9 +2,10 @@
  * holder.c - a program that holds memory and other things, and sees each moment it didn't run
  *
  *     holder DIR [--mib N] [--fill random|heap] [--huge] [--gap-us N]
- *                [--threads N] [--mappings N] [--descriptors N]
+ *                [--threads N] [--mappings N] [--descriptors N] [--write N]
  *
- * Its only work is to read the clock, again and again. What it sees and does is in files of DIR,
+ * Its only work is to read the clock, again and again, and with --write to write to N of its pages
+ * in every millisecond, anywhere, what they hold. What it sees and does is in files of DIR,
  * none of which it keeps open, so that it holds nothing but what it was told to:
  *     ready      its PID, once everything is set up
  *     gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began, how long it
@@ -45,7 +46,7 @@
 static struct {
     const char *dir;
     bool like_heap, huge;
-    uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors;
+    uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors, n_writes;
 } options = {.gap_us = 100};
 
 static uint64_t *heap;
@@ -313,6 +314,20 @@ static void note_gap(int64_t begin, int64_t length, int64_t real_end)
     append("gaps", text);
 }
 
+static void write_some(int64_t now)
+{
+    static int64_t next_ns;
+    static uint64_t n;
+
+    if (now < next_ns)
+        return;
+    next_ns = now + 1000000;
+    for (uint64_t i = 0; i < options.n_writes; i++) {
+        volatile uint64_t *word = &heap[mix(n++) % heap_pages * PAGE_WORDS];
+        *word = *word;
+    }
+}
+
 static void run(void)
 {
     int64_t gap_ns = options.gap_us * 1000;
@@ -323,6 +338,8 @@ static void run(void)
         if (now - last < gap_ns && real - last_real < gap_ns && !ordered) {
             last = now;
             last_real = real;
+            if (heap_pages > 0 && options.n_writes > 0)
+                write_some(now);
             continue;
         }
         int64_t length = now - last, real_length = real - last_real;
@@ -360,7 +377,8 @@ static void parse(char **argv)
                    {"--gap-us", &options.gap_us},
                    {"--threads", &options.n_threads},
                    {"--mappings", &options.n_mappings},
-                   {"--descriptors", &options.n_descriptors}};
+                   {"--descriptors", &options.n_descriptors},
+                   {"--write", &options.n_writes}};
 
     options.dir = *argv++;
     for (; *argv; argv++) {

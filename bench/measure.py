@@ -147,9 +147,10 @@ class Holder:
 class Crs:
     name = "crs"
 
-    def __init__(self, program, compress="none"):
+    def __init__(self, program, compress="none", freeze=None):
         self.program = program
         self.options = ["--compress", compress] if compress else []
+        self.options += [f"--freeze={freeze}"] if freeze else []
 
     def checkpoint(self, pid, path, terminate=False):
         """Returns seconds: the pause as the tool says it, and the whole; and bytes."""

@@ -15,7 +15,7 @@
 
 struct arguments {
     int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes, form;
-    int save_files;
+    int save_files, freeze;
     const char *name, *output, *store, *compress;
 };
 
@@ -36,6 +36,9 @@ static const struct cli_option options[] = {
      .help = "save its process group"},
     {"session", 0, CLI_FLAG, offsetof(struct arguments, session), .value = 1,
      .help = "save its session"},
+    {"freeze", 0, CLI_CHOICE, offsetof(struct arguments, freeze), .metavar = "HOW",
+     .words = "auto stop live",
+     .help = "copy memory while the program runs (live) or stands still (stop)"},
     {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
@@ -167,11 +170,12 @@ static void print_json(FILE *file, const struct crs_checkpoint_result *r, const 
     static const char *const then[] = {
         [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
     json_t *document = json_pack(
-        "{s:o, s:s?, s:i, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", output_text(r->path), "name",
-        r->name, "pid", (int)job->program.pid, "afterwards", then[afterwards], "size_bytes",
-        (json_int_t)r->size_bytes, "memory_bytes", (json_int_t)r->memory_bytes, "pause_us",
-        (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
-        (int)r->n_processes, "threads", (int)r->n_threads);
+        "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", output_text(r->path),
+        "name", r->name, "pid", (int)job->program.pid, "afterwards", then[afterwards], "freeze",
+        r->freeze == CRS_FREEZE_LIVE ? "live" : "stop", "size_bytes", (json_int_t)r->size_bytes,
+        "memory_bytes", (json_int_t)r->memory_bytes, "pause_us", (json_int_t)r->pause_us,
+        "total_us", (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads",
+        (int)r->n_threads);
 
     output_document(file, document);
 }
@@ -232,6 +236,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.pipes = a->pipes ? (enum crs_pipes)(a->pipes - 1) : CRS_PIPES_REFUSE;
     o.unix_sockets = a->unix_sockets ? (enum crs_unix)(a->unix_sockets - 1) : CRS_UNIX_REFUSE;
     o.save_files = a->save_files > CRS_SAVE_ALL ? CRS_SAVE_ALL : a->save_files;
+    o.freeze = a->freeze ? (enum crs_freeze)(a->freeze - 1) : CRS_FREEZE_AUTO;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

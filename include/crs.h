@@ -128,6 +128,15 @@ enum crs_form {
     CRS_FORM_STREAM = 1, /* one sequence of bytes: a file, or what goes through a descriptor */
 };
 
+/* When memory is copied. */
+enum crs_freeze {
+    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_STOP, for now */
+    CRS_FREEZE_STOP = 1, /* while the program stands still */
+    CRS_FREEZE_LIVE = 2, /* while it runs; the freeze copies what was written to meanwhile, and what
+                            the kernel doesn't tell that of. Where nothing can be done so, there is
+                            a warning, and all is copied in the freeze. */
+};
+
 struct crs_checkpoint_options {
     size_t
         struct_size; /* sizeof(struct crs_checkpoint_options), set by CRS_CHECKPOINT_OPTIONS_INIT */
@@ -157,6 +166,8 @@ struct crs_checkpoint_options {
     /* Mapped files that are saved with their content: enum crs_save_files. 0: none, they must be
      * there at the restart. */
     unsigned save_files;
+
+    enum crs_freeze freeze;
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -178,9 +189,10 @@ struct crs_checkpoint_result {
     char *name;            /* NAME@SEQ, or NULL when it was written outside the store */
     uint64_t size_bytes;   /* of all files of the snapshot */
     uint64_t memory_bytes; /* memory saved, before compression */
-    uint64_t pause_us;     /* how long the program was stopped */
+    uint64_t pause_us;     /* how long the program was stopped, altogether */
     uint64_t total_us;     /* the whole checkpoint */
     unsigned n_processes, n_threads;
+    enum crs_freeze freeze; /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
 };
 
 /*

@@ -159,10 +159,28 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         if (r < 0)
             break;
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
+        if (founds.array.items[i].tool || founds.array.items[i].left_out)
+            continue;
         if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
             r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }
     return r;
+}
+
+/* Copy memory while the program runs. */
+static int copy_ahead(struct checkpoint *c, struct crs_error *err)
+{
+    struct crs_error reason = {0};
+
+    if (c->options->freeze != CRS_FREEZE_LIVE)
+        return 0;
+    tell(c, "memory");
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, 0, c->options->cancel, c->deadline_us,
+                              &reason, err);
+    if (r == 0 && reason.kind)
+        kobj_warn(c->options->progress, c->options->progress_arg,
+                  "memory is copied while the program stands still: %s", reason.text);
+    return r == 0 ? check_time(c, err) : r;
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -238,6 +256,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
 {
     tell(c, "freeze");
     int r = tree_freeze(&c->members, c->deadline_us, err);
+    for (size_t i = 0; r == 0 && i < c->members.members.n; i++)
+        if (c->members.members.items[i].t)
+            memory_held_again(c->address_spaces, c->members.members.items[i].t);
     if (r == 0)
         r = run_hook(c, c->request->frozen, err);
     if (r == 0)
@@ -256,7 +277,8 @@ static int take(struct checkpoint *c, struct crs_error *err)
         return r;
     if (c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe)
         r = tree_thaw(&c->members, false, err);
-    c->result.pause_us = now_us() - c->members.frozen_at_us;
+    c->result.pause_us = now_us() - c->members.frozen_at_us + memory_held_us(c->address_spaces);
+    c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
     return r;
 }
 
@@ -264,6 +286,8 @@ static int take(struct checkpoint *c, struct crs_error *err)
 
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
+    if (!c->ctx.terminate && !c->request->held_until_safe)
+        memory_untrack(c->address_spaces);
     int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     sharing_reduce(c->tree);
     if (r == 0)
@@ -375,7 +399,9 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
-    r = take(c, err);
+    r = copy_ahead(c, err);
+    if (r == 0)
+        r = take(c, err);
     if (r == 0)
         r = publish(c, err);
     if (r == 0)
@@ -478,6 +504,8 @@ static int check_options(const struct crs_checkpoint_options *o, struct crs_erro
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
+    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_LIVE)
+        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
     if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
         return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);
     if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))

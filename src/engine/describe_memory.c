@@ -106,7 +106,8 @@ static void count_space(Crs__AddressSpace *space, struct count *counts)
     }
     for (size_t i = 0; i < space->n_chunks; i++)
         for (size_t j = 0; j < space->chunks[i]->n_runs; j++)
-            count_run(space, space->chunks[i]->runs[j], counts);
+            if (!space->chunks[i]->runs[j]->dropped)
+                count_run(space, space->chunks[i]->runs[j], counts);
 }
 
 static uint64_t content_bytes(const Crs__Content *content)

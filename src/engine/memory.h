@@ -22,6 +22,25 @@ DEFINE_CLEANUP(struct memory_set, memory_set)
 /* Before the freeze: the process runs. */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 
+/*
+ * Then, where the freeze shall be short: copy pages while the processes run, and again those that
+ * are written to meanwhile, until few are left. Each process is held some times for less than a
+ * millisecond. `least_bytes`: processes with less memory than that are left to the freeze, as is
+ * what can't be tracked. *ret_reason: why nothing could be done at all, in words; kind 0: it could,
+ * or there was nothing. Fails only with what fails the checkpoint.
+ */
+int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t least_bytes,
+                      const volatile int *cancel, uint64_t deadline_us,
+                      struct crs_error *ret_reason, struct crs_error *err);
+/* Was anything copied so? */
+bool memory_is_live(const struct memory_set *set);
+/* How long were they held for that, together? */
+uint64_t memory_held_us(const struct memory_set *set);
+/* In the freeze, at once: that it was held before is made up for in what is left of timeouts. */
+void memory_held_again(const struct memory_set *set, struct tracee *t);
+/* The processes run again: they are tracked no more. */
+void memory_untrack(struct memory_set *set);
+
 /* In the freeze, for ctx->t: mappings, their flags, which pages hold data, guards, brk, auxv, exe,
  * vDSO. *ret_id: AddressSpace.id. What was not prepared is read now. Refuses what can't be saved
  * (userfaultfd areas, device memory, secret memory, ...). */

@@ -10,7 +10,7 @@
 static int read_forced(struct copy_source *source, const struct copy_run *run, uint64_t address,
                        uint8_t *to, bool *ret_absent, struct crs_error *err)
 {
-    if (pread_full(source->image->t->mem_fd, to, PAGE, address) == 0)
+    if (pread_full(source->mem_fd, to, PAGE, address) == 0)
         return 0;
     if (run->how & COPY_MAY_FAIL) {
         *ret_absent = true;
@@ -47,7 +47,7 @@ static int read_vector(struct copy_source *source, const struct copy_run *runs, 
         total += (runs[i].count - skip) * PAGE;
     }
     struct iovec local = {to, total};
-    ssize_t done = process_vm_readv(source->image->tid, &local, 1, remote, n_remote, 0);
+    ssize_t done = process_vm_readv(source->tid, &local, 1, remote, n_remote, 0);
     if (done < 0 && errno != EFAULT)
         return crs_fail_errno(err, CRS_FAILED, "can't read the process's memory");
     *ret_pages = done < 0 ? 0 : done / PAGE;
@@ -83,7 +83,7 @@ static int read_forced_run(struct copy_source *source, const struct copy_run *ru
 {
     uint8_t *to = buffer->data + at * PAGE;
 
-    if (pread_full(source->image->t->mem_fd, to, run->count * PAGE, run->source) == 0)
+    if (pread_full(source->mem_fd, to, run->count * PAGE, run->source) == 0)
         return 0;
     for (uint32_t i = 0; i < run->count; i++) {
         int r = read_forced(source, run, run->source + i * PAGE, to + i * PAGE,
@@ -116,7 +116,7 @@ static int read_file_run(int fd, const struct copy_run *run, uint8_t *to, struct
 static int read_chunk(struct copy_source *source, const struct copy_chunk *chunk,
                       struct copy_buffer *buffer, struct crs_error *err)
 {
-    const struct copy_run *runs = source->image->plan.runs.items + chunk->first_run;
+    const struct copy_run *runs = source->plan->runs.items + chunk->first_run;
     int r = 0;
 
     for (size_t i = 0, n; r == 0 && i < chunk->n_runs; i += n) {
@@ -208,13 +208,31 @@ static int put_chunk(struct copy_source *source, struct copy_chunk *chunk,
     return r;
 }
 
-int copy_chunk(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
-               struct crs_error *err)
+/* Pages that were given up: who copies while the process runs wants to know. */
+static int note_missed(struct copy_source *source, const struct copy_buffer *buffer,
+                       struct crs_error *err)
+{
+    int r = 0;
+
+    pthread_mutex_lock(&source->guards_lock);
+    for (uint32_t i = 0; r == 0 && i < buffer->n; i++)
+        if (buffer->absent[i])
+            r = page_runs_add(source->missed, buffer->page[i], 1);
+    pthread_mutex_unlock(&source->guards_lock);
+    return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
+}
+
+int copy_chunk_read(struct copy_source *source, const struct copy_chunk *chunk,
+                    struct copy_buffer *buffer, struct crs_error *err)
 {
     buffer->n = 0;
     int r = read_chunk(source, chunk, buffer, err);
-    if (r < 0)
-        return r;
+    return r == 0 && source->missed ? note_missed(source, buffer, err) : r;
+}
+
+int copy_chunk_put(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
+                   struct crs_error *err)
+{
     drop_pages(buffer);
     return put_chunk(source, chunk, buffer, err);
 }

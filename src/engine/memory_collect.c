@@ -114,6 +114,8 @@ static int list_vmas(struct memory_image *image, struct crs_error *err)
                                    .vm_flags = smap->flags,
                                    .protection_key = smap->protection_key,
                                    .limit = smap->resident_pages + smap->swapped_pages};
+        if (smap->flags & PROC_VM_UFFD_WP && memory_live_tracks(image->set, map->start, map->end))
+            vma->vm_flags &= ~PROC_VM_UFFD_WP; /* ours */
         if (smap->flags & PROC_VM_HUGETLB) {
             vma->huge_page_bytes = smap->page_bytes;
             vma->limit = PAGE_OF(map->end - map->start); /* those fields don't count them */
@@ -197,6 +199,9 @@ static int plan_vma(struct memory_image *image, const struct memory_vma *vma, ui
         return copy_plan_add(&image->plan, sink, -1, PAGE_OF(vma->map.start),
                              PAGE_OF(vma->map.end - vma->map.start), vma->map.start,
                              how_to_copy(vma), err);
+    r = memory_live_plan(image, vma, sink, how_to_copy(vma), err);
+    if (r <= 0)
+        return r;
     r = pagemap_scan(image->pagemap_fd, image->can_scan, image->guard_bit, vma->map.start,
                      vma->map.end, vma->limit, filter, &runs, &image->guards, err);
     for (size_t i = 0; r == 0 && i < runs.n; i++)
@@ -256,6 +261,7 @@ static int collect(struct memory_image *image, struct kobj_dump *ctx, struct crs
         r = memory_collect_locks(image, err);
     if (r == 0)
         r = memory_find_exe(image, ctx, err);
+    memory_live_enter(image);
     if (r == 0)
         r = collect_vmas(image, ctx, err);
     if (r == 0)

@@ -14,7 +14,7 @@
 #define POLL_US     50000
 
 struct copy_job {
-    struct copy_source source;
+    struct copy_source *source;
     struct copy_buffer *buffer;       /* for the caller's own thread */
     uint64_t pages_before, all_pages; /* of the whole set */
     atomic_size_t next_chunk, done_pages;
@@ -28,7 +28,7 @@ struct copy_job {
 
 static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct crs_error *err)
 {
-    struct copy_plan *plan = &job->source.image->plan;
+    struct copy_plan *plan = job->source->plan;
     int r = 0;
 
     while (r == 0 && !atomic_load(&job->stop)) {
@@ -36,20 +36,22 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
         if (i >= plan->chunks.n)
             break;
         struct copy_chunk *chunk = &plan->chunks.items[i];
-        r = copy_chunk(&job->source, chunk, buffer, err);
+        r = copy_chunk_read(job->source, chunk, buffer, err);
+        if (r == 0)
+            r = copy_chunk_put(job->source, chunk, buffer, err);
         atomic_fetch_add(&job->done_pages, chunk->n_pages);
     }
     return r;
 }
 
-static void free_buffer(struct copy_buffer *buffer)
+void copy_buffer_free(struct copy_buffer *buffer)
 {
     if (buffer)
         munmap(buffer->data, STORE_CHUNK_SIZE);
     free(buffer);
 }
 
-static struct copy_buffer *new_buffer(int flags, struct crs_error *err)
+struct copy_buffer *copy_buffer_new(int flags, struct crs_error *err)
 {
     struct copy_buffer *buffer = calloc(1, sizeof(*buffer));
     void *data = mmap(NULL, STORE_CHUNK_SIZE, PROT_READ | PROT_WRITE,
@@ -68,10 +70,10 @@ static struct copy_buffer *new_buffer(int flags, struct crs_error *err)
 
 static int run_worker(struct copy_job *job, struct crs_error *err)
 {
-    struct copy_buffer *buffer = new_buffer(MAP_POPULATE, err);
+    struct copy_buffer *buffer = copy_buffer_new(MAP_POPULATE, err);
     int r = buffer ? copy_chunks(job, buffer, err) : -ENOMEM;
 
-    free_buffer(buffer);
+    copy_buffer_free(buffer);
     return r;
 }
 
@@ -139,8 +141,8 @@ static void report(struct copy_job *job)
                                         (job->pages_before + atomic_load(&job->done_pages)) * PAGE,
                                     .total_bytes = job->all_pages * PAGE};
 
-    if (job->source.ctx->progress)
-        job->source.ctx->progress(&progress, job->source.ctx->progress_arg);
+    if (job->source->ctx->progress)
+        job->source->ctx->progress(&progress, job->source->ctx->progress_arg);
 }
 
 /* Watch the threads until all have ended. */
@@ -170,11 +172,11 @@ static int watch(struct copy_job *job, const volatile int *cancel, uint64_t dead
 static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t deadline_us,
                     struct crs_error *err)
 {
-    unsigned n = count_threads(job->source.image->plan.chunks.n), started = 0;
+    unsigned n = count_threads(job->source->plan->chunks.n), started = 0;
     pthread_t threads[MAX_THREADS];
     int r = 0;
 
-    if (job->source.image->plan.chunks.n > FEW_CHUNKS)
+    if (job->source->plan->chunks.n > FEW_CHUNKS)
         started = start_threads(job, threads, n);
     if (started == 0)
         return copy_chunks(job, job->buffer, err);
@@ -210,8 +212,7 @@ static int make_room(struct copy_plan *plan, struct crs_error *err)
     return failed ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks") : 0;
 }
 
-/* Hand the chunks to their owners, in the order of the plan. */
-static int hand_over(struct copy_plan *plan, struct crs_error *err)
+int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
 {
     int r = make_room(plan, err);
 
@@ -224,44 +225,57 @@ static int hand_over(struct copy_plan *plan, struct crs_error *err)
     return r;
 }
 
-static int copy_image(struct copy_job *job, const volatile int *cancel, uint64_t deadline_us,
-                      struct crs_error *err)
+int copy_plan_run(struct copy_source *source, struct copy_buffer *buffer, uint64_t *done_pages,
+                  uint64_t all_pages, const volatile int *cancel, uint64_t deadline_us,
+                  struct crs_error *err)
 {
+    struct copy_job job = {
+        .source = source, .buffer = buffer, .pages_before = *done_pages, .all_pages = all_pages};
     int r = check_stop(cancel, deadline_us, err);
 
     if (r < 0)
         return r;
-    pthread_mutex_init(&job->lock, NULL);
-    pthread_cond_init(&job->finished, NULL);
-    r = copy_all(job, cancel, deadline_us, err);
-    pthread_cond_destroy(&job->finished);
-    pthread_mutex_destroy(&job->lock);
-    return r < 0 ? r : hand_over(&job->source.image->plan, err);
+    pthread_mutex_init(&job.lock, NULL);
+    pthread_cond_init(&job.finished, NULL);
+    r = copy_all(&job, cancel, deadline_us, err);
+    pthread_cond_destroy(&job.finished);
+    pthread_mutex_destroy(&job.lock);
+    *done_pages += source->plan->n_pages;
+    return r;
 }
 
 int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
                 uint64_t deadline_us, struct crs_error *err)
 {
     /* One for all processes: most of a large tree are small, and few of its pages are used. */
-    struct copy_buffer *buffer = new_buffer(0, err);
+    struct copy_buffer *buffer = copy_buffer_new(0, err);
     uint64_t all = 0, before = 0;
+    bool late = memory_late_begin(set);
     int r = buffer ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < set->images.n; i++)
         all += set->images.items[i]->plan.n_pages;
     for (size_t i = 0; r == 0 && i < set->images.n; i++) {
         struct memory_image *image = set->images.items[i];
-        struct copy_job job = {.source = {image, ctx, PTHREAD_MUTEX_INITIALIZER},
-                               .buffer = buffer,
-                               .pages_before = before,
-                               .all_pages = all};
         if (!image->space)
             continue;
-        r = copy_image(&job, cancel, deadline_us, err);
+        struct copy_source source = {image,
+                                     ctx,
+                                     &image->plan,
+                                     image->tid,
+                                     image->t->mem_fd,
+                                     NULL,
+                                     PTHREAD_MUTEX_INITIALIZER};
+        if (late) {
+            r = memory_late_read(set, &source, err);
+        } else {
+            r = copy_plan_run(&source, buffer, &before, all, cancel, deadline_us, err);
+            if (r == 0)
+                r = copy_plan_hand_over(&image->plan, err);
+        }
         if (r < 0)
             crs_fail_at(err, r, "process %d", image->pid);
-        before += image->plan.n_pages;
     }
-    free_buffer(buffer);
+    copy_buffer_free(buffer);
     return r;
 }

@@ -40,19 +40,26 @@ struct fill_job {
 static int write_chunk(struct fill_job *job, const Crs__Chunk *chunk, void *raw,
                        struct crs_error *err)
 {
-    struct iovec remote[STORE_CHUNK_PAGES], local = {raw, chunk->raw_bytes};
+    struct iovec remote[STORE_CHUNK_PAGES], local[STORE_CHUNK_PAGES];
+    size_t n_runs = 0, wanted = 0, done = 0;
 
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        remote[i] =
-            (struct iovec){(void *)(chunk->runs[i]->first * PAGE), chunk->runs[i]->count * PAGE};
-    ssize_t n = process_vm_writev(job->ctx->t->pid, &local, 1, remote, chunk->n_runs, 0);
+    for (size_t i = 0; i < chunk->n_runs; i++) {
+        size_t size = chunk->runs[i]->count * PAGE;
+        if (!chunk->runs[i]->dropped) {
+            local[n_runs] = (struct iovec){(uint8_t *)raw + done, size};
+            remote[n_runs++] = (struct iovec){(void *)(chunk->runs[i]->first * PAGE), size};
+            wanted += size;
+        }
+        done += size;
+    }
+    ssize_t n = process_vm_writev(job->ctx->t->pid, local, n_runs, remote, n_runs, 0);
     if (n < 0)
         return crs_fail_errno(err, CRS_CANT_RESTART, "can't write the process's memory at %#llx",
                               (unsigned long long)chunk->runs[0]->first * PAGE);
-    if ((size_t)n != chunk->raw_bytes)
+    if ((size_t)n != wanted)
         return crs_fail(err, CRS_CANT_RESTART, EFAULT,
-                        "only %zd of %u bytes of the process's memory at %#llx could be written", n,
-                        chunk->raw_bytes, (unsigned long long)chunk->runs[0]->first * PAGE);
+                        "only %zd of %zu bytes of the process's memory at %#llx could be written",
+                        n, wanted, (unsigned long long)chunk->runs[0]->first * PAGE);
     return 0;
 }
 
@@ -215,49 +222,70 @@ static int flush(struct fill_batch *batch, struct crs_error *err)
     return r;
 }
 
-/* The call that takes the next chunk: the last one if the chunk follows it in the pack. */
-static struct remote_call *open_call(struct fill_batch *batch, const Crs__Chunk *chunk,
-                                     uint64_t position)
+/* Runs of a chunk, side by side in its pack. */
+struct stretch {
+    Crs__Run *const *runs;
+    size_t n_runs;
+    uint32_t pack;
+    uint64_t position, bytes;
+};
+
+/* The call that takes them next: the last one if they follow it in the pack. */
+static struct remote_call *open_call(struct fill_batch *batch, const struct stretch *s)
 {
     struct tracee *t = batch->ctx->t;
     size_t last = batch->n_calls - 1;
 
-    if (batch->n_calls > 0 && chunk->pack == batch->pack && position == batch->position &&
-        batch->call_bytes[last] + chunk->raw_bytes <= READ_SIZE &&
-        batch->calls[last].args[2] + chunk->n_runs <= READ_RUNS)
+    if (batch->n_calls > 0 && s->pack == batch->pack && s->position == batch->position &&
+        batch->call_bytes[last] + s->bytes <= READ_SIZE &&
+        batch->calls[last].args[2] + s->n_runs <= READ_RUNS)
         return &batch->calls[last];
     last = batch->n_calls++;
     batch->calls[last] = (struct remote_call){
         .number = SYS_preadv,
-        .args = {batch->ctx->memory_files->packs[chunk->pack],
-                 t->scratch + batch->n_runs * sizeof(struct iovec), 0, position}};
+        .args = {batch->ctx->memory_files->packs[s->pack],
+                 t->scratch + batch->n_runs * sizeof(struct iovec), 0, s->position}};
     batch->call_bytes[last] = 0;
     return &batch->calls[last];
 }
 
-static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct crs_error *err)
+static int add_stretch(struct fill_batch *batch, const struct stretch *s, struct crs_error *err)
 {
-    uint64_t position;
-
-    if (batch->n_runs + chunk->n_runs > BATCH_RUNS || batch->bytes >= BATCH_SIZE) {
+    if (batch->n_runs + s->n_runs > BATCH_RUNS || batch->bytes >= BATCH_SIZE) {
         int r = flush(batch, err);
         if (r < 0)
             return r;
     }
-    int r = store_chunk_position(batch->ctx->reader, chunk, &position, err);
-    if (r < 0)
-        return r;
-    struct remote_call *call = open_call(batch, chunk, position);
-    for (size_t i = 0; i < chunk->n_runs; i++) {
+    struct remote_call *call = open_call(batch, s);
+    for (size_t i = 0; i < s->n_runs; i++) {
         batch->runs[batch->n_runs++] =
-            (struct iovec){(void *)(chunk->runs[i]->first * PAGE), chunk->runs[i]->count * PAGE};
+            (struct iovec){(void *)(s->runs[i]->first * PAGE), s->runs[i]->count * PAGE};
         call->args[2]++;
     }
-    batch->call_bytes[batch->n_calls - 1] += chunk->raw_bytes;
-    batch->bytes += chunk->raw_bytes;
-    batch->pack = chunk->pack;
-    batch->position = position + chunk->stored_bytes;
+    batch->call_bytes[batch->n_calls - 1] += s->bytes;
+    batch->bytes += s->bytes;
+    batch->pack = s->pack;
+    batch->position = s->position + s->bytes;
     return 0;
+}
+
+static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct crs_error *err)
+{
+    struct stretch s = {.pack = chunk->pack};
+    int r = store_chunk_position(batch->ctx->reader, chunk, &s.position, err);
+
+    for (size_t i = 0; r == 0 && i < chunk->n_runs; i += s.n_runs) {
+        bool dropped = chunk->runs[i]->dropped;
+        s.runs = chunk->runs + i;
+        s.bytes = 0;
+        for (s.n_runs = 0; i + s.n_runs < chunk->n_runs && s.runs[s.n_runs]->dropped == dropped;
+             s.n_runs++)
+            s.bytes += s.runs[s.n_runs]->count * PAGE;
+        if (!dropped)
+            r = add_stretch(batch, &s, err);
+        s.position += s.bytes;
+    }
+    return r;
 }
 
 /* All chunks that are stored as they are, in the order of their places in the packs. */

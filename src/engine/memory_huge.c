@@ -53,6 +53,8 @@ static uint64_t count_filled(Crs__Chunk *const *chunks, size_t n, uint64_t page_
     for (size_t i = 0; i < n; i++)
         for (size_t k = 0; k < chunks[i]->n_runs; k++) {
             const Crs__Run *run = chunks[i]->runs[k];
+            if (run->dropped)
+                continue;
             uint64_t from = run->first * PAGE, to = from + run->count * PAGE;
             uint64_t first = (from > start ? from : start) / page_bytes;
             uint64_t last = ((to < end ? to : end) + page_bytes - 1) / page_bytes;
@@ -111,7 +113,7 @@ static void mark_filled(struct marks *marks, const Crs__Content *content)
     for (size_t i = 0; content && i < content->n_chunks; i++)
         for (size_t k = 0; k < content->chunks[i]->n_runs; k++) {
             const Crs__Run *run = content->chunks[i]->runs[k];
-            if (run->first < PAGE_OF(INT64_MAX) && run->count <= STORE_CHUNK_PAGES)
+            if (!run->dropped && run->first < PAGE_OF(INT64_MAX) && run->count <= STORE_CHUNK_PAGES)
                 mark(marks, run->first * PAGE, (run->first + run->count) * PAGE);
         }
 }

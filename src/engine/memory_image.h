@@ -72,15 +72,33 @@ struct copy_buffer {
 struct copy_source {
     struct memory_image *image;
     struct kobj_dump *ctx;
-    pthread_mutex_t guards_lock; /* of image->guards */
+    struct copy_plan *plan;
+    pid_t tid;                   /* whose memory it is, and */
+    int mem_fd;                  /* /proc/PID/mem */
+    struct page_runs *missed;    /* NULL, or for pages that couldn't be read; in no order */
+    pthread_mutex_t guards_lock; /* of image->guards, and of those */
 };
 
-/* memory_chunk.c: read one chunk of the plan and put what is left of it into a pack. Several
- * threads may do so at once, each with a buffer of its own. */
-int copy_chunk(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
-               struct crs_error *err);
+/* memory_chunk.c: read one chunk of the plan; put what is left of it into a pack. Several threads
+ * may do so at once, each with a buffer of its own. */
+int copy_chunk_read(struct copy_source *source, const struct copy_chunk *chunk,
+                    struct copy_buffer *buffer, struct crs_error *err);
+int copy_chunk_put(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
+                   struct crs_error *err);
+
+/* memory_copy.c: all chunks of the plan, with worker threads. *done_pages and all_pages are for
+ * progress: of this and other plans. */
+int copy_plan_run(struct copy_source *source, struct copy_buffer *buffer, uint64_t *done_pages,
+                  uint64_t all_pages, const volatile int *cancel, uint64_t deadline_us,
+                  struct crs_error *err);
+/* Then: the chunks to their owners, in the order of the plan. */
+int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err);
+struct copy_buffer *copy_buffer_new(int flags, struct crs_error *err); /* MAP_POPULATE, or 0 */
+void copy_buffer_free(struct copy_buffer *buffer);                     /* NULL is nothing */
 
 /* ---- the image ---- */
+
+struct memory_live;
 
 struct memory_file {
     dev_t dev;
@@ -130,12 +148,15 @@ struct memory_image {
     bool can_scan, guard_bit;
     struct page_runs guards;
     struct copy_plan plan;
+    struct memory_live *live; /* what was copied before the freeze; NULL: nothing */
     Crs__AddressSpace *space;
     dev_t exe_dev;
     ino_t exe_ino;
     uint32_t exe_file;
     bool exe_deleted;
 };
+
+struct memory_late;
 
 /* All address spaces of a snapshot, and what they have in common. */
 struct memory_set {
@@ -144,7 +165,9 @@ struct memory_set {
     ARRAY_OF(struct memory_object) objects;
     uint32_t n_spaces;
     unsigned save_files; /* enum crs_save_files */
-    size_t last;         /* where memory_image_get() looks first */
+    struct memory_late *late;
+    uint64_t held_us; /* how long processes were held before the freeze */
+    size_t last;      /* where memory_image_get() looks first */
     struct memory_aside *aside;
 };
 
@@ -203,6 +226,32 @@ bool memory_is_sysv(const struct proc_map *map);
 /* Are all mappings of segments whole attachments, or parts of them that join? */
 int memory_check_attached(const struct memory_image *image, const struct kobj_dump *ctx,
                           struct crs_error *err);
+
+/*
+ * memory_live.c: what was copied before the freeze. In the freeze, with the mappings read, before
+ * any of them is planned: does it still count?
+ */
+void memory_live_enter(struct memory_image *image);
+/* Plan only those pages of the mapping that were written to since they were copied. 1: it isn't
+ * tracked, nothing was done. */
+int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
+                     uint32_t how, struct crs_error *err);
+/* Is any part of what lies there tracked by us, in whatever process it is? */
+bool memory_live_tracks(const struct memory_set *set, uint64_t start, uint64_t end);
+/* After the thaw: what of the early copies is still of use goes into the space's record. */
+int memory_live_finish(struct memory_image *image, struct crs_error *err);
+void memory_live_free(struct memory_live *live); /* NULL is nothing */
+
+/*
+ * memory_late.c: few pages are read in the freeze and written after it. Before it: the place for
+ * them. In it: are they few enough? Then the plan of each image is read, with any thread's source.
+ * After it.
+ */
+void memory_late_prepare(struct memory_set *set);
+bool memory_late_begin(struct memory_set *set);
+int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err);
+int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);
+void memory_late_free(struct memory_late *late); /* NULL is nothing */
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
 int elf_build_id(int fd, struct bytes *ret);

@@ -147,7 +147,8 @@ int memory_mark_pages(const Crs__AddressSpace *space, bool *has_pages, struct cr
 
     for (size_t i = 0; r == 0 && i < space->n_chunks; i++)
         for (size_t k = 0; r == 0 && k < space->chunks[i]->n_runs; k++)
-            r = mark_run(space, space->chunks[i]->runs[k], has_pages, err);
+            if (!space->chunks[i]->runs[k]->dropped)
+                r = mark_run(space, space->chunks[i]->runs[k], has_pages, err);
     for (size_t i = 0; r == 0 && i < space->n_guards; i++)
         r = mark_run(space, space->guards[i], NULL, err);
     return r;

@@ -64,6 +64,7 @@ static void image_free(struct memory_image *image)
     if (image->space)
         crs__address_space__free_unpacked(image->space, NULL);
     cleanup_close(&image->pagemap_fd);
+    memory_live_free(image->live);
     copy_plan_clear(&image->plan);
     page_runs_clear(&image->guards);
     proc_smaps_clear(&image->smaps);
@@ -89,6 +90,7 @@ void memory_set_free(struct memory_set *set)
     }
     for (size_t i = 0; i < set->objects.n; i++)
         cleanup_close(&set->objects.items[i].fd);
+    memory_late_free(set->late);
     free(set->images.items);
     free(set->files.items);
     free(set->objects.items);
@@ -139,11 +141,14 @@ static int hand_over(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory 
 int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,
                   struct crs_error *err)
 {
-    int r = 0;
+    int r = memory_late_write(set, ctx, err);
 
     for (size_t i = 0; r == 0 && i < set->images.n; i++)
         if (set->images.items[i]->space)
             r = set_guards(set->images.items[i], err);
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space && set->images.items[i]->live)
+            r = memory_live_finish(set->images.items[i], err);
     if (r == 0)
         r = memory_files_finish(set, ctx, err);
     if (r < 0)

@@ -8,8 +8,10 @@
 #include "base/cleanup.h"
 #include "pagemap.h"
 
-#define PAGE_SHIFT 12
-#define N_ENTRIES  8192 /* that one read tells */
+#define PAGE_SHIFT    12
+#define N_ENTRIES     8192 /* that one read tells */
+#define HUGE_PAGE     (2ull << 20)
+#define PROTECT_BYTES (64ull << 20) /* at most in one call, which holds a lock of the process */
 
 /* The kernel's interface (linux/fs.h of 6.7; the guard bit is of 6.15), not in older headers. */
 struct scan_region {
@@ -20,46 +22,20 @@ struct scan_arg {
     uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
 };
 #define SCAN_IOCTL   _IOWR('f', 16, struct scan_arg)
+#define SCAN_ALLOWED (1 << 0) /* of a mapping that is tracked */
+#define SCAN_WRITTEN (1 << 1)
 #define SCAN_FILE    (1 << 2)
 #define SCAN_PRESENT (1 << 3)
 #define SCAN_SWAPPED (1 << 4)
 #define SCAN_PFNZERO (1 << 5)
 #define SCAN_GUARD   (1 << 8)
+#define SCAN_PROTECT (1 << 0) /* flags: set the mark of those that match; */
+#define SCAN_TRACKED (1 << 1) /* fail where no userfaultfd lets it be set */
 
 /* An entry of the file. */
 #define ENTRY_PRESENT (1ULL << 63)
 #define ENTRY_SWAPPED (1ULL << 62)
 #define ENTRY_FILE    (1ULL << 61)
-
-int page_runs_add(struct page_runs *runs, uint64_t first, uint64_t count)
-{
-    struct page_run *last = runs->n ? &runs->items[runs->n - 1] : NULL;
-
-    if (last && last->first + last->count == first) {
-        last->count += count;
-        return 0;
-    }
-    last = ARRAY_ADD(runs);
-    if (!last)
-        return -ENOMEM;
-    *last = (struct page_run){first, count};
-    return 0;
-}
-
-uint64_t page_runs_count(const struct page_runs *runs)
-{
-    uint64_t sum = 0;
-
-    for (size_t i = 0; i < runs->n; i++)
-        sum += runs->items[i].count;
-    return sum;
-}
-
-void page_runs_clear(struct page_runs *runs)
-{
-    free(runs->items);
-    *runs = (struct page_runs){0};
-}
 
 static bool entry_matches(uint64_t entry, enum page_filter filter)
 {
@@ -102,7 +78,8 @@ static int add_regions(const struct scan_region *regions, size_t n, uint64_t *ne
         uint64_t start = regions[i].start < *next ? *next : regions[i].start;
         if (start >= regions[i].end)
             continue;
-        struct page_runs *runs = regions[i].categories & SCAN_GUARD ? ret_guards : ret;
+        struct page_runs *runs =
+            regions[i].categories & SCAN_GUARD && ret_guards ? ret_guards : ret;
         if (page_runs_add(runs, start >> PAGE_SHIFT, (regions[i].end - start) >> PAGE_SHIFT) < 0)
             return -ENOMEM;
         *next = regions[i].end;
@@ -110,23 +87,19 @@ static int add_regions(const struct scan_region *regions, size_t n, uint64_t *ne
     return 0;
 }
 
-static int scan_by_ioctl(int fd, bool guards, uint64_t start, uint64_t end, enum page_filter filter,
-                         struct page_runs *ret, struct page_runs *ret_guards, struct crs_error *err)
+/* One call after the other, until all of [start, end) was looked at. -EPERM: it isn't tracked. */
+static int scan_all(int fd, const struct scan_arg *what, uint64_t start, uint64_t end,
+                    struct page_runs *ret, struct page_runs *ret_guards, struct crs_error *err)
 {
-    uint64_t excluded = SCAN_PFNZERO | (filter == PAGES_CHANGED_FILE ? SCAN_FILE : 0);
-    uint64_t guard = guards ? SCAN_GUARD : 0;
     struct scan_region regions[512];
 
     while (start < end) {
-        struct scan_arg arg = {.size = sizeof(arg),
-                               .start = start,
-                               .end = end,
-                               .vec = (uintptr_t)regions,
-                               .vec_len = ELEMENTS(regions),
-                               .category_inverted = excluded,
-                               .category_mask = excluded,
-                               .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED | guard,
-                               .return_mask = guard ? guard : SCAN_PRESENT};
+        struct scan_arg arg = *what;
+        arg.size = sizeof(arg);
+        arg.start = start;
+        arg.end = end;
+        arg.vec = (uintptr_t)regions;
+        arg.vec_len = ELEMENTS(regions);
         int n = ioctl(fd, SCAN_IOCTL, &arg);
         if (n < 0 && errno == EINTR)
             continue;
@@ -144,6 +117,69 @@ static int scan_by_ioctl(int fd, bool guards, uint64_t start, uint64_t end, enum
         start = next;
     }
     return 0;
+}
+
+static int scan_by_ioctl(int fd, bool guards, uint64_t start, uint64_t end, enum page_filter filter,
+                         struct page_runs *ret, struct page_runs *ret_guards, struct crs_error *err)
+{
+    uint64_t excluded = SCAN_PFNZERO | (filter == PAGES_CHANGED_FILE ? SCAN_FILE : 0);
+    uint64_t wanted = filter == PAGES_WRITTEN ? SCAN_WRITTEN : 0, guard = guards ? SCAN_GUARD : 0;
+    const struct scan_arg what = {.category_inverted = excluded,
+                                  .category_mask = excluded | wanted,
+                                  .category_anyof_mask = SCAN_PRESENT | SCAN_SWAPPED | guard,
+                                  .return_mask = guard ? guard : SCAN_PRESENT};
+
+    return scan_all(fd, &what, start, end, ret, ret_guards, err);
+}
+
+/*
+ * Those that are there, by the page table alone. A guard is a mark in it that looks like a page
+ * that is swapped out: where the kernel doesn't tell them apart only what is not swapped is looked
+ * at.
+ */
+static struct scan_arg written_pages(bool guards)
+{
+    uint64_t excluded = SCAN_PFNZERO | (guards ? SCAN_GUARD : 0);
+
+    return (struct scan_arg){.category_inverted = excluded,
+                             .category_mask = excluded | SCAN_ALLOWED | SCAN_WRITTEN,
+                             .category_anyof_mask = SCAN_PRESENT | (guards ? SCAN_SWAPPED : 0),
+                             .return_mask = SCAN_PRESENT};
+}
+
+int pagemap_protect(int fd, bool guards, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err)
+{
+    struct scan_arg what = written_pages(guards);
+
+    what.flags |= SCAN_PROTECT;
+    for (uint64_t at = start, next; at < end; at = next) {
+        next = (at + PROTECT_BYTES) & ~(HUGE_PAGE - 1); /* cuts none in two */
+        if (next > end)
+            next = end;
+        int r = scan_all(fd, &what, at, next, ret, NULL, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+int pagemap_written(int fd, bool guards, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err)
+{
+    const struct scan_arg what = written_pages(guards);
+
+    return scan_all(fd, &what, start, end, ret, NULL, err);
+}
+
+int pagemap_unprotected(int fd, uint64_t start, uint64_t end, struct page_runs *ret,
+                        struct crs_error *err)
+{
+    /* With exactly these masks the kernel goes through the entries in the fastest way. */
+    const struct scan_arg what = {
+        .flags = SCAN_TRACKED, .category_mask = SCAN_WRITTEN, .return_mask = SCAN_WRITTEN};
+
+    return scan_all(fd, &what, start, end, ret, NULL, err);
 }
 
 static int scan_by_reading(int fd, uint64_t start, uint64_t end, uint64_t limit,

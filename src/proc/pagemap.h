@@ -9,28 +9,15 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include "base/array.h"
 #include "base/error.h"
-
-/* Pages first, first + 1, ... by page number of their address. */
-struct page_run {
-    uint64_t first, count;
-};
-struct page_runs {
-    struct page_run *items;
-    size_t n, room;
-};
-
-/* Add pages at the end, joined to the last run if they follow it. 0 or -ENOMEM. */
-int page_runs_add(struct page_runs *runs, uint64_t first, uint64_t count);
-uint64_t page_runs_count(const struct page_runs *runs);
-void page_runs_clear(struct page_runs *runs);
-#define _cleanup_page_runs_ __attribute__((cleanup(page_runs_clear)))
+#include "page_runs.h"
 
 /* What is looked for. */
 enum page_filter {
     PAGES_ANONYMOUS,    /* there, swapped out too, and not the zero page */
     PAGES_CHANGED_FILE, /* of a private mapping of a file: those that aren't the file's own */
+    PAGES_WRITTEN,      /* as PAGES_ANONYMOUS, but without the mark of pagemap_protect(); with the
+                         * ioctl only */
 };
 
 /* Add the pages of n entries (as read from the file, for pages first...) that match. */
@@ -48,5 +35,26 @@ void pagemap_can_scan(int fd, bool *ret_scan, bool *ret_guards);
 int pagemap_scan(int fd, bool can_scan, bool guards, uint64_t start, uint64_t end, uint64_t limit,
                  enum page_filter filter, struct page_runs *ret, struct page_runs *ret_guards,
                  struct crs_error *err);
+
+/*
+ * Which pages are written to: with the ioctl, in mappings that a userfaultfd tracks (see
+ * tracee/track.h); others are passed over. A page that is there can be given a mark, which the next
+ * write to it takes away, whoever makes it. A page that goes (munmap, MADV_DONTNEED) has none any
+ * more. `guards`: the kernel tells guard pages from others; where it doesn't, pages that are
+ * swapped out get no mark.
+ *
+ * Give the mark to all pages of [start, end) that are there, aren't the zero page and have none,
+ * and add them to *ret: what is read of them from now on is what they hold, as long as they keep
+ * the mark.
+ */
+int pagemap_protect(int fd, bool guards, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err);
+/* Which pages would that give? */
+int pagemap_written(int fd, bool guards, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err);
+/* All pages of [start, end) without a mark, whether they are there or not; this is fast. -EPERM: it
+ * isn't tracked, or not all of it. */
+int pagemap_unprotected(int fd, uint64_t start, uint64_t end, struct page_runs *ret,
+                        struct crs_error *err);
 
 #endif

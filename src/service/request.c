@@ -24,6 +24,17 @@ static const char *const pipes_names[] = {"refuse", "give"};
 
 static const char *const form_names[] = {
     [CRS_FORM_DIRECTORY] = "directory", [CRS_FORM_STREAM] = "stream"};
+static const char *const freeze_names[] = {
+    [CRS_FREEZE_AUTO] = "auto", [CRS_FREEZE_STOP] = "stop", [CRS_FREEZE_LIVE] = "live"};
+
+/* The number of a name; -EINVAL: it is none of them. */
+static int find_name(const char *text, const char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(text, names[i]) == 0)
+            return (int)i;
+    return -EINVAL;
+}
 
 /* ---- the client's side ---- */
 
@@ -77,6 +88,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "unix", json_string(unix_names[options->unix_sockets]));
     if (message && options->form == CRS_FORM_STREAM)
         json_object_set_new(message, "form", json_string(form_names[options->form]));
+    if (message && options->freeze)
+        json_object_set_new(message, "freeze", json_string(freeze_names[options->freeze]));
     if (message && options->save_files)
         json_object_set_new(message, "save_files", json_integer(options->save_files));
     if (message && options->stream_fd)
@@ -103,22 +116,27 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
     json_int_t size = 0, memory = 0, pause = 0, total = 0;
-    const char *name = NULL;
+    const char *name = NULL, *freeze = "stop";
     const json_t *path = NULL;
     int processes = 0, threads = 0;
 
-    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i}", "path", &path,
-                    "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us", &pause,
-                    "total_us", &total, "processes", &processes, "threads", &threads) < 0)
+    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s}", "path",
+                    &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us",
+                    &pause, "total_us", &total, "processes", &processes, "threads", &threads,
+                    "freeze", &freeze) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
-    struct crs_checkpoint_result result = {.path = bytes_from_json(path),
-                                           .name = name ? strdup(name) : NULL,
-                                           .size_bytes = size,
-                                           .memory_bytes = memory,
-                                           .pause_us = pause,
-                                           .total_us = total,
-                                           .n_processes = processes,
-                                           .n_threads = threads};
+    struct crs_checkpoint_result result = {
+        .path = bytes_from_json(path),
+        .name = name ? strdup(name) : NULL,
+        .size_bytes = size,
+        .memory_bytes = memory,
+        .pause_us = pause,
+        .total_us = total,
+        .n_processes = processes,
+        .n_threads = threads,
+        .freeze = find_name(freeze, freeze_names, ELEMENTS(freeze_names)) == CRS_FREEZE_LIVE
+                      ? CRS_FREEZE_LIVE
+                      : CRS_FREEZE_STOP};
     if (!result.path || (name && !result.name)) {
         free(result.path);
         free(result.name);
@@ -277,15 +295,6 @@ void request_clear(struct request *request)
     *request = (struct request){0};
 }
 
-/* The number of a name; -EINVAL: it is none of them. */
-static int find_name(const char *text, const char *const *names, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(text, names[i]) == 0)
-            return (int)i;
-    return -EINVAL;
-}
-
 /* The directory of the request, with the bytes that it has on disk. */
 static int parse_output(struct request *request, const json_t *output, struct crs_error *err)
 {
@@ -300,7 +309,7 @@ static int parse_output(struct request *request, const json_t *output, struct cr
 
 /* The words of a request. */
 struct choices {
-    const char *afterwards, *scope, *tcp, *unix_sockets, *pipes, *form;
+    const char *afterwards, *scope, *tcp, *unix_sockets, *pipes, *form, *freeze;
 };
 
 static int parse_choices(const struct choices *words, struct crs_checkpoint_options *options)
@@ -311,9 +320,11 @@ static int parse_choices(const struct choices *words, struct crs_checkpoint_opti
     int unix_sockets = find_name(words->unix_sockets, unix_names, ELEMENTS(unix_names));
     int pipes = find_name(words->pipes, pipes_names, ELEMENTS(pipes_names));
     int form = find_name(words->form, form_names, ELEMENTS(form_names));
+    int freeze = find_name(words->freeze, freeze_names, ELEMENTS(freeze_names));
 
-    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0 || pipes < 0 || form < 0)
+    if (then < 0 || which < 0 || tcp < 0 || unix_sockets < 0 || pipes < 0 || form < 0 || freeze < 0)
         return -EINVAL;
+    options->freeze = (enum crs_freeze)freeze;
     options->form = (enum crs_form)form;
     options->afterwards = (enum crs_afterwards)then;
     options->scope = (enum crs_scope)which;
@@ -326,7 +337,7 @@ static int parse_choices(const struct choices *words, struct crs_checkpoint_opti
 static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
-    struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory"};
+    struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory", "auto"};
     int stream = 0, save_files = 0;
     const char *what;
     json_t *output = NULL;
@@ -334,12 +345,14 @@ static int parse_request(struct request *request, struct crs_error *err)
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
-                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i}",
+                       "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i, "
+                       "s?s}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
-                       "form", &words.form, "stream", &stream, "save_files", &save_files) < 0)
+                       "form", &words.form, "stream", &stream, "save_files", &save_files, "freeze",
+                       &words.freeze) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
@@ -404,12 +417,12 @@ void request_answer_progress(int fd, const struct crs_progress *progress)
 
 void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 {
-    json_t *message =
-        json_pack("{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:i}", "schema", 1, "event", "result",
-                  "path", bytes_to_json(result->path), "size_bytes", (json_int_t)result->size_bytes,
-                  "memory_bytes", (json_int_t)result->memory_bytes, "pause_us",
-                  (json_int_t)result->pause_us, "total_us", (json_int_t)result->total_us,
-                  "processes", (int)result->n_processes, "threads", (int)result->n_threads);
+    json_t *message = json_pack(
+        "{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:i, s:s}", "schema", 1, "event", "result",
+        "path", bytes_to_json(result->path), "size_bytes", (json_int_t)result->size_bytes,
+        "memory_bytes", (json_int_t)result->memory_bytes, "pause_us", (json_int_t)result->pause_us,
+        "total_us", (json_int_t)result->total_us, "processes", (int)result->n_processes, "threads",
+        (int)result->n_threads, "freeze", freeze_names[result->freeze]);
 
     if (message && result->name)
         json_object_set_new(message, "name", json_string(result->name));

@@ -110,6 +110,8 @@ static int check_list(const struct checking *k, Crs__Chunk **chunks, size_t n_ch
     for (size_t i = 0; i < n_chunks; i++) {
         for (size_t j = 0; j < chunks[i]->n_runs; j++) {
             const Crs__Run *run = chunks[i]->runs[j];
+            if (run->dropped)
+                continue;
             spans[n++] = (struct span){run->first, run->first + run->count};
             if (run->first + run->count > size_pages)
                 return crs_fail(k->err, CRS_DAMAGED, EBADMSG, "chunk %zu: pages behind the end", i);

@@ -349,6 +349,10 @@ static int restore_chunk(struct store_reader *r, const Crs__Content *content,
     for (size_t i = 0, done = 0; i < chunk->n_runs && x == 0; i++) {
         uint64_t offset = chunk->runs[i]->first * STORE_PAGE_SIZE;
         uint64_t size = chunk->runs[i]->count * STORE_PAGE_SIZE;
+        if (chunk->runs[i]->dropped) {
+            done += size;
+            continue;
+        }
         if (offset >= content->size || size > chunk->raw_bytes - done)
             return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s: content with pages behind its end",
                             store_reader_path(r));

@@ -18,6 +18,7 @@ class Setup:
         self.stage = stage  # world-readable copies of the programs under test
         self.options = options
         self.crs = os.path.join(stage, "crs")
+        self.checkpoint = ["checkpoint"] + ([f"--freeze={options.freeze}"] if options.freeze else [])
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:

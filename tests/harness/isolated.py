@@ -62,8 +62,8 @@ class IsolatedPlay(Play):
     def checkpoint(self, terminate=False):
         self.snapshots += 1
         path = os.path.join(self.env.store, JOB, str(self.snapshots))
-        extra = ["--terminate"] if terminate else []
-        self.env.crs("checkpoint", *extra, JOB, timeout=self.tool_s)
+        extra = self.victim.options + (["--terminate"] if terminate else [])
+        self.env.crs(*self.env.setup.checkpoint, *extra, JOB, timeout=self.tool_s)
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
@@ -130,7 +130,7 @@ def refused(victim, which):
         play = IsolatedPlay(env, victim, which)
         play.start()
         for options in ([], ["--terminate"]):
-            env.crs("checkpoint", *options, JOB, code=5)
+            env.crs(*env.setup.checkpoint, *options, JOB, code=5)
             expect(words in env.last_stderr,
                    f"the refusal does not say {words!r}: {env.last_stderr.strip()}")
             found = [name for name in os.listdir(os.path.join(env.store, JOB)) if name.isdigit()]
@@ -160,7 +160,7 @@ class IsolatedShow(Show):
 
     def restart_job(self, before, cycle):
         env, pid_file = self.env, self.env.path(f"pid.{cycle}")
-        env.crs("checkpoint", "--terminate", JOB)
+        env.crs(*env.setup.checkpoint, "--terminate", JOB)
         code = env.wait_gone(before.pid)
         expect(code == -signal.SIGKILL, f"after --terminate its crs ended with {code}")
         env.expect_alone(set(), "after --terminate")
@@ -176,7 +176,7 @@ def program_case(program):
     def run(env):
         show = IsolatedShow(env, program)
         show.begin()
-        env.crs("checkpoint", JOB)
+        env.crs(*env.setup.checkpoint, JOB)
         env.expect_running(show.pid, "after the checkpoint")
         process = show.process
         for cycle in range(2):

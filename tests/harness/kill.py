@@ -151,7 +151,7 @@ def one_kill(env, play, number, before, moments):
     stream = number % 3 == 2
     where = env.create(f"killed.{number}") if stream else os.devnull
     with open(where, "wb") as stdout:
-        tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output",
+        tool = subprocess.Popen([env.setup.crs, *env.setup.checkpoint, "--output",
                                  "-" if stream else output, str(play.pid)],
                                 stdin=subprocess.DEVNULL, stdout=stdout,
                                 stderr=subprocess.DEVNULL, **env.popen_kwargs())
@@ -192,7 +192,7 @@ def killed(victim, full):
         before = picture(play.pid)
         # the first is whole, and tells how long it takes
         begun = time.monotonic()
-        env.crs("checkpoint", "--output", env.path("whole"), play.pid)
+        env.crs(*env.setup.checkpoint, "--output", env.path("whole"), play.pid)
         moments = Moments(env, time.monotonic() - begun, KILLS[full])
         for number in moments:
             one_kill(env, play, number, before, moments)
@@ -206,7 +206,7 @@ def killed(victim, full):
 
 def leftovers(env, play):
     """What killed tools left on disk is no snapshot, and is not in the way."""
-    env.crs("checkpoint", "--name", "after", play.pid)
+    env.crs(*env.setup.checkpoint, "--name", "after", play.pid)
     env.crs("verify", "after")
     env.crs("list")
     env.crs("remove", "after")
@@ -237,7 +237,7 @@ def repeated(victim, full):
         marks = []
         for number in range(REPEATS[full]):
             env.log.clear()
-            env.crs("checkpoint", "--name", "again", play.pid)
+            env.crs(*env.setup.checkpoint, "--name", "again", play.pid)
             env.crs("remove", "again")
             if number in (5, REPEATS[full] - 1):
                 play.ask("continue")

@@ -28,7 +28,7 @@ def one_kill(env, play, number, moments):
     """Kill the process that holds the tree, or every third time the command, after a random part of
     the time that it takes."""
     output = env.path(f"killed.{number}")
-    tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
+    tool = subprocess.Popen([env.setup.crs, *env.setup.checkpoint, "--output", output, str(play.pid)],
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, **env.popen_kwargs())
     delay = moments.next()
@@ -66,7 +66,7 @@ def killed(victim, full, steady):
         play.start()
         before = {pid: kill.picture(pid) for pid in members(play)} if steady else {}
         begun = time.monotonic()
-        env.crs("checkpoint", "--output", env.path("whole"), play.pid)
+        env.crs(*env.setup.checkpoint, "--output", env.path("whole"), play.pid)
         moments = kill.Moments(env, time.monotonic() - begun, KILLS[full])
         for number in moments:
             one_kill(env, play, number, moments)
@@ -100,7 +100,7 @@ def first_child(pid):
 def kill_in_pass(env, play, number):
     """Kill the process that holds the tree when it has taken data out; whether it came to that."""
     output = env.path(f"killed.{number}")
-    tool = subprocess.Popen([env.setup.crs, "checkpoint", "--output", output, str(play.pid)],
+    tool = subprocess.Popen([env.setup.crs, *env.setup.checkpoint, "--output", output, str(play.pid)],
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL, **env.popen_kwargs())
     holder = machine.wait_for(lambda: first_child(tool.pid), 10 * env.patience, 0)

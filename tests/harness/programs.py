@@ -126,7 +126,7 @@ class Show:
         """Checkpoint and end it, and bring it back; the process that stands for it."""
         env = self.env
         snapshot, pid_file = env.path(f"second.{cycle}"), env.path(f"pid.{cycle}")
-        env.crs("checkpoint", "--terminate", "--output", snapshot, self.pid)
+        env.crs(*env.setup.checkpoint, "--terminate", "--output", snapshot, self.pid)
         code = env.wait_gone(before.pid if before else self.pid)
         expect(code == -signal.SIGKILL, f"after --terminate it ended with {code}")
         env.expect_alone(set(), "after --terminate")
@@ -159,7 +159,7 @@ def survived(program, policy):
         show = Show(env, program)
         show.start()
         show.wait_progress(program.progress)
-        env.crs("checkpoint", "--output", env.path("first"), show.pid)
+        env.crs(*env.setup.checkpoint, "--output", env.path("first"), show.pid)
         env.expect_running(show.pid, "after the checkpoint")
         restart = None
         for cycle in range(program.cycles):
@@ -178,7 +178,7 @@ def undisturbed(program):
         show.start()
         for i in range(3):
             show.wait_progress(max(program.progress, show.lines() + (1 if i else 0)))
-            env.crs("checkpoint", "--output", env.path(f"snapshot.{i}"), show.pid)
+            env.crs(*env.setup.checkpoint, "--output", env.path(f"snapshot.{i}"), show.pid)
         show.end(show.process, "checkpointed while it ran")
     return run
 
@@ -188,7 +188,7 @@ def refused(program):
         show = Show(env, program)
         show.start()
         show.wait_progress(program.progress)
-        env.crs("checkpoint", "--output", env.path("snapshot"), show.pid, code=5)
+        env.crs(*env.setup.checkpoint, "--output", env.path("snapshot"), show.pid, code=5)
         words = program.header["refused"]
         expect(words in env.last_stderr,
                f"the refusal does not say {words!r}: {env.last_stderr.strip()}")

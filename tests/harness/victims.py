@@ -28,6 +28,7 @@ class Victim:
         self.isolate = self.header.get("isolate")
         if self.isolate:  # what was isolated comes back in namespaces of its own only
             self.without |= {"same", "new"}
+        self.options = self.header.get("checkpoint", "").split()
         self.args = self.header.get("args", "").split()
         self.binary = os.path.join(build.output_directory(setup, "victims"), self.name)
         self.job = (source, self.binary, self.header.get("link", ""),
@@ -124,9 +125,10 @@ class Play:
     def checkpoint(self, terminate=False):
         self.snapshots += 1
         path = self.env.path(f"snapshot.{self.snapshots}")
-        extra = ["--terminate"] if terminate else []
+        extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        self.env.crs("checkpoint", *extra, "--output", path, self.pid, timeout=self.tool_s)
+        self.env.crs(*self.env.setup.checkpoint, *extra, "--output", path, self.pid,
+                     timeout=self.tool_s)
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
@@ -257,7 +259,7 @@ def streamed(victim, policy):
         play.through_a_pipe(policy)
         play.ask(policy)
         path = env.path("stream")
-        env.crs("checkpoint", "--terminate", "--form", "stream", "--output", path, play.pid,
+        env.crs(*env.setup.checkpoint, "--terminate", "--form", "stream", "--output", path, play.pid,
                 timeout=play.tool_s)
         env.wait_gone(play.pid, play.gone_s)
         env.crs("verify", path)
@@ -273,7 +275,7 @@ def refused(victim):
         play.start()
         for options in ([], ["--terminate"]):
             path = env.path("snapshot")
-            env.crs("checkpoint", *options, "--output", path, play.pid, code=5)
+            env.crs(*env.setup.checkpoint, *options, "--output", path, play.pid, code=5)
             expect(victim.refused in env.last_stderr,
                    f"the refusal does not say {victim.refused!r}: {env.last_stderr.strip()}")
             expect(not os.path.exists(path), "a refused checkpoint left a snapshot")

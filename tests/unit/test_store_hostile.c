@@ -202,7 +202,7 @@ static void messages(void **state)
     const struct wire cases[] = {
         WIRE("a run", run, CRS_OK, 0x08, 1, 0x10, 2),
         WIRE("a field number 999", run, CRS_CANT_RESTART, 0xb8, 0x3e, 1),
-        WIRE("a field number 3", run, CRS_CANT_RESTART, 0x18, 1),
+        WIRE("a field number 4", run, CRS_CANT_RESTART, 0x20, 1),
         WIRE("a field number 1000", run, CRS_OK, 0xc0, 0x3e, 1),
         WIRE("a field number 1000 with bytes", run, CRS_OK, 0xc2, 0x3e, 2, 'a', 'b'),
         WIRE("bytes longer than the rest", run, CRS_DAMAGED, 0xc2, 0x3e, 3, 'a', 'b'),
@@ -326,6 +326,10 @@ static void chunks(void **state)
     r3.first = 11; /* page 11 twice */
     assert_true(check(&good, &other) < 0);
     assert_true(check(&other, &good) < 0);
+    r3.dropped = true; /* but of no use there */
+    assert_int_equal(check(&good, &other), 0);
+    assert_int_equal(check(&other, &good), 0);
+    r3.dropped = false;
     r3.first = 9;
     assert_true(check(&good, &other) < 0);
     r3.first = 1ull << 52;

@@ -29,6 +29,7 @@
  *     isolated: WORDS              the same as a job in namespaces of its own (crs run --isolate);
  *                                  saved: there it can be checkpointed and restarted
  *     args: A B                    more arguments, after DIR
+ *     checkpoint: --option         more options for crs checkpoint
  *     needs: N MiB                 of free memory; skipped where there is less
  *     hugepages: 4             so many huge pages of 2 MiB are made for it, where the test may
  *     link: -static -lm            more arguments for the compiler

@@ -72,6 +72,8 @@ int arch_account_timeout(struct tracee_thread *th, const struct arch_waiting *wa
  * so it was done; 0: there is nothing to do, or it can't be done.
  */
 int arch_put_events_back(struct tracee_thread *th, struct crs_error *err);
+/* Is th still in the call that it was in when its image was that one, and was let go in between? */
+bool arch_is_same_call(const struct tracee_thread *th, const struct arch_regs *image);
 /* A seccomp filter may not allow restart_syscall, by which the kernel would let a call go on whose
  * timeout it keeps: the call is made again instead, with what is left. After the one above. */
 int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err);
@@ -106,6 +108,10 @@ int arch_calls_end(struct tracee *t, struct crs_error *err);
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
+/* A call that opens descriptor `fd`, in a live process: left alone at any instant until its next
+ * call has begun, the thread closes it. */
+int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
+                    struct crs_error *err);
 
 /* ---- functions of its own that a thread is made to run (inject.h) ---- */
 

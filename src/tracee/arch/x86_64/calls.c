@@ -202,6 +202,28 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
     return r;
 }
 
+int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
+                    struct crs_error *err)
+{
+    struct arch_calls *c = th->owner->calls;
+    struct arch_regs regs;
+
+    if (!c->frame_area)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "nothing in process %d leads a thread back that opens a descriptor",
+                        th->owner->pid);
+    int r = c->session == th ? 0 : begin_session(th, err);
+    if (r < 0)
+        return r;
+    regs = c->session_regs;
+    r = frame_write_closing(th, fd, (uint64_t *)&regs.user.rsp, err);
+    if (r == 0)
+        r = run_one(th, &regs, call, err);
+    if (r < 0)
+        end_session(th->owner, NULL);
+    return r;
+}
+
 int arch_calls_end(struct tracee *t, struct crs_error *err)
 {
     return t->stub ? 0 : end_session(t, err);

@@ -145,10 +145,22 @@ int frame_fill(struct tracee_thread *th, const struct user_regs_struct *back, st
     return fill_xstate(th, xstate, xstate_room, err);
 }
 
+/* The way over the frame *f, which stands 16 bytes behind `area` and will lie that far behind `at`;
+ * the stack pointer that leads there. */
+static uint64_t set_way(const struct gadgets *g, uint8_t *area, uint64_t at, struct frame *f)
+{
+    f->return_address = g->sigreturn ? g->sigreturn : g->call;
+    f->uc_stack.ss_flags = FRAME_MARK;
+    if (g->sigreturn)
+        return at + 16 - g->call_pops;
+    ((uint64_t *)area)[0] = g->pop_rax;
+    ((uint64_t *)area)[1] = SYS_rt_sigreturn;
+    return at - g->call_pops;
+}
+
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err)
 {
     const struct arch_calls *c = th->owner->calls;
-    const struct gadgets *g = &c->gadgets;
     uint8_t area[FRAME_AREA_SIZE - FRAME_OFFSET] = {0};
     uint64_t at = c->frame_area + FRAME_OFFSET;
     uint64_t xstate_at = (at + 16 + (FRAME_XSTATE_OFFSET - FRAME_OFFSET) + 63) & ~63ULL;
@@ -160,15 +172,24 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
                        xstate_at, err);
     if (r < 0)
         return r;
-    f->return_address = g->sigreturn ? g->sigreturn : g->call;
-    f->uc_stack.ss_flags = FRAME_MARK;
-    uint64_t sp = at + 16;
-    if (!g->sigreturn) {
-        ((uint64_t *)area)[0] = g->pop_rax;
-        ((uint64_t *)area)[1] = SYS_rt_sigreturn;
-        sp = at;
-    }
-    *ret_sp = sp - g->call_pops;
+    *ret_sp = set_way(&c->gadgets, area, at, f);
+    return tracee_write(th->owner, at, area, sizeof(area), err);
+}
+
+int frame_write_closing(struct tracee_thread *th, int fd, uint64_t *ret_sp, struct crs_error *err)
+{
+    const struct arch_calls *c = th->owner->calls;
+    struct user_regs_struct back = c->session_regs.user;
+    uint64_t at = c->frame_area + FRAME_CLOSING_OFFSET;
+    _Alignas(16) uint8_t area[16 + sizeof(struct frame)] = {0};
+    struct frame *f = (struct frame *)(area + 16);
+
+    back.rip = c->gadgets.call;
+    back.rax = SYS_close;
+    back.rdi = fd;
+    frame_fill_registers(&back, f);
+    f->uc_sigmask = ~0ULL; /* no vector state: the next frame has it */
+    *ret_sp = set_way(&c->gadgets, area, at, f);
     return tracee_write(th->owner, at, area, sizeof(area), err);
 }
 

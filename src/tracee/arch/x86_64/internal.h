@@ -54,6 +54,7 @@ struct frame {
 
 /* Layout of the frame area: the scratch block, room for pops, the frame, the vector state. */
 #define FRAME_SCRATCH_OFFSET 0
+#define FRAME_CLOSING_OFFSET 1024 /* in the scratch block: of a call that needs none */
 #define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
 #define FRAME_XSTATE_OFFSET  (FRAME_OFFSET + 1024)
 #define FRAME_AREA_SIZE      (24 << 10)
@@ -83,6 +84,10 @@ bool frame_in_use(struct tracee_thread *th);
 
 /* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
+
+/* The thread stands on its frame: write one more, for a call that opens descriptor `fd`. Left alone
+ * the thread closes it, and goes on over its own frame. *ret_sp as before. */
+int frame_write_closing(struct tracee_thread *th, int fd, uint64_t *ret_sp, struct crs_error *err);
 
 /*
  * The registers with which th makes the call again that its stop interrupted, with what was left of

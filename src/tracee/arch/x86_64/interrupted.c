@@ -407,6 +407,18 @@ int interrupted_make_again(struct tracee_thread *th, struct crs_error *err)
     return r < 0 ? r : arch_account_timeout(th, &th->waiting, err);
 }
 
+/* The kernel has let it go on by restart_syscall: then it is the one that was interrupted last. */
+bool arch_is_same_call(const struct tracee_thread *th, const struct arch_regs *image)
+{
+    const struct user_regs_struct *now = &th->regs.user, *a = &th->image.user, *b = &image->user;
+    bool goes_on = now->orig_rax == SYS_restart_syscall ||
+                   ((int64_t)now->orig_rax < 0 && now->rax == SYS_restart_syscall);
+
+    return goes_on && a->orig_rax == b->orig_rax && a->rip == b->rip && a->rsp == b->rsp &&
+           a->rdi == b->rdi && a->rsi == b->rsi && a->rdx == b->rdx && a->r10 == b->r10 &&
+           a->r8 == b->r8 && a->r9 == b->r9;
+}
+
 int arch_avoid_restart(struct tracee_thread *th, struct crs_error *err)
 {
     struct user_regs_struct *u = &th->regs.user;

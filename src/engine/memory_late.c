@@ -1,0 +1,107 @@
+/*
+ * memory_late.c - pages that are read in the freeze, and written when the processes run again
+ *
+ * Where few are left for the freeze, reading them takes a fraction of the time that it takes to
+ * compress and write them.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "base/io.h"
+#include "memory_image.h"
+
+#define LATE_BYTES (16ull << 20)
+
+struct late_chunk {
+    struct memory_image *image;
+    struct copy_chunk *chunk;
+    struct copy_buffer *buffer; /* owned; its data is part of the pool */
+};
+
+struct memory_late {
+    uint8_t *pool;
+    uint64_t used;
+    bool taken; /* all images were read into it */
+    ARRAY_OF(struct late_chunk) chunks;
+};
+
+void memory_late_prepare(struct memory_set *set)
+{
+    struct memory_late *late = calloc(1, sizeof(*late));
+
+    if (!late)
+        return;
+    late->pool = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE,
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+    if (late->pool == MAP_FAILED)
+        free(late); /* all is written in the freeze, then */
+    else
+        set->late = late;
+}
+
+void memory_late_free(struct memory_late *late)
+{
+    if (!late)
+        return;
+    for (size_t i = 0; i < late->chunks.n; i++)
+        free(late->chunks.items[i].buffer);
+    free(late->chunks.items);
+    munmap(late->pool, LATE_BYTES);
+    free(late);
+}
+
+bool memory_late_begin(struct memory_set *set)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            pages += set->images.items[i]->plan.n_pages;
+    if (!set->late || pages * PAGE > LATE_BYTES)
+        return false;
+    set->late->taken = true;
+    return true;
+}
+
+static int read_one(struct memory_late *late, struct copy_source *source, struct copy_chunk *chunk,
+                    struct crs_error *err)
+{
+    struct late_chunk *one = ARRAY_ADD(&late->chunks);
+    struct copy_buffer *buffer = one ? calloc(1, sizeof(*buffer)) : NULL;
+
+    if (!buffer)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
+    *one = (struct late_chunk){source->image, chunk, buffer};
+    buffer->data = late->pool + late->used;
+    late->used += chunk->n_pages * PAGE;
+    return copy_chunk_read(source, chunk, buffer, err);
+}
+
+int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err)
+{
+    struct copy_plan *plan = source->plan;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < plan->chunks.n; i++)
+        r = read_one(set->late, source, &plan->chunks.items[i], err);
+    return r;
+}
+
+int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err)
+{
+    struct memory_late *late = set->late;
+    int r = 0;
+
+    if (!late || !late->taken)
+        return 0;
+    for (size_t i = 0; r == 0 && i < late->chunks.n; i++) {
+        struct late_chunk *one = &late->chunks.items[i];
+        struct copy_source source = {.image = one->image, .ctx = ctx, .plan = &one->image->plan};
+        r = copy_chunk_put(&source, one->chunk, one->buffer, err);
+    }
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            r = copy_plan_hand_over(&set->images.items[i]->plan, err);
+    return r;
+}

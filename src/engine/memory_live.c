@@ -1,0 +1,280 @@
+/* memory_live.c - copies that were made before the freeze: which of them count in it */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/io.h"
+#include "memory_live.h"
+
+#define NEAR_PAGES 64 /* what is that close together is scanned at once */
+
+static int out_of_memory(struct crs_error *err)
+{
+    return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
+}
+
+void memory_live_free(struct memory_live *live)
+{
+    if (!live)
+        return;
+    track_free(live->track);
+    cleanup_close(&live->pagemap_fd);
+    cleanup_close(&live->mem_fd);
+    for (size_t i = 0; i < live->chunks.n; i++)
+        if (live->chunks.items[i])
+            crs__chunk__free_unpacked(live->chunks.items[i], NULL);
+    tracee_timeouts_clear(&live->timeouts);
+    free(live->chunks.items);
+    free(live->ranges.items);
+    page_runs_clear(&live->covered);
+    page_runs_clear(&live->marked);
+    page_runs_clear(&live->kept);
+    free(live);
+}
+
+void live_give_up(struct memory_live *live)
+{
+    live->given_up = true;
+    page_runs_clear(&live->covered);
+    page_runs_clear(&live->kept);
+}
+
+/* ---- pages of chunks ---- */
+
+static bool all_dropped(const Crs__Chunk *chunk)
+{
+    for (size_t i = 0; i < chunk->n_runs; i++)
+        if (!chunk->runs[i]->dropped)
+            return false;
+    return true;
+}
+
+/* One page more behind the last run of the list, which has room. */
+static int add_page(Crs__Run **runs, size_t *n, uint64_t page, bool dropped)
+{
+    Crs__Run *last = *n ? runs[*n - 1] : NULL;
+
+    if (last && last->dropped == dropped && last->first + last->count == page) {
+        last->count++;
+        return 0;
+    }
+    last = malloc(sizeof(*last));
+    if (!last)
+        return -ENOMEM;
+    crs__run__init(last);
+    last->first = page;
+    last->count = 1;
+    last->dropped = dropped;
+    runs[(*n)++] = last;
+    return 0;
+}
+
+static void free_runs(Crs__Run **runs, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        crs__run__free_unpacked(runs[i], NULL);
+    free(runs);
+}
+
+/* Drop the pages of the chunk that are in the set, or are not. 0 or -ENOMEM. */
+static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
+{
+    Crs__Run **runs = calloc(chunk->raw_bytes / PAGE, sizeof(*runs));
+    size_t n = 0;
+    int r = runs ? 0 : -ENOMEM;
+
+    for (size_t i = 0; r == 0 && i < chunk->n_runs; i++) {
+        const Crs__Run *run = chunk->runs[i];
+        for (uint64_t k = 0; r == 0 && k < run->count; k++) {
+            uint64_t page = run->first + k;
+            bool dropped = run->dropped || page_runs_have(set, page) == if_in_set;
+            r = add_page(runs, &n, page, dropped);
+        }
+    }
+    if (r < 0) {
+        free_runs(runs, n);
+        return r;
+    }
+    free_runs(chunk->runs, chunk->n_runs);
+    chunk->runs = runs;
+    chunk->n_runs = n;
+    return 0;
+}
+
+/* A chunk without a page is nobody's: its bytes stay in the pack. */
+static int drop_from_all(struct memory_live *live, const struct page_runs *set, bool if_in_set)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
+        Crs__Chunk **chunk = &live->chunks.items[i];
+        if (!*chunk)
+            continue;
+        r = drop_pages(*chunk, set, if_in_set);
+        if (r == 0 && all_dropped(*chunk)) {
+            crs__chunk__free_unpacked(*chunk, NULL);
+            *chunk = NULL;
+        }
+    }
+    return r;
+}
+
+int live_forget(struct memory_live *live, const struct page_runs *pages)
+{
+    struct page_runs rest = {0};
+    int r = page_runs_subtract(&live->covered, pages, &rest);
+
+    if (r < 0) {
+        page_runs_clear(&rest);
+        return r;
+    }
+    page_runs_clear(&live->covered);
+    live->covered = rest;
+    return drop_from_all(live, pages, true);
+}
+
+/* ---- in the freeze ---- */
+
+bool memory_live_tracks(const struct memory_set *set, uint64_t start, uint64_t end)
+{
+    for (size_t i = 0; i < set->images.n; i++) {
+        const struct memory_live *live = set->images.items[i]->live;
+        if (live && live->track && track_covers(live->track, start, end))
+            return true;
+    }
+    return false;
+}
+
+/* A ring that it shares with the kernel, which writes into its memory whenever it likes. */
+static bool is_ring(const struct proc_map *map)
+{
+    return strncmp(map->name, "/[aio]", 6) == 0 || strcmp(map->name, "anon_inode:[io_uring]") == 0;
+}
+
+void memory_live_enter(struct memory_image *image)
+{
+    if (!image->live || image->live->given_up)
+        return;
+    for (size_t i = 0; i < image->maps.n; i++)
+        if (is_ring(&image->maps.items[i]))
+            live_give_up(image->live);
+}
+
+void memory_held_again(const struct memory_set *set, struct tracee *t)
+{
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->pid == t->pid && set->images.items[i]->live)
+            tracee_use_timeouts(t, &set->images.items[i]->live->timeouts);
+}
+
+/* What a mapping has: */
+struct judged {
+    struct page_runs kept;  /* the copy is what they hold */
+    struct page_runs other; /* marked, but for some reason never copied */
+    struct page_runs now;   /* to be copied now */
+};
+
+static void judged_clear(struct judged *j)
+{
+    page_runs_clear(&j->kept);
+    page_runs_clear(&j->other);
+    page_runs_clear(&j->now);
+}
+
+static int judge_marked(const struct memory_live *live, uint64_t first, uint64_t count,
+                        const struct page_runs *unmarked, struct judged *j)
+{
+    _cleanup_page_runs_ struct page_runs all = {0}, marked = {0}, covered = {0};
+    int r = page_runs_add(&all, first, count);
+
+    if (r == 0)
+        r = page_runs_subtract(&all, unmarked, &marked);
+    if (r == 0)
+        r = page_runs_within(&live->covered, first, count, &covered);
+    if (r == 0)
+        r = page_runs_subtract(&marked, &covered, &j->other);
+    return r == 0 ? page_runs_subtract(&marked, &j->other, &j->kept) : r;
+}
+
+static int scan(struct memory_image *image, uint64_t first, uint64_t end, enum page_filter filter,
+                struct judged *j, struct crs_error *err)
+{
+    _cleanup_page_runs_ struct page_runs runs = {0};
+    int r = pagemap_scan(image->pagemap_fd, true, image->guard_bit, first * PAGE, end * PAGE, 0,
+                         filter, &runs, &image->guards, err);
+
+    return r == 0 && page_runs_unite(&j->now, &runs) < 0 ? out_of_memory(err) : r;
+}
+
+/* Which of those without a mark are there. */
+static int scan_unmarked(struct memory_image *image, const struct page_runs *unmarked,
+                         struct judged *j, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0, k; r == 0 && i < unmarked->n; i = k) {
+        uint64_t end = unmarked->items[i].first + unmarked->items[i].count;
+        for (k = i + 1; k < unmarked->n && unmarked->items[k].first - end <= NEAR_PAGES; k++)
+            end = unmarked->items[k].first + unmarked->items[k].count;
+        r = scan(image, unmarked->items[i].first, end, PAGES_WRITTEN, j, err);
+    }
+    return r;
+}
+
+static int judge(struct memory_image *image, const struct memory_vma *vma,
+                 const struct page_runs *unmarked, struct judged *j, struct crs_error *err)
+{
+    uint64_t first = PAGE_OF(vma->map.start), count = PAGE_OF(vma->map.end) - first;
+
+    if (judge_marked(image->live, first, count, unmarked, j) < 0)
+        return out_of_memory(err);
+    int r = scan_unmarked(image, unmarked, j, err);
+    for (size_t i = 0; r == 0 && i < j->other.n; i++) {
+        const struct page_run *run = &j->other.items[i];
+        r = scan(image, run->first, run->first + run->count, PAGES_ANONYMOUS, j, err);
+    }
+    return r;
+}
+
+int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
+                     uint32_t how, struct crs_error *err)
+{
+    struct memory_live *live = image->live;
+    _cleanup_page_runs_ struct page_runs unmarked = {0};
+    _cleanup_(judged_clear) struct judged j = {0};
+
+    if (!live || live->given_up || vma->pages != PAGES_TOUCHED || vma->huge_page_bytes ||
+        !track_covers(live->track, vma->map.start, vma->map.end))
+        return 1;
+    /* One that was moved, or made anew in the same place, is tracked no more. */
+    if (pagemap_unprotected(image->pagemap_fd, vma->map.start, vma->map.end, &unmarked, NULL) < 0)
+        return 1;
+    int r = judge(image, vma, &unmarked, &j, err);
+    for (size_t i = 0; r == 0 && i < j.now.n; i++)
+        r = copy_plan_add(&image->plan, sink, -1, j.now.items[i].first, j.now.items[i].count,
+                          j.now.items[i].first * PAGE, how, err);
+    if (r == 0 && page_runs_unite(&live->kept, &j.kept) < 0)
+        r = out_of_memory(err);
+    return r;
+}
+
+/* ---- after the thaw ---- */
+
+int memory_live_finish(struct memory_image *image, struct crs_error *err)
+{
+    struct memory_live *live = image->live;
+    Crs__AddressSpace *space = image->space;
+
+    if (live->given_up || live->chunks.n == 0)
+        return 0;
+    if (drop_from_all(live, &live->kept, false) < 0)
+        return out_of_memory(err);
+    Crs__Chunk **chunks =
+        reallocarray(space->chunks, space->n_chunks + live->chunks.n, sizeof(*chunks));
+    if (!chunks)
+        return out_of_memory(err);
+    space->chunks = chunks;
+    for (size_t i = 0; i < live->chunks.n; i++)
+        if (live->chunks.items[i])
+            space->chunks[space->n_chunks++] = TAKE_PTR(live->chunks.items[i]);
+    return 0;
+}

@@ -1,0 +1,40 @@
+/*
+ * memory_live.h - what was copied before the freeze; inside of memory_ahead.c and memory_live.c
+ *
+ * A page is *covered* when it was read after it got its mark (proc/pagemap.h), and all threads
+ * stood still for a moment in between: an operation of the kernel that had the page in its hands by
+ * then, and would write to it past the page table, was over. If it has the mark still in the
+ * freeze, it holds what was read.
+ */
+#ifndef ENGINE_MEMORY_LIVE_H
+#define ENGINE_MEMORY_LIVE_H
+
+#include "engine/memory_image.h"
+#include "tracee/timeouts.h"
+#include "tracee/track.h"
+
+struct live_range {
+    uint64_t start, end;
+    uint32_t how; /* enum copy_how */
+};
+
+struct memory_live {
+    struct track *track;
+    int pagemap_fd, mem_fd;
+    bool guard_bit;
+    ARRAY_OF(struct live_range) ranges; /* tracked, in order */
+    struct page_runs covered;
+    struct page_runs marked; /* of this round: to be copied */
+    struct page_runs kept;   /* in the freeze: covered, and not written to since */
+    ARRAY_OF(Crs__Chunk *) chunks;
+    struct tracee_timeouts timeouts;
+    bool given_up; /* nothing of it counts */
+};
+
+/* The copies of these pages are out of date. 0 or -ENOMEM. */
+int live_forget(struct memory_live *live, const struct page_runs *pages);
+
+/* Nothing of it counts any more, and nothing is tracked. */
+void live_give_up(struct memory_live *live);
+
+#endif
