@@ -104,7 +104,10 @@ static int failed(const char *what, const char *path)
     int saved = errno;
 
     opal_output(0, "crs: %s %s: %s", path, what, strerror(saved));
+    opal_crs_base_fail(OPAL_ERROR, "%s %s: %s", path, what, strerror(saved));
     errno = saved;
+    if (saved == ENOSPC || saved == EDQUOT || saved == EIO || saved == EROFS)
+        return OPAL_ERR_FILE_WRITE_FAILURE;
     return saved == EPERM || saved == EACCES ? OPAL_ERR_PERM : OPAL_ERR_IN_ERRNO;
 }
 
@@ -123,7 +126,10 @@ static int check_place(const char *place)
                     "crs: %s is there, and is not a snapshot: it is not replaced; choose "
                     "another name or remove it",
                     place);
-        return OPAL_EXISTS;
+        return opal_crs_base_fail(OPAL_EXISTS,
+                                  "%s is there, and is not a snapshot: it is not replaced; choose "
+                                  "another name or remove it",
+                                  place);
     }
     return OPAL_SUCCESS;
 }
