@@ -87,14 +87,14 @@ static int refuse(struct mca_param *param, const struct mca_setting *setting, in
 {
     _cleanup_free_ char *expected = mca_value_expected(param->type, param->enumerator);
 
-    param->refused = true;
     mca_base_problem("parameter %s: \"%s\" is %s: it takes %s (from %s)", param->name,
                      setting->value,
                      r == OPAL_ERR_VALUE_OUT_OF_BOUNDS ? "out of range" : "no such value",
                      expected ? expected : mca_type_name(param->type), setting->place);
-    return r;
+    return OPAL_SUCCESS;
 }
 
+/* A value that is none leaves the parameter as it is, and is noted. */
 static int resolve(struct mca_param *param)
 {
     const struct mca_setting *setting = mca_setting_find(param->name);
@@ -104,10 +104,9 @@ static int resolve(struct mca_param *param)
     if (!setting)
         return OPAL_SUCCESS;
     if (param->read_only) {
-        param->refused = true;
         mca_base_problem("parameter %s can't be set (by %s): it only tells", param->name,
                          setting->place);
-        return OPAL_ERR_PERM;
+        return OPAL_SUCCESS;
     }
     r = mca_value_parse(param->type, param->enumerator, setting->value, &value);
     if (r == OPAL_ERR_OUT_OF_RESOURCE)
@@ -196,8 +195,7 @@ static int register_locked(struct mca_param model, const union mca_value *initia
 
     if (index >= 0) {
         free(model.name);
-        index = bind_again(index, &model);
-        return index >= 0 && params.items[index]->refused ? OPAL_ERR_BAD_PARAM : index;
+        return bind_again(index, &model);
     }
     index = new_param(model, initial);
     if (index < 0)

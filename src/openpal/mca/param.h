@@ -43,7 +43,6 @@ struct mca_param {
     mca_base_var_type_t type;
     mca_base_var_enum_t *enumerator;
     bool internal, read_only, deprecated;
-    bool refused; /* its setting is no value for it */
     char *text, *default_text;
     char *place; /* NULL: the default */
     union mca_value value;
@@ -106,6 +105,11 @@ void mca_param_forget_all(void);
 /* Nothing of the shared object that `address` is in will be used any more: it is about to be
  * unloaded. */
 void mca_param_release_object(const void *address);
+
+/* ---- retired.c ---- */
+
+/* Why a parameter of other versions isn't one here; NULL: it never was one. */
+const char *mca_param_why_retired(const char *name);
 
 /* ---- base.c ---- */
 
