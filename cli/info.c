@@ -12,7 +12,7 @@ struct arguments {
 
 static const struct cli_option options[] = {
     {"components", 'c', CLI_FLAG, offsetof(struct arguments, components), .value = 1,
-     .help = "list the components: which is selected, and why others can't run here"},
+     .help = "list the components: selected, possible, or why not here"},
     {"params", 'p', CLI_FLAG, offsetof(struct arguments, params), .value = 1,
      .help = "list the parameters: value, where it comes from, meaning"},
     CLI_JSON(arguments),
