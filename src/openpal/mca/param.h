@@ -38,6 +38,12 @@ union mca_value {
     char *string;
 };
 
+/* A registrant's variable, and the value that it had. */
+struct mca_binding {
+    void *storage;
+    union mca_value original;
+};
+
 struct mca_param {
     char *name, *help;
     mca_base_var_type_t type;
@@ -46,8 +52,7 @@ struct mca_param {
     char *text, *default_text;
     char *place; /* NULL: the default */
     union mca_value value;
-    void *storage;            /* the registrant's variable, or NULL */
-    union mca_value original; /* what that had */
+    ARRAY_OF(struct mca_binding) bindings;
 };
 
 /* ---- param_value.c: text and values ---- */
