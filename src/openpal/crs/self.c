@@ -138,7 +138,11 @@ static int init(void)
     self.directory = self.snapshot_dir;
     r = self.functions.restart();
     self.directory = NULL;
-    return r == OPAL_SUCCESS ? OPAL_SUCCESS : fail_of("restart", r);
+    if (r == OPAL_SUCCESS)
+        return OPAL_SUCCESS;
+    return mca_base_component_unavailable(
+        &mca_crs_self_component.base_version,
+        "the program's function %s_restart failed: it returned %d", self.prefix, r);
 }
 
 static int finalize(void)
@@ -147,12 +151,14 @@ static int finalize(void)
     return OPAL_SUCCESS;
 }
 
-/* What the function has written is there when it returns; the lines follow. */
+/* The lines follow what the function has written. */
 static int save(opal_crs_base_snapshot_t *snapshot)
 {
     _cleanup_free_ char *command = NULL;
-    int r = self.functions.checkpoint(&command);
 
+    self.directory = snapshot->local_location;
+    int r = self.functions.checkpoint(&command);
+    self.directory = NULL;
     if (r != OPAL_SUCCESS)
         return fail_of("checkpoint", r);
     opal_output_verbose(10, mca_crs_self_component.output_handle,
@@ -163,11 +169,14 @@ static int save(opal_crs_base_snapshot_t *snapshot)
     return r == OPAL_SUCCESS ? opal_crs_base_snapshot_commit(snapshot) : r;
 }
 
-/* Also where the snapshot couldn't be completed: the program's other function had got ready. */
-static int resume(int saved)
+/* Also where there is no snapshot in the end: the program's other function had got ready for it.
+ * The directory has its final name by now. */
+static int resume(opal_crs_base_snapshot_t *snapshot, int saved)
 {
+    self.directory = snapshot->local_location;
     int r = self.functions.resume ? self.functions.resume() : OPAL_SUCCESS;
 
+    self.directory = NULL;
     if (saved != OPAL_SUCCESS || r == OPAL_SUCCESS)
         return saved;
     return opal_crs_base_fail(OPAL_ERROR,
@@ -182,9 +191,7 @@ static int save_and_resume(opal_crs_base_snapshot_t *snapshot)
 
     if (r != OPAL_SUCCESS)
         return r;
-    self.directory = snapshot->local_location;
-    r = resume(save(snapshot));
-    self.directory = NULL;
+    r = resume(snapshot, save(snapshot));
     opal_crs_section_open();
     return r;
 }
