@@ -79,8 +79,8 @@ static void check_round(const char *const *argv)
 
 static void test_join(void **state)
 {
-    char *plain[] = {"./prog", "-n", "3", NULL};
-    char *text = opal_crs_command_join(plain);
+    const char *plain[] = {"./prog", "-n", "3", NULL};
+    char *text = opal_crs_command_join((char **)plain);
 
     (void)state;
     assert_string_equal(text, "./prog -n 3");
