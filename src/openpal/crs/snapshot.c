@@ -108,8 +108,11 @@ static int failed(const char *what, const char *path)
 {
     int saved = errno, r;
 
-    r = opal_crs_base_fail(saved == EPERM || saved == EACCES ? OPAL_ERR_PERM : OPAL_ERR_IN_ERRNO,
-                           "%s %s: %s", path, what, strerror(saved));
+    r = opal_crs_base_fail(OPAL_ERR_IN_ERRNO, "%s %s: %s", path, what, strerror(saved));
+    if (saved == ENOSPC || saved == EDQUOT || saved == EIO || saved == EROFS)
+        r = OPAL_ERR_FILE_WRITE_FAILURE;
+    else if (saved == EPERM || saved == EACCES)
+        r = OPAL_ERR_PERM;
     errno = saved;
     return r;
 }
