@@ -65,6 +65,15 @@ OPAL_DECLSPEC int opal_crs_base_copy_options(opal_crs_base_ckpt_options_t *from,
                                              opal_crs_base_ckpt_options_t *to);
 OPAL_DECLSPEC int opal_crs_base_clear_options(opal_crs_base_ckpt_options_t *target);
 
+/* For a component's function that is about to return an error: why, in words for the user (object,
+ * reason, remedy). Format as printf(3). Returns `code`. */
+OPAL_DECLSPEC int opal_crs_base_fail(int code, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
+/* What the calling thread's last failure said, until it is cleared; "": nothing. */
+OPAL_DECLSPEC const char *opal_crs_base_failure(void);
+OPAL_DECLSPEC void opal_crs_base_clear_failure(void);
+
 /* The functions of the `self` component, instead of those that it finds by name; NULL takes one
  * back. May be called before opal_init(). */
 typedef int (*opal_crs_self_checkpoint_callback_fn_t)(char **restart_cmd);
