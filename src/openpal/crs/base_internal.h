@@ -17,6 +17,9 @@ OPAL_DECLSPEC extern opal_crs_base_component_t *opal_crs_base_selected_component
 /* Built-in components, in the order in which equal priorities count; ends with NULL. */
 extern const mca_base_component_t *const opal_crs_base_built_in[];
 
+/* Between open and close, for a listing: which component could run here, and would be selected. */
+OPAL_DECLSPEC int opal_crs_base_survey(void);
+
 /* ---- snapshots under way ---- */
 
 /* A directory is made under another name beside its place, and local_location is that until the

@@ -126,6 +126,7 @@ static int use(struct mca_component *c)
     if (selected_module.crs_checkpoint)
         opal_crs.crs_checkpoint = checkpoint;
     opal_crs_base_selected_component = (opal_crs_base_component_t *)c->component;
+    opal_crs_base_clear_failure();
     r = opal_crs.crs_init ? opal_crs.crs_init() : OPAL_SUCCESS;
     c->selected = r == OPAL_SUCCESS;
     if (c->selected)
@@ -133,7 +134,8 @@ static int use(struct mca_component *c)
     memset(&opal_crs, 0, sizeof(opal_crs));
     opal_crs_base_selected_component = NULL;
     if (!c->why_not)
-        mca_component_refuse(c, "can't begin: %s", opal_strerror(r));
+        mca_component_refuse(c, "can't begin: %s",
+                             *opal_crs_base_failure() ? opal_crs_base_failure() : opal_strerror(r));
     c->module = NULL;
     return r;
 }
@@ -173,6 +175,20 @@ int opal_crs_base_select(void)
     }
     tell_why(list ? list : "");
     return OPAL_ERR_NOT_AVAILABLE;
+}
+
+/* As a selection would come out, without one. A component's init is not asked. */
+int opal_crs_base_survey(void)
+{
+    _cleanup_free_ char *list = NULL;
+    int r = considered(&list);
+
+    if (r != OPAL_SUCCESS || opal_crs_base_selected_component)
+        return r;
+    mca_framework_query(&framework);
+    if (framework.components && framework.components->module)
+        framework.components->selected = true;
+    return OPAL_SUCCESS;
 }
 
 int opal_crs_base_close(void)

@@ -18,7 +18,6 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "opal/util/output.h"
 #include "openpal/crs/base_internal.h"
 #include "openpal/crs/directory.h"
 #include "openpal/crs/metadata.h"
@@ -86,26 +85,36 @@ static int fill_in(opal_crs_base_snapshot_t *snapshot, pid_t pid)
         snapshot->reference_name = opal_crs_base_unique_snapshot_name(pid ? pid : getpid());
     if (!snapshot->reference_name || (selected && !snapshot->component_name))
         return OPAL_ERR_OUT_OF_RESOURCE;
-    if (!is_name(snapshot->reference_name)) {
-        opal_output(0, "crs: \"%s\" can't be a snapshot's name: no slash, not a dot in front",
-                    snapshot->reference_name);
-        return OPAL_ERR_BAD_PARAM;
-    }
+    if (!is_name(snapshot->reference_name))
+        return opal_crs_base_fail(OPAL_ERR_BAD_PARAM,
+                                  "\"%s\" can't be a snapshot's name: no slash in it, no dot in "
+                                  "front",
+                                  snapshot->reference_name);
     if (!snapshot->local_location)
         snapshot->local_location = opal_crs_base_get_snapshot_directory(snapshot->reference_name);
-    return snapshot->local_location && *snapshot->local_location == '/' ? OPAL_SUCCESS
-                                                                        : OPAL_ERR_BAD_PARAM;
+    if (!snapshot->local_location)
+        return opal_crs_base_fail(OPAL_ERR_BAD_PARAM,
+                                  "there is no place for snapshots: set the parameter "
+                                  "crs_base_snapshot_dir, or HOME");
+    return *snapshot->local_location == '/'
+               ? OPAL_SUCCESS
+               : opal_crs_base_fail(OPAL_ERR_BAD_PARAM, "%s isn't an absolute path",
+                                    snapshot->local_location);
 }
 
 /* ---- begun ---- */
 
 static int failed(const char *what, const char *path)
 {
-    int saved = errno;
+    int saved = errno, r;
 
-    opal_output(0, "crs: %s %s: %s", path, what, strerror(saved));
+    r = opal_crs_base_fail(OPAL_ERR_IN_ERRNO, "%s %s: %s", path, what, strerror(saved));
+    if (saved == ENOSPC || saved == EDQUOT || saved == EIO || saved == EROFS)
+        r = OPAL_ERR_FILE_WRITE_FAILURE;
+    else if (saved == EPERM || saved == EACCES)
+        r = OPAL_ERR_PERM;
     errno = saved;
-    return saved == EPERM || saved == EACCES ? OPAL_ERR_PERM : OPAL_ERR_IN_ERRNO;
+    return r;
 }
 
 /* A directory that isn't ours to replace: neither a snapshot nor empty. */
@@ -118,13 +127,11 @@ static int check_place(const char *place)
         return OPAL_ERR_OUT_OF_RESOURCE;
     if (lstat(place, &st) < 0)
         return errno == ENOENT ? OPAL_SUCCESS : failed("can't be looked at", place);
-    if (!S_ISDIR(st.st_mode) || (lstat(metadata, &st) < 0 && directory_is_empty(place) < 0)) {
-        opal_output(0,
-                    "crs: %s is there, and is not a snapshot: it is not replaced; choose "
-                    "another name or remove it",
-                    place);
-        return OPAL_EXISTS;
-    }
+    if (!S_ISDIR(st.st_mode) || (lstat(metadata, &st) < 0 && directory_is_empty(place) < 0))
+        return opal_crs_base_fail(OPAL_EXISTS,
+                                  "%s is there, and is not a snapshot: it is not replaced; choose "
+                                  "another name, or remove it",
+                                  place);
     return OPAL_SUCCESS;
 }
 
@@ -199,7 +206,7 @@ int opal_crs_base_snapshot_begin(opal_crs_base_snapshot_t *snapshot, pid_t pid)
     if (now.snapshot == snapshot)
         return OPAL_SUCCESS;
     if (now.snapshot)
-        return OPAL_ERR_RESOURCE_BUSY;
+        return opal_crs_base_fail(OPAL_ERR_RESOURCE_BUSY, "another checkpoint is under way");
     r = fill_in(snapshot, pid);
     if (r == OPAL_SUCCESS)
         r = make_parent(snapshot->local_location);

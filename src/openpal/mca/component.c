@@ -83,18 +83,39 @@ static struct mca_component **end_of(struct mca_framework *framework)
     return end;
 }
 
-static int add_built_in(struct mca_framework *framework, const mca_base_component_t *component)
+struct mca_component *mca_framework_component(struct mca_framework *framework, const char *name)
+{
+    for (struct mca_component *c = framework->components; c; c = c->next)
+        if (strcmp(c->name, name) == 0)
+            return c;
+    return NULL;
+}
+
+struct mca_component *mca_framework_add(struct mca_framework *framework, const char *name,
+                                        const char *file)
 {
     struct mca_component *entry = calloc(1, sizeof(*entry));
 
-    if (entry)
-        entry->name = strdup(component->mca_component_name);
-    if (!entry || !entry->name) {
+    if (!entry)
+        return NULL;
+    entry->name = strdup(name);
+    entry->file = file ? strdup(file) : NULL;
+    if (!entry->name || (file && !entry->file)) {
+        free(entry->name);
         free(entry);
-        return OPAL_ERR_OUT_OF_RESOURCE;
+        return NULL;
     }
-    entry->component = component;
     *end_of(framework) = entry;
+    return entry;
+}
+
+static int add_built_in(struct mca_framework *framework, const mca_base_component_t *component)
+{
+    struct mca_component *entry = mca_framework_add(framework, component->mca_component_name, NULL);
+
+    if (!entry)
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    entry->component = component;
     return OPAL_SUCCESS;
 }
 
@@ -114,6 +135,8 @@ int mca_framework_find(struct mca_framework *framework)
 
     for (size_t i = 0; framework->built_in[i] && r == OPAL_SUCCESS; i++)
         r = add_built_in(framework, framework->built_in[i]);
+    if (r == OPAL_SUCCESS)
+        r = mca_framework_find_in_folders(framework);
     for (struct mca_component *c = framework->components; c && r == OPAL_SUCCESS; c = c->next)
         register_params(c);
     return r;
@@ -121,21 +144,16 @@ int mca_framework_find(struct mca_framework *framework)
 
 /* ---- considered ---- */
 
-static struct mca_component *find(struct mca_framework *framework, const char *name)
-{
-    for (struct mca_component *c = framework->components; c; c = c->next)
-        if (strcmp(c->name, name) == 0)
-            return c;
-    return NULL;
-}
-
 static char *names_of(const struct mca_framework *framework)
 {
     char *names = strdup("");
 
     for (struct mca_component *c = framework->components; c && names; c = c->next) {
-        char *longer = format_string("%s%s%s", names, *names ? ", " : "", c->name);
+        char *longer;
 
+        if (!c->component)
+            continue;
+        longer = format_string("%s%s%s", names, *names ? ", " : "", c->name);
         free(names);
         names = longer;
     }
@@ -144,7 +162,7 @@ static char *names_of(const struct mca_framework *framework)
 
 static int consider_name(struct mca_framework *framework, const char *name, bool exclude)
 {
-    struct mca_component *entry = find(framework, name);
+    struct mca_component *entry = mca_framework_component(framework, name);
     _cleanup_free_ char *names = NULL;
 
     if (entry)
@@ -262,10 +280,10 @@ void mca_framework_close_others(struct mca_framework *framework)
 
 static void free_entry(struct mca_component *entry)
 {
-    if (entry->component)
-        mca_param_release_component(entry->component);
-    if (entry->handle)
+    if (entry->handle) {
+        mca_param_release_object(entry->component);
         dlclose(entry->handle);
+    }
     free(entry->name);
     free(entry->file);
     free(entry->why_not);

@@ -26,14 +26,22 @@ struct mca_framework {
 };
 
 /* Finds the components and has all of them register their parameters; the built-in ones come first,
- * in the order of their table. `list` is the value of the parameter named like the framework: which
- * are considered. OPAL_ERR_BAD_PARAM: it has no sense, or names one that isn't there; words are
- * noted as a problem. */
+ * in the order of their table, then those of the folders. `list` is the value of the parameter
+ * named like the framework: which are considered. OPAL_ERR_BAD_PARAM: it has no sense, or names one
+ * that isn't there; words are noted as a problem. */
 int mca_framework_find(struct mca_framework *framework);
+int mca_framework_find_in_folders(struct mca_framework *framework);
 int mca_framework_consider(struct mca_framework *framework, const char *list);
 
 /* Opens those that are considered, and asks them. Their order then is that of their priorities. */
 void mca_framework_query(struct mca_framework *framework);
+
+/* A new one at the end, without its struct; `file` NULL: built in. NULL: no memory. */
+struct mca_component *mca_framework_add(struct mca_framework *framework, const char *name,
+                                        const char *file);
+
+/* The first one of that name, or NULL. */
+struct mca_component *mca_framework_component(struct mca_framework *framework, const char *name);
 
 /* Says that one can't run. */
 void mca_component_refuse(struct mca_component *component, const char *format, ...)

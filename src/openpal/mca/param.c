@@ -1,6 +1,7 @@
 /*
  * param.c - the parameters: registered, looked up, set, listed
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -183,7 +184,6 @@ static int bind_again(int index, const struct mca_param *model)
         return OPAL_ERR_BAD_PARAM;
     if (model->storage && model->storage != param->storage) {
         param->storage = model->storage;
-        param->component = model->component;
         mca_value_load(param->type, param->storage, &param->original);
         mca_value_store(param->type, &param->value, param->storage);
     }
@@ -360,9 +360,9 @@ int mca_base_param_set_string(int index, const char *value)
 
 /* ---- as from 1.7 ---- */
 
-static int reg_var(char *full, const mca_base_component_t *component, const char *description,
-                   mca_base_var_type_t type, mca_base_var_enum_t *enumerator, int flags,
-                   mca_base_var_scope_t scope, void *storage)
+static int reg_var(char *full, const char *description, mca_base_var_type_t type,
+                   mca_base_var_enum_t *enumerator, int flags, mca_base_var_scope_t scope,
+                   void *storage)
 {
     union mca_value initial = {0};
     struct mca_param model = {
@@ -375,7 +375,6 @@ static int reg_var(char *full, const mca_base_component_t *component, const char
             (flags & MCA_BASE_VAR_FLAG_DEFAULT_ONLY) != 0 || scope == MCA_BASE_VAR_SCOPE_CONSTANT,
         .deprecated = (flags & MCA_BASE_VAR_FLAG_DEPRECATED) != 0,
         .storage = storage,
-        .component = component,
     };
 
     if (type < 0 || type >= MCA_BASE_VAR_TYPE_MAX || !storage) {
@@ -394,7 +393,7 @@ int mca_base_component_var_register(const mca_base_component_t *component, const
 {
     char *full = full_name(component->mca_type_name, component->mca_component_name, name);
 
-    return reg_var(full, component, description, type, enumerator, flags, scope, storage);
+    return reg_var(full, description, type, enumerator, flags, scope, storage);
 }
 
 int mca_base_var_register(const char *project, const char *framework, const char *component,
@@ -403,8 +402,8 @@ int mca_base_var_register(const char *project, const char *framework, const char
                           mca_base_var_info_lvl_t info_lvl, mca_base_var_scope_t scope,
                           void *storage)
 {
-    return reg_var(full_name(framework, component, name), NULL, description, type, enumerator,
-                   flags, scope, storage);
+    return reg_var(full_name(framework, component, name), description, type, enumerator, flags,
+                   scope, storage);
 }
 
 /* ---- the end, and listings ---- */
@@ -416,17 +415,27 @@ void mca_param_resolve_all(void)
         resolve(params.items[i]);
 }
 
-void mca_param_release_component(const mca_base_component_t *component)
+static void *object_of(const void *address)
 {
+    Dl_info info;
+
+    return address && dladdr((void *)(uintptr_t)address, &info) ? info.dli_fbase : NULL;
+}
+
+void mca_param_release_object(const void *address)
+{
+    void *object = object_of(address);
+
     LOCKED;
-    for (size_t i = 0; i < params.n; i++) {
+    for (size_t i = 0; i < params.n && object; i++) {
         struct mca_param *param = params.items[i];
 
-        if (param->storage && param->component == component) {
+        if (object_of(param->storage) == object) {
             mca_value_store(param->type, &param->original, param->storage);
             param->storage = NULL;
-            param->component = NULL;
         }
+        if (object_of(param->enumerator) == object)
+            param->enumerator = NULL;
     }
 }
 

@@ -49,7 +49,6 @@ struct mca_param {
     union mca_value value;
     void *storage;            /* the registrant's variable, or NULL */
     union mca_value original; /* what that had */
-    const mca_base_component_t *component;
 };
 
 /* ---- param_value.c: text and values ---- */
@@ -104,8 +103,9 @@ struct mca_param *mca_param_find(const char *name);
 void mca_param_resolve_all(void); /* settings have been added */
 void mca_param_forget_all(void);
 
-/* No component's variable is written to any more: it is about to be unloaded. */
-void mca_param_release_component(const mca_base_component_t *component);
+/* Nothing of the shared object that `address` is in will be used any more: it is about to be
+ * unloaded. */
+void mca_param_release_object(const void *address);
 
 /* ---- base.c ---- */
 
