@@ -3,12 +3,15 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "openpal/criu/image.h"
 #include "openpal/criu/journal.h"
 #include "openpal/criu/keeper.h"
@@ -16,6 +19,8 @@
 #include "openpal/criu/worker.h"
 
 #define CAUSE_BYTES 400
+
+static char directory_of_worker[] = WORKER_DIRECTORY;
 
 DEFINE_CLEANUP(CriuRpc__Response, worker_response)
 #define _cleanup_response_ _cleanup_(cleanup_worker_response)
@@ -32,7 +37,7 @@ static int fail(struct crs_error *err, const char *doing, const char *cause,
         cause = words;
     if (!cause)
         cause = *answered ? answered : err && *err->text ? err->text : "it gave no reason";
-    char copy[CAUSE_BYTES];
+    char copy[CRS_ERROR_TEXT_SIZE];
     snprintf(copy, sizeof(copy), "%s", cause);
     int number = response ? response->cr_errno : 0;
     enum crs_kind kind = number == ESRCH    ? CRS_NOT_FOUND
@@ -87,8 +92,14 @@ static int check_version(struct worker *worker, struct crs_error *err)
 
 static int check_kernel(struct worker *worker, struct crs_error *err)
 {
+    CriuRpc__Options options = CRIU_RPC__OPTIONS__INIT;
     CriuRpc__Request request = CRIU_RPC__REQUEST__INIT;
+    options.images_dir_fd = -1;
+    options.images_dir = directory_of_worker;
+    options.has_log_to_stderr = options.log_to_stderr = true;
+    options.has_unprivileged = options.unprivileged = geteuid() != 0;
     request.type = CRIU_RPC__REQUEST_TYPE__CHECK;
+    request.opts = &options;
     _cleanup_response_ CriuRpc__Response *response = NULL;
     int r = call(worker, &request, &response, err);
     if (r < 0)
@@ -106,7 +117,7 @@ static int check_by(struct worker *worker, struct crs_error *err)
 int image_check(const char *program, struct crs_error *err)
 {
     _cleanup_close_ int words = memfd_create("criu-stderr", MFD_CLOEXEC);
-    struct worker_how how = {.program = program, .stderr_fd = words};
+    struct worker_how how = {.program = program, .directory = "/", .stderr_fd = words};
     struct worker worker = WORKER_NONE;
     char cause[CAUSE_BYTES];
     int r = worker_start(&how, &worker, err);
@@ -121,7 +132,7 @@ int image_check(const char *program, struct crs_error *err)
 
 int image_can_track(const char *program, bool *ret, struct crs_error *err)
 {
-    struct worker_how how = {.program = program, .stderr_fd = -1};
+    struct worker_how how = {.program = program, .directory = "/", .stderr_fd = -1};
     struct worker worker = WORKER_NONE;
     CriuRpc__Features features = CRIU_RPC__FEATURES__INIT;
     features.has_mem_track = features.mem_track = true;
@@ -144,10 +155,10 @@ int image_can_track(const char *program, bool *ret, struct crs_error *err)
 
 /* The strings stay the caller's. */
 static void set_common(CriuRpc__Options *options, const struct image_settings *settings,
-                       const char *directory, const char *log)
+                       const char *log)
 {
     options->images_dir_fd = -1;
-    options->images_dir = (char *)directory;
+    options->images_dir = directory_of_worker;
     options->log_file = (char *)log;
     options->has_log_level = settings->log_level > 0;
     options->log_level = settings->log_level;
@@ -162,7 +173,7 @@ static void set_common(CriuRpc__Options *options, const struct image_settings *s
 
 static void set_dump(CriuRpc__Options *options, const struct image_dump *dump)
 {
-    set_common(options, dump->settings, dump->directory, dump->settings->log);
+    set_common(options, dump->settings, dump->settings->log);
     options->has_pid = dump->pid != 0;
     options->pid = dump->pid;
     options->has_leave_running = true;
@@ -196,8 +207,11 @@ static int ask(const struct image_dump *dump, CriuRpc__RequestType type, struct 
 static int run(const struct image_dump *dump, CriuRpc__RequestType type, bool *ret_restored,
                struct crs_error *err)
 {
-    struct worker_how how = {
-        .program = dump->program, .stderr_fd = -1, .finish = dump->finish, .arg = dump->arg};
+    struct worker_how how = {.program = dump->program,
+                             .directory = dump->directory,
+                             .stderr_fd = -1,
+                             .finish = dump->finish,
+                             .arg = dump->arg};
     struct worker worker = WORKER_NONE;
     _cleanup_response_ CriuRpc__Response *response = NULL;
     int r = worker_start(&how, &worker, err);
@@ -235,50 +249,114 @@ bool image_exists(const char *directory)
 
 /* ---- restore ---- */
 
-static int restore_by(struct worker *worker, const char *directory,
-                      const struct image_settings *settings, const struct streams_pipes *pipes,
-                      pid_t *ret_pid, struct crs_error *err)
+static bool is_child(pid_t pid)
 {
-    CriuRpc__Options options = CRIU_RPC__OPTIONS__INIT;
-    CriuRpc__Request request = CRIU_RPC__REQUEST__INIT;
-    CriuRpc__Inherit inherits[STREAMS_COUNT], *list[STREAMS_COUNT];
-    char log[300];
-    snprintf(log, sizeof(log), "restore-%s", settings->log);
-    set_common(&options, settings, directory, log);
-    options.has_rst_sibling = options.rst_sibling = true;
+    siginfo_t info;
+    return waitid(P_PID, (id_t)pid, &info, WEXITED | WNOHANG | WNOWAIT) == 0;
+}
+
+/* What a failed restore has begun is ended, and was the caller's child. */
+static void reap_rest(pid_t pid)
+{
+    if (!is_child(pid))
+        return;
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+static void set_streams(CriuRpc__Options *options, const struct streams_pipes *pipes,
+                        CriuRpc__Inherit inherits[STREAMS_COUNT],
+                        CriuRpc__Inherit *list[STREAMS_COUNT])
+{
     for (size_t i = 0; i < pipes->n; i++) {
         criu_rpc__inherit__init(&inherits[i]);
         inherits[i].key = (char *)pipes->key[i];
         inherits[i].fd = KEEPER_STDIO_FD + pipes->number[i];
         list[i] = &inherits[i];
     }
-    options.n_inherit_fd = pipes->n;
-    options.inherit_fd = list;
+    options->n_inherit_fd = pipes->n;
+    options->inherit_fd = list;
+}
+
+static int restore_by(struct worker *worker, const char *directory,
+                      const struct image_settings *settings, const struct streams_pipes *pipes,
+                      pid_t pid, struct crs_error *err)
+{
+    CriuRpc__Options options = CRIU_RPC__OPTIONS__INIT;
+    CriuRpc__Request request = CRIU_RPC__REQUEST__INIT;
+    CriuRpc__Inherit inherits[STREAMS_COUNT], *list[STREAMS_COUNT];
+    _cleanup_response_ CriuRpc__Response *response = NULL;
+    _cleanup_free_ char *log = format_string("restore-%s", settings->log);
+    if (!log)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory");
+    set_common(&options, settings, log);
+    options.has_rst_sibling = options.rst_sibling = true;
+    set_streams(&options, pipes, inherits, list);
     request.type = CRIU_RPC__REQUEST_TYPE__RESTORE;
     request.opts = &options;
-    _cleanup_response_ CriuRpc__Response *response = NULL;
     int r = call(worker, &request, &response, err);
     if (r < 0 && r != -EPIPE)
         return r;
-    if (r < 0 || !response->success || !response->restore || response->restore->pid <= 0)
+    if (r < 0 || !response->success)
         return fail_of_log(err, "restore the process", directory, log, response);
-    *ret_pid = response->restore->pid;
+    if (!response->restore || response->restore->pid != pid)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "CRIU has restored another process than %d",
+                        (int)pid);
     return 0;
 }
 
-int image_restore(const char *program, const char *directory, const struct image_settings *settings,
-                  pid_t *ret_pid, struct crs_error *err)
+/* Why the old PID can't be had. */
+static int fail_of_pid(pid_t pid, struct crs_error *err)
 {
-    struct streams_pipes pipes;
-    struct worker_how how = {.program = program, .as_child = true, .stderr_fd = -1};
+    char path[64], name[64] = "?", state = '?';
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    _cleanup_fclose_ FILE *file = fopen(path, "re");
+    if (file && fscanf(file, "%*d (%63[^)]) %c", name, &state) == 2 && state == 'Z')
+        return crs_fail(err, CRS_BUSY, EEXIST,
+                        "the PID %d is that of a process (%s) that has ended, but whose parent "
+                        "hasn't waited for it: CRIU needs it; try again when it is gone",
+                        (int)pid, name);
+    if (file)
+        return crs_fail(err, CRS_BUSY, EEXIST,
+                        "the PID %d is in use (%s), and CRIU needs it: end that process, or "
+                        "restart in a PID namespace of its own",
+                        (int)pid, name);
+    return crs_fail(err, CRS_BUSY, EEXIST,
+                    "a PID or thread ID of the saved process %d is in use, and CRIU needs all of "
+                    "them: try again, or restart in a PID namespace of its own",
+                    (int)pid);
+}
+
+static int run_restore(const struct worker_how *how, const struct image_settings *settings,
+                       const struct streams_pipes *pipes, pid_t pid, struct crs_error *err)
+{
     struct worker worker = WORKER_NONE;
-    int r = streams_read(directory, &pipes);
-    if (r < 0)
-        return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s/%s is damaged", directory, STREAMS_FILE);
-    r = worker_start(&how, &worker, err);
+    int r = worker_start(how, &worker, err);
     if (r < 0)
         return r;
-    r = restore_by(&worker, directory, settings, &pipes, ret_pid, err);
+    r = restore_by(&worker, how->directory, settings, pipes, pid, err);
     worker_end(&worker, NULL);
+    return r;
+}
+
+int image_restore(const char *program, const char *directory, const struct image_settings *settings,
+                  pid_t pid, struct crs_error *err)
+{
+    struct streams_pipes pipes;
+    struct crs_error local = {0};
+    struct worker_how how = {
+        .program = program, .directory = directory, .as_child = true, .stderr_fd = -1};
+    if (streams_read(directory, &pipes) < 0)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s/%s is damaged", directory, STREAMS_FILE);
+    if (kill(pid, 0) == 0 || errno == EPERM)
+        return fail_of_pid(pid, err);
+    int r = run_restore(&how, settings, &pipes, pid, &local);
+    if (r == 0)
+        return 0;
+    reap_rest(pid);
+    if (local.kind == CRS_BUSY)
+        return fail_of_pid(pid, err);
+    *err = local;
     return r;
 }

@@ -49,9 +49,9 @@ int image_dump(const struct image_dump *dump, bool *ret_restored, struct crs_err
  * `directory` as its parent. */
 int image_pre_dump(const struct image_dump *dump, struct crs_error *err);
 
-/* The process as the caller's child, with its old PID. */
+/* The process as the caller's child, with its old PID, which is `pid`. */
 int image_restore(const char *program, const char *directory, const struct image_settings *settings,
-                  pid_t *ret_pid, struct crs_error *err);
+                  pid_t pid, struct crs_error *err);
 
 /* Is there an image? */
 bool image_exists(const char *directory);

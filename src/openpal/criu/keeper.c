@@ -17,9 +17,10 @@
 
 #include "openpal/criu/keeper.h"
 
-#define WORKER_FD  3
-#define VERDICT_FD 4
-#define ABOVE      32 /* that number and those above it are free to hold copies */
+#define WORKER_FD    3
+#define VERDICT_FD   4
+#define DIRECTORY_FD 5
+#define ABOVE        32 /* that number and those above it are free to hold copies */
 
 extern char **environ;
 
@@ -67,12 +68,14 @@ static void arrange(const struct worker_how *how, int fd, int verdict_fd)
     int connection = above(fd), verdict = above(verdict_fd), words = above(how->stderr_fd);
     int stdio[3] = {above(0), above(1), above(2)};
     int null = above(open("/dev/null", O_RDWR));
+    int directory = above(open(how->directory, O_RDONLY | O_DIRECTORY));
     dup2(null, 0);
     dup2(null, 1);
     dup2(words >= 0 ? words : how->finish && stdio[2] >= 0 ? stdio[2] : null, 2);
     put(connection, WORKER_FD);
     put(verdict, VERDICT_FD);
-    close_between(VERDICT_FD + 1, ABOVE - 1);
+    put(directory, DIRECTORY_FD);
+    close_between(DIRECTORY_FD + 1, ABOVE - 1);
     for (int i = 0; how->as_child && i < 3; i++)
         put(stdio[i], KEEPER_STDIO_FD + i);
     close_between(ABOVE, ~0U);
@@ -100,6 +103,12 @@ int keeper_start_child(const struct worker_how *how, int fd, pid_t *ret_pid)
     return 0;
 }
 
+/* CRIU ends with 0 whatever it has answered. This file it writes last, and only on success. */
+static bool is_complete(void)
+{
+    return faccessat(DIRECTORY_FD, "stats-dump", F_OK, 0) == 0;
+}
+
 /* Waits for the worker, finishes the work, tells. */
 static _Noreturn void keep(const struct worker_how *how, int fd, int verdict_fd)
 {
@@ -117,7 +126,7 @@ static _Noreturn void keep(const struct worker_how *how, int fd, int verdict_fd)
     ssize_t written = write(VERDICT_FD, &worker, sizeof(worker));
     while (worker > 0 && waitpid(worker, &verdict.status, 0) < 0 && errno == EINTR)
         ;
-    if (verdict.status == 0 && how->finish)
+    if (verdict.status == 0 && how->finish && is_complete())
         verdict.finish = how->finish(how->arg);
     written = write(VERDICT_FD, &verdict, sizeof(verdict));
     _exit(written != sizeof(verdict));

@@ -148,28 +148,48 @@ static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
 
 /* ---- restart ---- */
 
-static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
+/* Only the old PID is known, and CRIU restores no other. */
+static int read_pid(const char *directory, pid_t *ret)
 {
-    struct crs_error err = {0};
-    const char *directory = snapshot->local_location;
-    struct supervision supervision;
-    pid_t pid;
+    _cleanup_free_ char *name = NULL;
+    int pid = 0;
     if (!directory || !image_exists(directory))
         return opal_crs_base_fail(OPAL_ERR_NOT_FOUND, "%s has no image of CRIU's (%s)",
                                   directory ? directory : "the snapshot", IMAGE_FILE);
-    if (!spawn_child)
-        supervise_begin(&supervision);
-    int r = image_restore(criu_settings.program, directory, &criu_settings.image, &pid, &err);
-    if (r < 0) {
-        if (!spawn_child)
-            supervise_cancel(&supervision);
-        return tell(&err);
-    }
-    if (!spawn_child)
-        supervise(&supervision, pid);
-    if (child_pid)
-        *child_pid = pid;
+    int r = opal_crs_base_extract_expected_component(directory, &name, &pid);
+    if (r != OPAL_SUCCESS || pid <= 0)
+        return opal_crs_base_fail(OPAL_ERR_NOT_FOUND, "%s/%s doesn't name a process", directory,
+                                  CRS_METADATA_FILENAME);
+    *ret = pid;
     return OPAL_SUCCESS;
+}
+
+static int restore(const char *directory, pid_t pid)
+{
+    struct crs_error err = {0};
+    int r = image_restore(criu_settings.program, directory, &criu_settings.image, pid, &err);
+    return r < 0 ? tell(&err) : OPAL_SUCCESS;
+}
+
+static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
+{
+    struct supervision supervision;
+    pid_t pid = 0;
+    int r = read_pid(snapshot->local_location, &pid);
+    if (r != OPAL_SUCCESS)
+        return r;
+    if (spawn_child) {
+        r = restore(snapshot->local_location, pid);
+        if (r == OPAL_SUCCESS && child_pid)
+            *child_pid = pid;
+        return r;
+    }
+    supervise_begin(&supervision);
+    r = restore(snapshot->local_location, pid);
+    if (r == OPAL_SUCCESS)
+        supervise(pid);
+    supervise_cancel(&supervision);
+    return r;
 }
 
 static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,

@@ -66,7 +66,7 @@ static void look(pid_t pid)
         _exit(255);
 }
 
-_Noreturn void supervise(const struct supervision *supervision, pid_t pid)
+_Noreturn void supervise(pid_t pid)
 {
     sigset_t all;
     siginfo_t info;

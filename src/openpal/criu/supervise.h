@@ -20,6 +20,6 @@ struct supervision {
 void supervise_begin(struct supervision *ret);
 void supervise_cancel(const struct supervision *supervision);
 
-_Noreturn void supervise(const struct supervision *supervision, pid_t pid);
+_Noreturn void supervise(pid_t pid);
 
 #endif

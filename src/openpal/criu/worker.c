@@ -183,7 +183,7 @@ static int receive_packet(int fd, uint8_t **ret, size_t *ret_size, struct crs_er
 static int receive_response(int fd, CriuRpc__Response **ret, struct crs_error *err)
 {
     _cleanup_free_ uint8_t *packet = NULL;
-    size_t size;
+    size_t size = 0;
     int r = receive_packet(fd, &packet, &size, err);
     if (r < 0)
         return r;

@@ -25,12 +25,17 @@
 /* An answer has some hundred bytes. */
 #define WORKER_MAX_ANSWER_BYTES (256 * 1024)
 
+/* How it finds the images, without a descriptor of the caller's, which would be in the image. (The
+ * path itself isn't understood: CRIU wants a symbolic link there.) */
+#define WORKER_DIRECTORY "/proc/self/fd/5"
+
 struct worker_how {
     const char *program;
-    bool as_child; /* for a restore */
-    int stderr_fd; /* for its standard error; -1: nowhere */
-    /* Called by the keeper once the worker has ended with success, and before that is told; NULL:
-     * nothing. Returns 0 or a positive errno value. It runs in a fork of the caller. */
+    bool as_child;         /* for a restore */
+    int stderr_fd;         /* for its standard error; -1: nowhere */
+    const char *directory; /* which is WORKER_DIRECTORY for it */
+    /* Called by the keeper once the worker has ended and a dump is complete, before that is told;
+     * NULL: nothing. Returns 0 or a positive errno value. It runs in a fork of the caller. */
     int (*finish)(void *arg);
     void *arg;
 };
