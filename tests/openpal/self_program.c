@@ -19,6 +19,8 @@
 #include "opal/runtime/opal_cr.h"
 #include "openpal_test.h"
 
+extern char **environ;
+
 static int state = 41;
 
 static FILE *open_state(const char *mode)

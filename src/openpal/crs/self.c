@@ -164,8 +164,7 @@ static int save(opal_crs_base_snapshot_t *snapshot)
     opal_output_verbose(10, mca_crs_self_component.output_handle,
                         "crs:self: saved to %s, restart command: %s", snapshot->local_location,
                         command ? command : "the program's own");
-    r = opal_crs_self_write(snapshot->local_location, command, self.prefix, self.do_restart,
-                            &self.origin);
+    r = opal_crs_self_write(snapshot->local_location, command, self.prefix, &self.origin);
     return r == OPAL_SUCCESS ? opal_crs_base_snapshot_commit(snapshot) : r;
 }
 

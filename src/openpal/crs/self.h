@@ -30,10 +30,9 @@ void *opal_crs_self_symbol(const char *name, bool *ret_stripped);
 
 /* ---- what is in the metadata, beside the command in CONTEXT ---- */
 
-#define SELF_METADATA_EXE      "# Self Executable: " /* of the program's own command line */
-#define SELF_METADATA_CWD      "# Self Directory: "  /* where the command is run */
-#define SELF_METADATA_PREFIX   "# Self Prefix: "
-#define SELF_METADATA_RESTARTS "# Self Restarts: " /* that this process has behind it */
+#define SELF_METADATA_EXE    "# Self Executable: " /* of the program's own command line */
+#define SELF_METADATA_CWD    "# Self Directory: "  /* where the command is run */
+#define SELF_METADATA_PREFIX "# Self Prefix: "
 
 /* How the program was started. */
 struct opal_crs_self_origin {
@@ -49,12 +48,12 @@ struct opal_crs_self_snapshot {
     char **argv;
     char *exe; /* NULL: argv[0] is looked for */
     char *cwd, *prefix;
-    int n_restarts;
+    int n_restarts; /* that the saved process had behind it */
 };
 
 /* `command`: the one that the program's function wants, or NULL for its own. */
 int opal_crs_self_write(const char *location, const char *command, const char *prefix,
-                        int n_restarts, const struct opal_crs_self_origin *origin);
+                        const struct opal_crs_self_origin *origin);
 int opal_crs_self_read(const char *location, struct opal_crs_self_snapshot *ret);
 void opal_crs_self_snapshot_clear(struct opal_crs_self_snapshot *snapshot);
 

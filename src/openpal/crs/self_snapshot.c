@@ -14,6 +14,7 @@
 #include "opal/util/argv.h"
 #include "openpal/crs/command.h"
 #include "openpal/crs/self.h"
+#include "openpal/runtime/metadata.h"
 
 /* ---- the program's own command line ---- */
 
@@ -86,14 +87,6 @@ static int write_word(const char *location, const char *key, const char *word)
     return word ? write_words(location, key, argv) : OPAL_SUCCESS;
 }
 
-static int write_number(const char *location, const char *key, int number)
-{
-    char text[16];
-
-    snprintf(text, sizeof(text), "%d", number);
-    return opal_crs_base_metadata_write_token(location, key, text);
-}
-
 /* What the program's function wants is run in the directory in which the program is now. */
 static int write_given(const char *location, const char *command)
 {
@@ -121,13 +114,11 @@ static int write_own(const char *location, const struct opal_crs_self_origin *or
 }
 
 int opal_crs_self_write(const char *location, const char *command, const char *prefix,
-                        int n_restarts, const struct opal_crs_self_origin *origin)
+                        const struct opal_crs_self_origin *origin)
 {
     int r = command ? write_given(location, command) : write_own(location, origin);
 
-    if (r == OPAL_SUCCESS)
-        r = write_word(location, SELF_METADATA_PREFIX, prefix);
-    return r == OPAL_SUCCESS ? write_number(location, SELF_METADATA_RESTARTS, n_restarts) : r;
+    return r == OPAL_SUCCESS ? write_word(location, SELF_METADATA_PREFIX, prefix) : r;
 }
 
 /* ---- reading ---- */
@@ -165,11 +156,12 @@ static int read_word(const char *location, const char *key, char **ret)
     return r;
 }
 
+/* Written by the runtime. */
 static int read_restarts(const char *location, int *ret)
 {
     _cleanup_free_ char *text = NULL;
     char *end = NULL;
-    int r = read_word(location, SELF_METADATA_RESTARTS, &text);
+    int r = read_word(location, METADATA_RESTARTS, &text);
 
     if (r != OPAL_SUCCESS || !text)
         return r;

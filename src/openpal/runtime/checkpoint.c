@@ -35,6 +35,9 @@ static enum crs_kind kind_of(int code)
     case OPAL_ERR_FILE_WRITE_FAILURE:
     case OPAL_ERR_FILE_OPEN_FAILURE:
         return CRS_STORAGE;
+    case OPAL_ERR_IN_ERRNO:
+        return errno == ENOSPC || errno == EDQUOT || errno == EIO || errno == EROFS ? CRS_STORAGE
+                                                                                    : CRS_FAILED;
     default:
         return CRS_FAILED;
     }

@@ -45,7 +45,7 @@ static const struct {
      &runtime_params.enable_timer, 0},
 };
 
-static int register_params(void)
+int opal_cr_register_params(void)
 {
     int enable, r;
 
@@ -65,11 +65,6 @@ static int register_params(void)
             "where the directory for requests is made, in place of $XDG_RUNTIME_DIR", false, false,
             NULL, &runtime_params.tmp_dir);
     return r < 0 ? r : OPAL_SUCCESS;
-}
-
-int runtime_register_params(void)
-{
-    return register_params();
 }
 
 /* ---- fork ---- */
@@ -141,7 +136,7 @@ static int open_all(int *pargc, char ***pargv)
         return r;
     enabled = false; /* nothing to close yet */
     runtime_output = opal_output_open(NULL);
-    r = register_params();
+    r = opal_cr_register_params();
     if (r == OPAL_SUCCESS && runtime_output > 0)
         opal_output_set_verbosity(runtime_output, runtime_params.verbose);
     if (r == OPAL_SUCCESS && enabled)

@@ -226,7 +226,7 @@ static void clean_one(const struct place *place, const char *name)
         if (!exists(pid))
             unlinkat(place->fd, name, 0);
     } else if (sscanf(name, "opal-env-%llx-%d%n", &id, &pid, &end) == 2 && end && !name[end]) {
-        if (!exists(pid))
+        if (pid == getpid() || !exists(pid)) /* a tool that became this program, and needed none */
             unlinkat(place->fd, name, 0);
     } else if ((sscanf(name, "opal-%d.sock%n", &pid, &end) == 1 && end && !name[end]) ||
                (sscanf(name, "opal-checkpoint-%d-%d.sock%n", &pid, &number, &end) == 2 && end &&

@@ -34,6 +34,9 @@ extern struct runtime_params runtime_params;
 extern int runtime_output;     /* for opal_output() */
 extern _Atomic int n_restarts; /* of this process */
 
+/* The runtime's parameters; for tools and listings too. */
+OPAL_DECLSPEC int opal_cr_register_params(void);
+
 /* ---- inc.c ---- */
 
 /* One callback has refused or failed: words, of the calling thread's last step. */
