@@ -38,6 +38,7 @@ static const struct {
     {"an't get rlimit", "; CRIU needs CAP_SYS_RESOURCE to save processes of other users"},
     {" opt: Operation not supported", "; this CRIU doesn't know this kernel's sockets: use a newer "
                                       "CRIU, or close sockets before the checkpoint"},
+    {"session leader", "; start the program in a session of its own (setsid)"},
     {"ghost file", "; an open file was deleted and is too large for CRIU to save: keep its name"},
     {"ptrace", "; is a debugger attached?"},
     {"io_uring", "; CRIU can't save it: close it before the checkpoint"},

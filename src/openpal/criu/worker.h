@@ -8,8 +8,9 @@
  *
  * CRIU saves a process with all its children. So that a process can have itself saved, the worker
  * is not a child of the caller's: it is one of a keeper's, which has no relatives here, waits for
- * its end and tells it. Neither the keeper nor the worker can be seen by the caller's wait(2), nor
- * gives it a SIGCHLD. A restore needs the worker as a child: the restored process becomes one, too.
+ * its end and tells it. The caller's wait(2) sees neither, and gets no SIGCHLD (but for one where
+ * the keeper has to `finish`). A restore needs the worker as a child: the restored process becomes
+ * one, too.
  *
  * Threads: any, each with a worker of its own.
  */
