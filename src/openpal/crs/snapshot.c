@@ -230,6 +230,11 @@ int opal_crs_base_init_snapshot_directory(opal_crs_base_snapshot_t *snapshot)
     return snapshot ? opal_crs_base_snapshot_begin(snapshot, 0) : OPAL_ERR_BAD_PARAM;
 }
 
+const char *opal_crs_base_snapshot_place(const opal_crs_base_snapshot_t *snapshot)
+{
+    return now.snapshot == snapshot ? now.place : snapshot->local_location;
+}
+
 /* ---- ended ---- */
 
 /* The snapshot is where it belongs, for those who look at it. */
