@@ -27,6 +27,9 @@ OPAL_DECLSPEC int opal_crs_base_survey(void);
  * component_name. */
 int opal_crs_base_snapshot_begin(opal_crs_base_snapshot_t *snapshot, pid_t pid);
 
+/* Where it is going to be: until the commit its files are made elsewhere in the same folder. */
+OPAL_DECLSPEC const char *opal_crs_base_snapshot_place(const opal_crs_base_snapshot_t *snapshot);
+
 /* All files are made safe, the metadata appears, the directory takes its place, and an older
  * snapshot there is gone. A component that ends or stops the process itself calls it before; a
  * second call does nothing. On failure the snapshot is still under way. */

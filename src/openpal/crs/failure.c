@@ -6,6 +6,7 @@
  */
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "opal/mca/crs/base/base.h"
 
@@ -13,11 +14,13 @@ static _Thread_local char words[1024];
 
 int opal_crs_base_fail(int code, const char *format, ...)
 {
+    char text[sizeof(words)]; /* the arguments may be the words that are there */
     va_list args;
 
     va_start(args, format);
-    vsnprintf(words, sizeof(words), format, args);
+    vsnprintf(text, sizeof(text), format, args);
     va_end(args);
+    strcpy(words, text);
     return code;
 }
 

@@ -16,9 +16,53 @@
 opal_crs_base_module_t opal_crs;
 opal_crs_base_component_t *opal_crs_base_selected_component;
 
-static struct mca_framework framework = {"crs", 2, 0, opal_crs_base_built_in, NULL};
-static int n_opened, verbose;
+static void opened(struct mca_component *component);
+static void closed(struct mca_component *component);
+
+static struct mca_framework framework = {
+    .name = "crs",
+    .major = 2,
+    .minor = 0,
+    .built_in = opal_crs_base_built_in,
+    .opened = opened,
+    .closed = closed,
+};
+static int n_opened, verbose, log_stream = -1;
 static opal_crs_base_module_t selected_module;
+
+/* ---- logs ---- */
+
+static int open_log(int level)
+{
+    int stream = opal_output_open(NULL);
+
+    opal_output_set_verbosity(stream, level);
+    return stream;
+}
+
+/* Every component has a stream; its level is its own parameter's, or that for all of them. */
+static void opened(struct mca_component *component)
+{
+    opal_crs_base_component_t *crs = (opal_crs_base_component_t *)component->component;
+    int level = crs->verbose > verbose ? crs->verbose : verbose;
+
+    if (crs->output_handle > 0) {
+        opal_output_set_verbosity(crs->output_handle, level);
+        return;
+    }
+    component->log = open_log(level);
+    crs->output_handle = component->log;
+}
+
+static void closed(struct mca_component *component)
+{
+    opal_crs_base_component_t *crs = (opal_crs_base_component_t *)component->component;
+
+    if (component->log < 0)
+        return;
+    opal_output_close(component->log);
+    component->log = crs->output_handle = -1;
+}
 
 /* ---- parameters ---- */
 
@@ -63,14 +107,15 @@ int opal_crs_base_open(void)
     if (n_opened++ > 0)
         return OPAL_SUCCESS;
     r = register_all();
-    if (r == OPAL_SUCCESS || r == OPAL_ERR_BAD_PARAM || r == OPAL_ERR_VALUE_OUT_OF_BOUNDS) {
-        int found = mca_framework_find(&framework);
-
-        r = r == OPAL_SUCCESS ? found : r;
-    }
-    if (r != OPAL_SUCCESS)
+    if (r == OPAL_SUCCESS)
+        r = mca_framework_find(&framework);
+    if (r != OPAL_SUCCESS) {
+        mca_framework_close(&framework);
         n_opened--;
-    return r;
+        return r;
+    }
+    log_stream = open_log(verbose);
+    return OPAL_SUCCESS;
 }
 
 /* ---- the checkpoint ---- */
@@ -155,6 +200,20 @@ static int considered(char **ret_list)
     return r == OPAL_SUCCESS ? mca_framework_consider(&framework, *ret_list) : r;
 }
 
+static int select_one(const char *list)
+{
+    for (struct mca_component *c = framework.components; c; c = c->next) {
+        if (c->module && use(c) == OPAL_SUCCESS) {
+            opal_output_verbose(1, log_stream, "crs: %s is selected", c->name);
+            mca_framework_close_others(&framework);
+            return OPAL_SUCCESS;
+        }
+    }
+    tell_why(list);
+    return OPAL_ERR_NOT_AVAILABLE;
+}
+
+/* Some components register parameters only when they are opened. */
 int opal_crs_base_select(void)
 {
     _cleanup_free_ char *list = NULL;
@@ -163,18 +222,11 @@ int opal_crs_base_select(void)
     if (opal_crs_base_selected_component)
         return OPAL_SUCCESS;
     r = considered(&list);
-    if (r != OPAL_SUCCESS)
-        return r;
-    mca_framework_query(&framework);
-    for (struct mca_component *c = framework.components; c; c = c->next) {
-        if (c->module && use(c) == OPAL_SUCCESS) {
-            opal_output_verbose(10, 0, "crs: %s is selected", c->name);
-            mca_framework_close_others(&framework);
-            return OPAL_SUCCESS;
-        }
-    }
-    tell_why(list ? list : "");
-    return OPAL_ERR_NOT_AVAILABLE;
+    if (r == OPAL_SUCCESS)
+        mca_framework_query(&framework);
+    if (mca_base_tell_problems() != OPAL_SUCCESS || r != OPAL_SUCCESS)
+        return r != OPAL_SUCCESS ? r : OPAL_ERR_BAD_PARAM;
+    return select_one(list ? list : "");
 }
 
 /* As a selection would come out, without one. A component's init is not asked. */
@@ -200,5 +252,7 @@ int opal_crs_base_close(void)
     memset(&opal_crs, 0, sizeof(opal_crs));
     opal_crs_base_selected_component = NULL;
     mca_framework_close(&framework);
+    opal_output_close(log_stream);
+    log_stream = -1;
     return OPAL_SUCCESS;
 }

@@ -108,8 +108,11 @@ static int failed(const char *what, const char *path)
 {
     int saved = errno, r;
 
-    r = opal_crs_base_fail(saved == EPERM || saved == EACCES ? OPAL_ERR_PERM : OPAL_ERR_IN_ERRNO,
-                           "%s %s: %s", path, what, strerror(saved));
+    r = opal_crs_base_fail(OPAL_ERR_IN_ERRNO, "%s %s: %s", path, what, strerror(saved));
+    if (saved == ENOSPC || saved == EDQUOT || saved == EIO || saved == EROFS)
+        r = OPAL_ERR_FILE_WRITE_FAILURE;
+    else if (saved == EPERM || saved == EACCES)
+        r = OPAL_ERR_PERM;
     errno = saved;
     return r;
 }
@@ -225,6 +228,11 @@ int opal_crs_base_snapshot_begin(opal_crs_base_snapshot_t *snapshot, pid_t pid)
 int opal_crs_base_init_snapshot_directory(opal_crs_base_snapshot_t *snapshot)
 {
     return snapshot ? opal_crs_base_snapshot_begin(snapshot, 0) : OPAL_ERR_BAD_PARAM;
+}
+
+const char *opal_crs_base_snapshot_place(const opal_crs_base_snapshot_t *snapshot)
+{
+    return now.snapshot == snapshot ? now.place : snapshot->local_location;
 }
 
 /* ---- ended ---- */

@@ -100,6 +100,7 @@ struct mca_component *mca_framework_add(struct mca_framework *framework, const c
         return NULL;
     entry->name = strdup(name);
     entry->file = file ? strdup(file) : NULL;
+    entry->log = -1;
     if (!entry->name || (file && !entry->file)) {
         free(entry->name);
         free(entry);
@@ -200,17 +201,21 @@ int mca_framework_consider(struct mca_framework *framework, const char *list)
 
 /* ---- asked ---- */
 
-static bool open_one(struct mca_component *entry)
+static bool open_one(const struct mca_framework *framework, struct mca_component *entry)
 {
     int r = OPAL_SUCCESS;
 
+    if (entry->opened)
+        return true;
     if (entry->why_not || !entry->component)
         return false;
-    if (!entry->opened && entry->component->mca_open_component)
+    if (entry->component->mca_open_component)
         r = entry->component->mca_open_component();
     if (r != OPAL_SUCCESS && !entry->why_not)
         mca_component_refuse(entry, "can't be opened: %s", opal_strerror(r));
     entry->opened = r == OPAL_SUCCESS;
+    if (entry->opened && framework->opened)
+        framework->opened(entry);
     return entry->opened;
 }
 
@@ -256,17 +261,19 @@ static void sort(struct mca_framework *framework)
 void mca_framework_query(struct mca_framework *framework)
 {
     for (struct mca_component *c = framework->components; c; c = c->next)
-        if (c->considered && open_one(c))
+        if (c->considered && open_one(framework, c))
             ask(c);
     sort(framework);
 }
 
 /* ---- closed ---- */
 
-static void close_one(struct mca_component *entry)
+static void close_one(const struct mca_framework *framework, struct mca_component *entry)
 {
     if (entry->opened && entry->component->mca_close_component)
         entry->component->mca_close_component();
+    if (entry->opened && framework->closed)
+        framework->closed(entry);
     entry->opened = false;
     entry->module = NULL;
 }
@@ -275,7 +282,7 @@ void mca_framework_close_others(struct mca_framework *framework)
 {
     for (struct mca_component *c = framework->components; c; c = c->next)
         if (!c->selected)
-            close_one(c);
+            close_one(framework, c);
 }
 
 static void free_entry(struct mca_component *entry)
@@ -296,7 +303,7 @@ void mca_framework_close(struct mca_framework *framework)
         struct mca_component *entry = framework->components;
 
         framework->components = entry->next;
-        close_one(entry);
+        close_one(framework, entry);
         free_entry(entry);
     }
     for (size_t i = 0; i < ELEMENTS(frameworks); i++)

@@ -14,6 +14,7 @@ struct mca_component {
     void *handle; /* of the dynamic linker */
     char *why_not;
     bool considered, opened, selected;
+    int log; /* a stream that the framework has made for it; -1: none */
     int priority;
     mca_base_module_t *module; /* NULL: can't run here */
 };
@@ -22,6 +23,8 @@ struct mca_framework {
     const char *name;
     int major, minor; /* of its components */
     const mca_base_component_t *const *built_in;
+    void (*opened)(struct mca_component *component); /* after the component's open; may be NULL */
+    void (*closed)(struct mca_component *component); /* after its close */
     struct mca_component *components;
 };
 

@@ -123,9 +123,9 @@ int mca_settings_from_arguments(int *argc, char ***argv)
 
     if (!argc || !argv || *argc < 1)
         return OPAL_SUCCESS;
-    for (int i = 1; i < *argc; i++) {
+    for (int i = 1; i < *argc && (*argv)[i]; i++) {
         if (strcmp((*argv)[i], "--") == 0) {
-            while (i < *argc)
+            while (i < *argc && (*argv)[i])
                 (*argv)[kept++] = (*argv)[i++];
         } else if (is_option((*argv)[i])) {
             int left = *argc - i;

@@ -75,7 +75,10 @@ OPAL_DECLSPEC const char *opal_crs_base_failure(void);
 OPAL_DECLSPEC void opal_crs_base_clear_failure(void);
 
 /* The functions of the `self` component, instead of those that it finds by name; NULL takes one
- * back. May be called before opal_init(). */
+ * back. To be called before opal_init(). Each returns OPAL_SUCCESS, or the checkpoint (or the
+ * restart's opal_init()) fails. *restart_cmd is NULL; a checkpoint function may set it to a command
+ * in memory from malloc(), which the component frees: words as a shell splits them, run without a
+ * shell in the present working directory. Left alone, the program's own command line is used. */
 typedef int (*opal_crs_self_checkpoint_callback_fn_t)(char **restart_cmd);
 typedef int (*opal_crs_self_continue_callback_fn_t)(void);
 typedef int (*opal_crs_self_restart_callback_fn_t)(void);
@@ -85,6 +88,10 @@ OPAL_DECLSPEC int
 opal_crs_base_self_register_continue_callback(opal_crs_self_continue_callback_fn_t function);
 OPAL_DECLSPEC int
 opal_crs_base_self_register_restart_callback(opal_crs_self_restart_callback_fn_t function);
+
+/* For these functions: the snapshot's directory, to which the checkpoint function may write, and
+ * from which the restart function may read. NULL outside of them. */
+OPAL_DECLSPEC const char *opal_crs_base_self_snapshot_directory(void);
 
 END_C_DECLS
 
