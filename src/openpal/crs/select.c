@@ -107,11 +107,8 @@ int opal_crs_base_open(void)
     if (n_opened++ > 0)
         return OPAL_SUCCESS;
     r = register_all();
-    if (r == OPAL_SUCCESS || r == OPAL_ERR_BAD_PARAM || r == OPAL_ERR_VALUE_OUT_OF_BOUNDS) {
-        int found = mca_framework_find(&framework);
-
-        r = r == OPAL_SUCCESS ? found : r;
-    }
+    if (r == OPAL_SUCCESS)
+        r = mca_framework_find(&framework);
     if (r != OPAL_SUCCESS) {
         mca_framework_close(&framework);
         n_opened--;
@@ -203,6 +200,20 @@ static int considered(char **ret_list)
     return r == OPAL_SUCCESS ? mca_framework_consider(&framework, *ret_list) : r;
 }
 
+static int select_one(const char *list)
+{
+    for (struct mca_component *c = framework.components; c; c = c->next) {
+        if (c->module && use(c) == OPAL_SUCCESS) {
+            opal_output_verbose(1, log_stream, "crs: %s is selected", c->name);
+            mca_framework_close_others(&framework);
+            return OPAL_SUCCESS;
+        }
+    }
+    tell_why(list);
+    return OPAL_ERR_NOT_AVAILABLE;
+}
+
+/* Some components register parameters only when they are opened. */
 int opal_crs_base_select(void)
 {
     _cleanup_free_ char *list = NULL;
@@ -211,18 +222,11 @@ int opal_crs_base_select(void)
     if (opal_crs_base_selected_component)
         return OPAL_SUCCESS;
     r = considered(&list);
-    if (r != OPAL_SUCCESS)
-        return r;
-    mca_framework_query(&framework);
-    for (struct mca_component *c = framework.components; c; c = c->next) {
-        if (c->module && use(c) == OPAL_SUCCESS) {
-            opal_output_verbose(1, log_stream, "crs: %s is selected", c->name);
-            mca_framework_close_others(&framework);
-            return OPAL_SUCCESS;
-        }
-    }
-    tell_why(list ? list : "");
-    return OPAL_ERR_NOT_AVAILABLE;
+    if (r == OPAL_SUCCESS)
+        mca_framework_query(&framework);
+    if (mca_base_tell_problems() != OPAL_SUCCESS || r != OPAL_SUCCESS)
+        return r != OPAL_SUCCESS ? r : OPAL_ERR_BAD_PARAM;
+    return select_one(list ? list : "");
 }
 
 /* As a selection would come out, without one. A component's init is not asked. */

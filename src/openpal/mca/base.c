@@ -49,20 +49,29 @@ static void note_unknown(void)
 {
     const struct mca_setting *setting;
 
-    for (size_t i = 0; (setting = mca_setting_at(i)); i++)
+    for (size_t i = 0; (setting = mca_setting_at(i)); i++) {
+        const char *why = mca_param_why_retired(setting->name);
+
         if (!mca_param_find(setting->name) && mca_setting_is_ours(setting))
-            mca_base_problem("no such parameter: %s (from %s)", setting->name, setting->place);
+            mca_base_problem("no such parameter: %s (from %s)%s%s", setting->name, setting->place,
+                             why ? ": " : "", why ? why : "");
+    }
 }
 
-int mca_base_check(void)
+int mca_base_tell_problems(void)
 {
-    note_unknown();
     for (size_t i = 0; i < problems.n; i++) {
         if (!problems.items[i].told)
             opal_output(0, "%s", problems.items[i].words);
         problems.items[i].told = true;
     }
     return problems.n > 0 ? OPAL_ERR_BAD_PARAM : OPAL_SUCCESS;
+}
+
+int mca_base_check(void)
+{
+    note_unknown();
+    return mca_base_tell_problems();
 }
 
 int mca_base_problem_walk(int (*each)(const char *words, void *arg), void *arg)

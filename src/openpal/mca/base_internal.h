@@ -27,6 +27,9 @@ OPAL_DECLSPEC int mca_base_check(void);
  * were registered have the values of their registration again. */
 OPAL_DECLSPEC void mca_base_close(void);
 
+/* The same without a look for unknown ones. */
+int mca_base_tell_problems(void);
+
 /* Notes that something is wrong, for mca_base_check(). */
 void mca_base_problem(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

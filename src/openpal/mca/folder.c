@@ -22,15 +22,14 @@
 /* Beside the library, wherever that is installed. */
 static char *default_path(void)
 {
+    _cleanup_free_ char *path = NULL;
     Dl_info info;
-    const char *slash;
 
     if (dladdr((void *)(uintptr_t)mca_base_open, &info) == 0 || !info.dli_fname)
         return NULL;
-    slash = strrchr(info.dli_fname, '/');
-    return slash ? format_string("%.*s/opencrs/components", (int)(slash - info.dli_fname),
-                                 info.dli_fname)
-                 : NULL;
+    path = realpath(info.dli_fname, NULL);
+    return path ? format_string("%.*s/opencrs/components", (int)(strrchr(path, '/') - path), path)
+                : NULL;
 }
 
 static int path_parameter(char **ret)
@@ -181,8 +180,8 @@ static int files_of(const struct mca_framework *framework, DIR *dir, char ***ret
 
 static int add_folder(struct mca_framework *framework, const char *folder)
 {
-    _cleanup_closedir_ DIR *dir = opendir(folder);
     _cleanup_free_ char *why = NULL, *usual = default_path();
+    _cleanup_closedir_ DIR *dir = opendir(folder);
     char **files = NULL;
     int r;
 

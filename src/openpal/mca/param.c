@@ -78,8 +78,8 @@ static int put(struct mca_param *param, union mca_value value, const char *place
     param->value = value;
     free(param->text);
     param->text = mca_value_text(param->type, param->enumerator, &value);
-    if (param->storage)
-        mca_value_store(param->type, &value, param->storage);
+    for (size_t i = 0; i < param->bindings.n; i++)
+        mca_value_store(param->type, &value, param->bindings.items[i].storage);
     return OPAL_SUCCESS;
 }
 
@@ -87,14 +87,14 @@ static int refuse(struct mca_param *param, const struct mca_setting *setting, in
 {
     _cleanup_free_ char *expected = mca_value_expected(param->type, param->enumerator);
 
-    param->refused = true;
     mca_base_problem("parameter %s: \"%s\" is %s: it takes %s (from %s)", param->name,
                      setting->value,
                      r == OPAL_ERR_VALUE_OUT_OF_BOUNDS ? "out of range" : "no such value",
                      expected ? expected : mca_type_name(param->type), setting->place);
-    return r;
+    return OPAL_SUCCESS;
 }
 
+/* A value that is none leaves the parameter as it is, and is noted. */
 static int resolve(struct mca_param *param)
 {
     const struct mca_setting *setting = mca_setting_find(param->name);
@@ -104,10 +104,9 @@ static int resolve(struct mca_param *param)
     if (!setting)
         return OPAL_SUCCESS;
     if (param->read_only) {
-        param->refused = true;
         mca_base_problem("parameter %s can't be set (by %s): it only tells", param->name,
                          setting->place);
-        return OPAL_ERR_PERM;
+        return OPAL_SUCCESS;
     }
     r = mca_value_parse(param->type, param->enumerator, setting->value, &value);
     if (r == OPAL_ERR_OUT_OF_RESOURCE)
@@ -134,10 +133,43 @@ static char *full_name(const char *a, const char *b, const char *c)
     return name;
 }
 
+static struct mca_binding *binding_of(struct mca_param *param, const void *storage)
+{
+    for (size_t i = 0; i < param->bindings.n; i++)
+        if (param->bindings.items[i].storage == storage)
+            return &param->bindings.items[i];
+    return NULL;
+}
+
+/* The variable has the parameter's value from now on. */
+static int bind(struct mca_param *param, void *storage)
+{
+    struct mca_binding *binding;
+
+    if (!storage || binding_of(param, storage))
+        return OPAL_SUCCESS;
+    binding = ARRAY_ADD(&param->bindings);
+    if (!binding)
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    binding->storage = storage;
+    mca_value_load(param->type, storage, &binding->original);
+    mca_value_store(param->type, &param->value, storage);
+    return OPAL_SUCCESS;
+}
+
+static void unbind(struct mca_param *param, size_t number)
+{
+    struct mca_binding *binding = &param->bindings.items[number];
+
+    mca_value_store(param->type, &binding->original, binding->storage);
+    *binding = param->bindings.items[--param->bindings.n];
+}
+
 static void free_param(struct mca_param *param)
 {
-    if (param->storage)
-        mca_value_store(param->type, &param->original, param->storage);
+    while (param->bindings.n > 0)
+        unbind(param, param->bindings.n - 1);
+    free(param->bindings.items);
     if (is_string(param))
         free(param->value.string);
     free(param->name);
@@ -149,7 +181,7 @@ static void free_param(struct mca_param *param)
 }
 
 /* Its name is taken over, also on failure. */
-static int new_param(struct mca_param model, const union mca_value *initial)
+static int new_param(struct mca_param model, const union mca_value *initial, void *storage)
 {
     struct mca_param *param = malloc(sizeof(*param)), **slot;
 
@@ -161,53 +193,38 @@ static int new_param(struct mca_param model, const union mca_value *initial)
     param->help = strdup(model.help ? model.help : "");
     param->default_text = mca_value_text(param->type, param->enumerator, initial);
     param->text = param->default_text ? strdup(param->default_text) : NULL;
-    param->original = param->value = *initial;
+    param->value = *initial;
     if (is_string(param))
         param->value.string = initial->string ? strdup(initial->string) : NULL;
-    slot = param->help ? ARRAY_ADD(&params) : NULL;
+    slot = param->help && bind(param, storage) == OPAL_SUCCESS ? ARRAY_ADD(&params) : NULL;
     if (!slot) {
         free_param(param);
         return OPAL_ERR_OUT_OF_RESOURCE;
     }
     *slot = param;
-    if (param->storage)
-        mca_value_store(param->type, &param->value, param->storage);
     return (int)params.n - 1;
 }
 
-/* The second time a variable may be another one: it gets the value that holds. */
-static int bind_again(int index, const struct mca_param *model)
-{
-    struct mca_param *param = params.items[index];
-
-    if (param->type != model->type)
-        return OPAL_ERR_BAD_PARAM;
-    if (model->storage && model->storage != param->storage) {
-        param->storage = model->storage;
-        mca_value_load(param->type, param->storage, &param->original);
-        mca_value_store(param->type, &param->value, param->storage);
-    }
-    return index;
-}
-
-static int register_locked(struct mca_param model, const union mca_value *initial)
+static int register_locked(struct mca_param model, const union mca_value *initial, void *storage)
 {
     int index = index_of(model.name), r;
 
-    if (index >= 0) {
-        free(model.name);
-        index = bind_again(index, &model);
-        return index >= 0 && params.items[index]->refused ? OPAL_ERR_BAD_PARAM : index;
+    if (index < 0) {
+        index = new_param(model, initial, storage);
+        if (index < 0)
+            return index;
+        r = resolve(params.items[index]);
+        return r == OPAL_SUCCESS ? index : r;
     }
-    index = new_param(model, initial);
-    if (index < 0)
-        return index;
-    r = resolve(params.items[index]);
+    free(model.name);
+    if (params.items[index]->type != model.type)
+        return OPAL_ERR_BAD_PARAM;
+    r = bind(params.items[index], storage);
     return r == OPAL_SUCCESS ? index : r;
 }
 
 /* Reads the settings first, if nobody has. */
-static int register_param(struct mca_param model, const union mca_value *initial)
+static int register_param(struct mca_param model, const union mca_value *initial, void *storage)
 {
     int r;
 
@@ -219,7 +236,7 @@ static int register_param(struct mca_param model, const union mca_value *initial
         return r;
     }
     LOCKED;
-    return register_locked(model, initial);
+    return register_locked(model, initial, storage);
 }
 
 /* ---- as to 1.6 ---- */
@@ -230,7 +247,7 @@ static int reg_int(struct mca_param model, int default_value, int *current)
     int index;
 
     model.type = MCA_BASE_VAR_TYPE_INT;
-    index = register_param(model, &initial);
+    index = register_param(model, &initial, NULL);
     if (current && mca_base_param_lookup_int(index, current) != OPAL_SUCCESS)
         *current = default_value;
     return index;
@@ -242,7 +259,7 @@ static int reg_string(struct mca_param model, const char *default_value, char **
     int index;
 
     model.type = MCA_BASE_VAR_TYPE_STRING;
-    index = register_param(model, &initial);
+    index = register_param(model, &initial, NULL);
     if (current && mca_base_param_lookup_string(index, current) != OPAL_SUCCESS)
         *current = default_value ? strdup(default_value) : NULL;
     return index;
@@ -374,7 +391,6 @@ static int reg_var(char *full, const char *description, mca_base_var_type_t type
         .read_only =
             (flags & MCA_BASE_VAR_FLAG_DEFAULT_ONLY) != 0 || scope == MCA_BASE_VAR_SCOPE_CONSTANT,
         .deprecated = (flags & MCA_BASE_VAR_FLAG_DEPRECATED) != 0,
-        .storage = storage,
     };
 
     if (type < 0 || type >= MCA_BASE_VAR_TYPE_MAX || !storage) {
@@ -382,7 +398,7 @@ static int reg_var(char *full, const char *description, mca_base_var_type_t type
         return OPAL_ERR_BAD_PARAM;
     }
     mca_value_load(type, storage, &initial);
-    return register_param(model, &initial);
+    return register_param(model, &initial, storage);
 }
 
 int mca_base_component_var_register(const mca_base_component_t *component, const char *name,
@@ -430,10 +446,9 @@ void mca_param_release_object(const void *address)
     for (size_t i = 0; i < params.n && object; i++) {
         struct mca_param *param = params.items[i];
 
-        if (object_of(param->storage) == object) {
-            mca_value_store(param->type, &param->original, param->storage);
-            param->storage = NULL;
-        }
+        for (size_t n = param->bindings.n; n > 0; n--)
+            if (object_of(param->bindings.items[n - 1].storage) == object)
+                unbind(param, n - 1);
         if (object_of(param->enumerator) == object)
             param->enumerator = NULL;
     }

@@ -38,17 +38,21 @@ union mca_value {
     char *string;
 };
 
+/* A registrant's variable, and the value that it had. */
+struct mca_binding {
+    void *storage;
+    union mca_value original;
+};
+
 struct mca_param {
     char *name, *help;
     mca_base_var_type_t type;
     mca_base_var_enum_t *enumerator;
     bool internal, read_only, deprecated;
-    bool refused; /* its setting is no value for it */
     char *text, *default_text;
     char *place; /* NULL: the default */
     union mca_value value;
-    void *storage;            /* the registrant's variable, or NULL */
-    union mca_value original; /* what that had */
+    ARRAY_OF(struct mca_binding) bindings;
 };
 
 /* ---- param_value.c: text and values ---- */
@@ -106,6 +110,11 @@ void mca_param_forget_all(void);
 /* Nothing of the shared object that `address` is in will be used any more: it is about to be
  * unloaded. */
 void mca_param_release_object(const void *address);
+
+/* ---- retired.c ---- */
+
+/* Why a parameter of other versions isn't one here; NULL: it never was one. */
+const char *mca_param_why_retired(const char *name);
 
 /* ---- base.c ---- */
 
