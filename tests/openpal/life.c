@@ -216,7 +216,7 @@ static void test_point(void)
 
 static void show(void)
 {
-    const char *value = getenv("OPAL_MCA_life_value"), *other = getenv("OMPI_MCA_life_value");
+    const char *value = getenv("OPAL_MCA_opal_cr_tmp_dir"), *other = getenv("OMPI_MCA_life_value");
 
     say("count %d restarted %d value %s other %s", opal_cr_restart_count(), opal_cr_is_restarted(),
         value ? value : "-", other ? other : "-");

@@ -37,6 +37,8 @@ int opal_crs_blcr_code(int errnum)
         return OPAL_ERR_OUT_OF_RESOURCE;
     case ENOSYS:
         return OPAL_ERR_NOT_AVAILABLE;
+    case CR_ENOSUPPORT:
+        return OPAL_ERR_NOT_SUPPORTED;
     case ETIMEDOUT:
         return OPAL_ERR_TIMEOUT;
     default:
@@ -62,12 +64,14 @@ char *opal_crs_blcr_words(const char *messages)
 static int fail(const struct opal_crs_blcr_wish *wish, int errnum, const char *messages)
 {
     _cleanup_free_ char *words = opal_crs_blcr_words(messages);
-    const char *reason = cr_strerror(errnum);
+    const char *remedy = "";
 
     if (errnum == ENOSYS)
-        reason = "crs-request isn't installed; install OpenCRS whole";
-    return opal_crs_base_fail(opal_crs_blcr_code(errnum), "process %d can't be saved: %s%s%s",
-                              (int)wish->pid, reason, words ? ": " : "", words ? words : "");
+        remedy = "; crs-request isn't there: install OpenCRS whole";
+    if (errnum == CR_ENOSUPPORT)
+        remedy = "; start it with cr_run, or save it with crs checkpoint";
+    return opal_crs_base_fail(opal_crs_blcr_code(errnum), "process %d can't be saved: %s%s",
+                              (int)wish->pid, words ? words : cr_strerror(errnum), remedy);
 }
 
 static int open_context(const struct opal_crs_blcr_wish *wish)

@@ -17,7 +17,6 @@ int runtime_output = -1;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int n_inits;
 static bool enabled;
-static bool forked; /* since opal_init(): the parent's socket and thread aren't here */
 
 /* ---- parameters ---- */
 
@@ -83,7 +82,6 @@ static void fork_parent(void)
 
 static void fork_child(void)
 {
-    forked = true;
     gate_fork_child();
     listener_fork_child();
 }
@@ -108,7 +106,6 @@ static int start_listening(void)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-    forked = false;
     if (runtime_params.is_tool || !enabled)
         return OPAL_SUCCESS;
     pthread_once(&once, watch_forks);
@@ -162,7 +159,7 @@ int opal_init(int *pargc, char ***pargv)
     pthread_mutex_lock(&lock);
     if (n_inits == 0)
         r = open_all(pargc, pargv);
-    else if (forked) /* a child that wants to be asked, too */
+    else if (!listener_is_there()) /* a child that wants to be asked, too */
         r = start_listening();
     if (r == OPAL_SUCCESS)
         n_inits++;
@@ -186,8 +183,7 @@ int opal_finalize(void)
         return r;
     }
     r = gate_begin_last();
-    if (!forked)
-        listener_stop();
+    listener_stop();
     close_all();
     inc_reset();
     atomic_store(&n_restarts, 0);

@@ -350,9 +350,21 @@ int listener_start(void)
     return r;
 }
 
+bool listener_is_there(void)
+{
+    pthread_mutex_lock(&lock);
+    bool there = wanted;
+    pthread_mutex_unlock(&lock);
+    return there;
+}
+
 void listener_stop(void)
 {
     pthread_mutex_lock(&lock);
+    if (!wanted) {
+        pthread_mutex_unlock(&lock);
+        return;
+    }
     bool join = running && !is_listener;
     stop = true;
     wanted = false;

@@ -168,16 +168,24 @@ uint64_t place_start_time(pid_t pid)
     return ticks;
 }
 
+/* At no time is there none where there was one. */
 int place_mark_busy(const struct place *place, pid_t pid)
 {
-    char name[PLACE_NAME_SIZE];
+    char name[PLACE_NAME_SIZE], new[PLACE_NAME_SIZE];
+    int r;
 
     place_name(name, pid, "busy");
-    unlinkat(place->fd, name, 0);
-    _cleanup_close_ int fd = openat(place->fd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    place_name(new, pid, "new");
+    unlinkat(place->fd, new, 0);
+    _cleanup_close_ int fd = openat(place->fd, new, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0)
         return -errno;
-    return dprintf(fd, "%llu\n", (unsigned long long)place_start_time(pid)) > 0 ? 0 : -errno;
+    r = dprintf(fd, "%llu\n", (unsigned long long)place_start_time(pid)) < 0 ? -errno : 0;
+    if (r == 0 && renameat(place->fd, new, place->fd, name) < 0)
+        r = -errno;
+    if (r < 0)
+        unlinkat(place->fd, new, 0);
+    return r;
 }
 
 void place_unmark_busy(const struct place *place, pid_t pid)
@@ -201,9 +209,19 @@ bool place_is_busy(const struct place *place, pid_t pid)
 
 /* ---- what the killed have left ---- */
 
+/* One that has ended listens no more, even if its parent hasn't looked at it yet. */
 static bool exists(pid_t pid)
 {
-    return kill(pid, 0) == 0 || errno != ESRCH;
+    char path[64];
+    _cleanup_bytes_ struct bytes text = {0};
+
+    if (kill(pid, 0) < 0 && errno == ESRCH)
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return true;
+    const char *rest = strrchr((const char *)text.data, ')');
+    return !rest || strncmp(rest, ") Z", 3) != 0;
 }
 
 /* A process of another PID namespace may listen here too: its number says nothing to us. */
@@ -222,7 +240,8 @@ static void clean_one(const struct place *place, const char *name)
     int pid = 0, end = 0, number;
     unsigned long long id;
 
-    if (sscanf(name, "opal-%d.busy%n", &pid, &end) == 1 && end && !name[end]) {
+    if ((sscanf(name, "opal-%d.busy%n", &pid, &end) == 1 && end && !name[end]) ||
+        (sscanf(name, "opal-%d.new%n", &pid, &end) == 1 && end && !name[end])) {
         if (!exists(pid))
             unlinkat(place->fd, name, 0);
     } else if (sscanf(name, "opal-env-%llx-%d%n", &id, &pid, &end) == 2 && end && !name[end]) {

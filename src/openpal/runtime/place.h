@@ -15,6 +15,7 @@
  *     opal-PID.sock                  the process listens here
  *     opal-PID.busy                  it doesn't listen now, but will: a checkpoint is under way;
  *                                    holds the process's start time, so that it isn't another's
+ *     opal-PID.new                   such a mark that is being written
  *     opal-checkpoint-PID-N.sock     a tool waits here for the answer
  *     opal-env-ID-PID                what tool PID hands to the process that it restarts
  *

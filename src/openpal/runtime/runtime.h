@@ -92,7 +92,10 @@ void checkpoint_end(struct checkpoint *c);
 /* ---- listener.c ---- */
 
 int listener_start(void);
-void listener_stop(void);
+void listener_stop(void); /* nothing where it wasn't started */
+
+/* It was started, and not in a parent of this process only. */
+bool listener_is_there(void);
 
 /* By the holder of the gate, around the save: close all that belongs to requests, and listen again.
  * Nested in one thread. */
