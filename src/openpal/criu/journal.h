@@ -18,6 +18,9 @@ bool journal_cause(const char *text, char *ret, size_t size);
 bool journal_cause_of_file(const char *path, char *ret, size_t size);
 bool journal_cause_of_fd(int fd, char *ret, size_t size);
 
+/* All errors of a log file, as above. */
+void journal_errors_of_file(const char *path, void (*each)(const char *line));
+
 /* What the user can do about it, with words before it ("; "), or "". */
 const char *journal_remedy(const char *cause);
 
