@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "cli/openpal/target.h"
+#include "kobj/supervisor_mark.h"
 #include "openpal/runtime/protocol.h"
 
 void target_close(struct target *target)
@@ -97,10 +98,38 @@ int target_check_runs(const struct target *target, struct crs_error *err)
     }
 }
 
+/* A restart may have put the program into namespaces of its own, below a supervisor, and the
+ * supervisor's number is the one that was told. The program's, or `pid` where that is something
+ * else. */
+static pid_t program_of(pid_t pid)
+{
+    struct supervisor_found found;
+    _cleanup_bytes_ struct bytes children = {0};
+    char path[64];
+
+    if (supervisor_above(pid, &found) < 0)
+        return pid;
+    close(found.proc_fd);
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
+    if (found.pid != pid || read_file(AT_FDCWD, path, 65536, &children) < 0)
+        return pid;
+    for (char *at = (char *)children.data, *end; *at; at = end) {
+        _cleanup_bytes_ struct bytes status = {0};
+        long child = strtol(at, &end, 10);
+        if (end == at)
+            break;
+        if (read_status((pid_t)child, &status) == 0 &&
+            innermost_pid((const char *)status.data, 0) == found.program)
+            return (pid_t)child;
+    }
+    return pid;
+}
+
 int target_open(pid_t pid, struct target *ret, struct crs_error *err)
 {
     int r;
 
+    pid = program_of(pid);
     ret->pid = pid;
     ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (ret->pidfd < 0 && errno == ESRCH)
