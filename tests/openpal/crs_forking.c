@@ -4,7 +4,8 @@
  * A checkpoint forks: the child is the image, and sleeps until a restart writes to the FIFO in the
  * snapshot's directory. Then it wakes up in the checkpoint call with OPAL_CRS_RESTART. So all that
  * the runtime does around a restart is seen without any engine. FORKING_FAIL (a code) makes the
- * checkpoint fail, FORKING_HOLD (a path) makes it wait until there is a file.
+ * checkpoint fail, FORKING_HOLD (a path) makes it wait until there is a file, FORKING_LOSE makes the
+ * restarted process lose all its sockets.
  *
  * part: no
  * link: -shared -fPIC
@@ -51,6 +52,15 @@ static void note(const char *image)
         fclose(file);
 }
 
+static void lose_sockets(void)
+{
+    struct stat status;
+
+    for (int fd = 3; fd < 1024; fd++)
+        if (fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode))
+            close(fd);
+}
+
 static int sleep_until_restarted(int fd, opal_crs_state_type_t *state)
 {
     char letter;
@@ -58,6 +68,8 @@ static int sleep_until_restarted(int fd, opal_crs_state_type_t *state)
     while (read(fd, &letter, 1) != 1)
         ;
     close(fd);
+    if (getenv("FORKING_LOSE"))
+        lose_sockets();
     *state = OPAL_CRS_RESTART;
     return OPAL_SUCCESS;
 }
