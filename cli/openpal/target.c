@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "cli/openpal/stand_in.h"
 #include "cli/openpal/target.h"
 #include "openpal/runtime/protocol.h"
 
@@ -101,6 +102,7 @@ int target_open(pid_t pid, struct target *ret, struct crs_error *err)
 {
     int r;
 
+    pid = stand_in_program(pid);
     ret->pid = pid;
     ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (ret->pidfd < 0 && errno == ESRCH)

@@ -2,6 +2,7 @@
 
 All waits are for something to be so, with a limit that only a fault reaches.
 """
+import ctypes
 import os
 import signal
 import subprocess
@@ -108,7 +109,7 @@ class Life:
         if self.process:
             self.process.wait()
         else:
-            wait_for(lambda: not exists(self.pid), "it is gone")
+            reap(self.pid)
 
     def state(self):
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
@@ -116,6 +117,19 @@ class Life:
 
 
 ALL = []
+
+
+def adopt():
+    """Orphans become ours: a number is free when its process has been waited for."""
+    PR_SET_CHILD_SUBREAPER = 36
+    check(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, "prctl")
+
+
+def reap(pid):
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        wait_for(lambda: not exists(pid), "it is gone")
 
 
 def exists(pid):
@@ -202,6 +216,7 @@ def finish():
 
 def main(run):
     try:
+        adopt()
         run()
     finally:
         finish()
