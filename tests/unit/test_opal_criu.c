@@ -225,7 +225,7 @@ static void test_refuses(void **state)
     struct crs_error err = {0};
     struct image_dump what = {.pid = 5};
     bool restored;
-    fails("refuses", "RLIMIT_NOFILE");
+    fails("refuses", "it tells no reason");
     fails("refuses-log", "CRIU can't save the process: the cause");
     assert_true(dump("refuses-esrch", &what, &restored, &err) < 0);
     assert_int_equal(err.kind, CRS_NOT_FOUND);
@@ -463,6 +463,7 @@ static void test_journal(void **state)
              "Dumping FAILED");
     cause_is("Error (x.c:1): a\tb\x1b[31m\n", "a?b?[31m");
     cause_is("Error (no end", "Error (no end");
+    assert_false(journal_cause("Error (x.c:1): RLIMIT_NOFILE\n", words, sizeof(words)));
     assert_false(journal_cause("", words, sizeof(words)));
     assert_false(journal_cause("(00.1) Dumping finished successfully\n", words, sizeof(words)));
     assert_true(journal_cause("Error (x.c:1): 123456789\n", words, sizeof(words)));

@@ -34,6 +34,7 @@ OPAL_MODULE_DECLSPEC opal_crs_base_component_t mca_crs_criu_component = {
             .mca_register_component_params = register_params,
         },
     .base_data = {MCA_BASE_METADATA_PARAM_CHECKPOINT},
+    .output_handle = -1,
     .priority = 10,
 };
 

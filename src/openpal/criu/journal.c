@@ -79,6 +79,12 @@ static void copy_printable(char *ret, size_t size, const char *words, size_t len
     ret[n] = '\0';
 }
 
+bool journal_is_telling(const char *words)
+{
+    size_t length = strlen(words);
+    return length && !has_any(words, length, harmless);
+}
+
 bool journal_cause(const char *text, char *ret, size_t size)
 {
     const char *best = NULL;
@@ -88,7 +94,7 @@ bool journal_cause(const char *text, char *ret, size_t size)
         size_t length = strcspn(line, "\n"), n;
         const char *words;
         if ((n = error_in(line, length, &words))) {
-            int rank = has_any(words, n, harmless) ? 1 : has_any(words, n, consequences) ? 2 : 3;
+            int rank = has_any(words, n, harmless) ? 0 : has_any(words, n, consequences) ? 1 : 2;
             /* The first of the most telling: what follows from it is logged after it. */
             if (rank > best_rank)
                 best = words, best_length = n, best_rank = rank;

@@ -41,16 +41,12 @@ static void log_error(const char *line)
 
 static int init(void)
 {
-    mca_crs_criu_component.output_handle = opal_output_open(NULL);
-    opal_output_set_verbosity(mca_crs_criu_component.output_handle, mca_crs_criu_component.verbose);
     request_log = log_error;
     return OPAL_SUCCESS;
 }
 
 static int finalize(void)
 {
-    opal_output_close(mca_crs_criu_component.output_handle);
-    mca_crs_criu_component.output_handle = -1;
     chain_end();
     return OPAL_SUCCESS;
 }

@@ -3,6 +3,7 @@
  */
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "openpal/criu/journal.h"
 #include "openpal/criu/request.h"
@@ -18,10 +19,14 @@ int request_fail(struct crs_error *err, const char *doing, const char *cause,
 {
     const char *answered = response && response->cr_errmsg ? response->cr_errmsg : "";
     char words[CAUSE_BYTES];
-    if (!cause && *answered && journal_cause(answered, words, sizeof(words)))
+    if (!cause && strstr(answered, "Error (") && journal_cause(answered, words, sizeof(words)))
         cause = words;
+    if (!cause && !strstr(answered, "Error (") && journal_is_telling(answered))
+        cause = answered;
     if (!cause)
-        cause = *answered ? answered : err && *err->text ? err->text : "it gave no reason";
+        cause = !response && err && *err->text
+                    ? err->text
+                    : "it tells no reason; crs_criu_log_level 4 has it log more";
     char copy[CRS_ERROR_TEXT_SIZE];
     snprintf(copy, sizeof(copy), "%s", cause);
     int number = response ? response->cr_errno : 0;
