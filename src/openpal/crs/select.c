@@ -66,13 +66,13 @@ static void closed(struct mca_component *component)
 
 /* ---- parameters ---- */
 
-/* Where the command crs keeps snapshots, in a folder of its own. */
+/* Where the command crs keeps snapshots, in a folder of its own. NULL: there is no such place. */
 static char *default_directory(void)
 {
     const char *store = getenv("CRS_STORE"), *state = getenv("XDG_STATE_HOME"),
                *home = getenv("HOME");
 
-    if (store && *store == '/')
+    if (store && *store)
         return format_string("%s/opal", store);
     if (state && *state == '/')
         return format_string("%s/crs/opal", state);

@@ -5,6 +5,7 @@
 #include "opal_config.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "opal/constants.h"
@@ -12,6 +13,8 @@
 #include "opal/mca/crs/base/base.h"
 #include "opal/mca/crs/crs.h"
 #include "opal/mca/mca.h"
+#include "opal/util/argv.h"
+#include "opal/util/opal_environ.h"
 #include "opal/util/output.h"
 
 #ifndef OUTSIDE_PRIORITY
@@ -113,7 +116,14 @@ static int outside_enable(void)
 static int outside_prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd,
                              char ***argv, char ***env)
 {
-    return OPAL_SUCCESS;
+    char text[32];
+
+    snprintf(text, sizeof(text), "%d", (int)rank);
+    free(*cwd);
+    *cwd = strdup(base_snapshot_dir);
+    if (*cwd == NULL || opal_argv_append_nosize(argv, "more") != OPAL_SUCCESS)
+        return OPAL_ERR_OUT_OF_RESOURCE;
+    return opal_setenv("OUTSIDE_RANK", text, true, env);
 }
 
 static int outside_reg_thread(void)
