@@ -152,7 +152,7 @@ static bool connect_to(const struct target *target, const struct place *place, i
     pid_t pid;
     uid_t uid;
 
-    place_name(name, target->own_pid, "sock");
+    place_name_in(name, target->own_pid, place_namespace(target->pid), "sock");
     if (place_address(place, name, &address, NULL) < 0 ||
         protocol_connect(address.sun_path, &conn) < 0)
         return false;
@@ -171,7 +171,7 @@ static bool look_into(const struct target *target, const struct place *place, in
     *ret_busy = false;
     if (connect_to(target, place, ret_conn))
         return true;
-    *ret_busy = place_is_busy(place, target->own_pid);
+    *ret_busy = place_is_busy(place, target->pid, target->own_pid);
     return *ret_busy || connect_to(target, place, ret_conn);
 }
 
