@@ -8,8 +8,8 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "cli/openpal/stand_in.h"
 #include "cli/openpal/target.h"
-#include "kobj/supervisor_mark.h"
 #include "openpal/runtime/protocol.h"
 
 void target_close(struct target *target)
@@ -98,38 +98,11 @@ int target_check_runs(const struct target *target, struct crs_error *err)
     }
 }
 
-/* A restart may have put the program into namespaces of its own, below a supervisor, and the
- * supervisor's number is the one that was told. The program's, or `pid` where that is something
- * else. */
-static pid_t program_of(pid_t pid)
-{
-    struct supervisor_found found;
-    _cleanup_bytes_ struct bytes children = {0};
-    char path[64];
-
-    if (supervisor_above(pid, &found) < 0)
-        return pid;
-    close(found.proc_fd);
-    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", pid, pid);
-    if (found.pid != pid || read_file(AT_FDCWD, path, 65536, &children) < 0)
-        return pid;
-    for (char *at = (char *)children.data, *end; *at; at = end) {
-        _cleanup_bytes_ struct bytes status = {0};
-        long child = strtol(at, &end, 10);
-        if (end == at)
-            break;
-        if (read_status((pid_t)child, &status) == 0 &&
-            innermost_pid((const char *)status.data, 0) == found.program)
-            return (pid_t)child;
-    }
-    return pid;
-}
-
 int target_open(pid_t pid, struct target *ret, struct crs_error *err)
 {
     int r;
 
-    pid = program_of(pid);
+    pid = stand_in_program(pid);
     ret->pid = pid;
     ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (ret->pidfd < 0 && errno == ESRCH)
@@ -179,7 +152,7 @@ static bool connect_to(const struct target *target, const struct place *place, i
     pid_t pid;
     uid_t uid;
 
-    place_name(name, target->own_pid, "sock");
+    place_name_in(name, target->own_pid, place_namespace(target->pid), "sock");
     if (place_address(place, name, &address, NULL) < 0 ||
         protocol_connect(address.sun_path, &conn) < 0)
         return false;
@@ -198,7 +171,7 @@ static bool look_into(const struct target *target, const struct place *place, in
     *ret_busy = false;
     if (connect_to(target, place, ret_conn))
         return true;
-    *ret_busy = place_is_busy(place, target->own_pid);
+    *ret_busy = place_is_busy(place, target->pid, target->own_pid);
     return *ret_busy || connect_to(target, place, ret_conn);
 }
 

@@ -1,15 +1,14 @@
 # criu.sh - what scripts about the component criu share; they begin with: . "$OPENPAL_TESTS/criu.sh"
 . "$OPENPAL_TESTS/comp.sh"
+exec </dev/null
 
-skip()
-{
+skip() {
     echo "$*"
     exit 77
 }
 
 # A CRIU that works under this kernel: the machine's, or one that is got for the tests.
-find_criu()
-{
+find_criu() {
     local path
     for path in "$(command -v criu || true)" "$BUILD/criu/criu"; do
         if [ -x "$path" ] && "$path" check >/dev/null 2>&1; then
@@ -26,8 +25,7 @@ find_criu()
 }
 
 # Restarted processes need their old PIDs: in a PID namespace of its own nobody else takes them.
-needs_criu()
-{
+needs_criu() {
     [ "$(id -u)" = 0 ] || skip "CRIU needs root"
     if [ -z "${IN_NAMESPACE-}" ]; then
         find_criu
@@ -39,8 +37,7 @@ needs_criu()
 
 # Its output isn't a file that grows, nor a pipe that is nobody's: where it wants to say something,
 # it has a file.
-start()
-{
+start() {
     setsid "$PROGRAMS/criu_program" "$@" >/dev/null 2>/dev/null &
 }
 
@@ -50,9 +47,16 @@ is_gone() { [ ! -e "/proc/$1" ]; }
 is_running() { grep -q '^State:.[SR]' "/proc/$1/status" && grep -q '^TracerPid:.0' "/proc/$1/status"; }
 is_stopped() { grep -q '^State:.T' "/proc/$1/status"; }
 
+file_says() { # FILE WORDS...: each is in it
+    local file=$1 word
+    shift
+    for word in "$@"; do
+        grep -qF -e "$word" "$file" || fail "$file doesn't say '$word': $(cat "$file")"
+    done
+}
+
 # result FILE LINE...: the file has exactly these
-result()
-{
+result() {
     local file=$1
     shift
     printf '%s\n' "$@" | cmp -s - "$file" || fail "$file: $(tr '\n' '|' <"$file")"

@@ -4,6 +4,7 @@ All waits are for something to be so, with a limit that only a fault reaches.
 """
 import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -200,8 +201,15 @@ def restart(handle, *args, **env):
     return Life(pid=pid), start
 
 
-def place():
-    return sorted(os.listdir(PLACE)) if os.path.isdir(PLACE) else []
+def place(path=PLACE):
+    """Without the numbers of PID namespaces, which are there where this one isn't the first."""
+    names = os.listdir(path) if os.path.isdir(path) else []
+    return sorted(re.sub(r"^(opal-[0-9]+)-[0-9]+\.", r"\1.", name) for name in names)
+
+
+def socket_of(life):
+    inode = os.stat(f"/proc/{life.pid}/ns/pid").st_ino
+    return f"{PLACE}/opal-{life.pid}{'' if inode == 0xEFFFFFFC else f'-{inode}'}.sock"
 
 
 def finish():

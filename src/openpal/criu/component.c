@@ -3,7 +3,9 @@
  *
  * program.c  where it is, and whether it may be used
  * worker.c   one of it, and requests to it (keeper.c: so that it isn't the saved process's child)
- * image.c    what is asked of it (streams.c: pipes to others; journal.c: why something failed)
+ * image.c    what is asked of it; restore.c, too (request.c: what is the same for all requests;
+ *            streams.c: pipes to others; journal.c: why something failed)
+ * chain.c    images that rest on others
  * module.c   the functions of the interface
  */
 #include <stdlib.h>
@@ -32,6 +34,7 @@ OPAL_MODULE_DECLSPEC opal_crs_base_component_t mca_crs_criu_component = {
             .mca_register_component_params = register_params,
         },
     .base_data = {MCA_BASE_METADATA_PARAM_CHECKPOINT},
+    .output_handle = -1,
     .priority = 10,
 };
 

@@ -79,6 +79,12 @@ static void copy_printable(char *ret, size_t size, const char *words, size_t len
     ret[n] = '\0';
 }
 
+bool journal_is_telling(const char *words)
+{
+    size_t length = strlen(words);
+    return length && !has_any(words, length, harmless);
+}
+
 bool journal_cause(const char *text, char *ret, size_t size)
 {
     const char *best = NULL;
@@ -88,7 +94,7 @@ bool journal_cause(const char *text, char *ret, size_t size)
         size_t length = strcspn(line, "\n"), n;
         const char *words;
         if ((n = error_in(line, length, &words))) {
-            int rank = has_any(words, n, harmless) ? 1 : has_any(words, n, consequences) ? 2 : 3;
+            int rank = has_any(words, n, harmless) ? 0 : has_any(words, n, consequences) ? 1 : 2;
             /* The first of the most telling: what follows from it is logged after it. */
             if (rank > best_rank)
                 best = words, best_length = n, best_rank = rank;
@@ -100,14 +106,13 @@ bool journal_cause(const char *text, char *ret, size_t size)
     return best != NULL;
 }
 
-bool journal_cause_of_fd(int fd, char *ret, size_t size)
+/* The end of a file as text; NULL: it can't be read. */
+static char *read_end(int fd)
 {
     struct stat st;
-    if (fstat(fd, &st) < 0)
-        return false;
     _cleanup_free_ char *text = malloc(MAX_READ_BYTES + 1);
-    if (!text)
-        return false;
+    if (!text || fstat(fd, &st) < 0)
+        return NULL;
     off_t from = st.st_size > MAX_READ_BYTES ? st.st_size - MAX_READ_BYTES : 0;
     size_t n = 0;
     ssize_t got;
@@ -117,13 +122,40 @@ bool journal_cause_of_fd(int fd, char *ret, size_t size)
     for (size_t i = 0; i < n; i++)
         text[i] = text[i] ? text[i] : '?';
     text[n] = '\0';
-    return journal_cause(text, ret, size);
+    return TAKE_PTR(text);
+}
+
+static char *read_log(const char *path)
+{
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    return fd < 0 ? NULL : read_end(fd);
+}
+
+bool journal_cause_of_fd(int fd, char *ret, size_t size)
+{
+    _cleanup_free_ char *text = read_end(fd);
+    return text && journal_cause(text, ret, size);
 }
 
 bool journal_cause_of_file(const char *path, char *ret, size_t size)
 {
-    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-    return fd >= 0 && journal_cause_of_fd(fd, ret, size);
+    _cleanup_free_ char *text = read_log(path);
+    return text && journal_cause(text, ret, size);
+}
+
+void journal_errors_of_file(const char *path, void (*each)(const char *line))
+{
+    _cleanup_free_ char *text = read_log(path);
+    char words[400];
+    for (const char *line = text; line && *line;) {
+        size_t length = strcspn(line, "\n"), n;
+        const char *error;
+        if ((n = error_in(line, length, &error))) {
+            copy_printable(words, sizeof(words), error, n);
+            each(words);
+        }
+        line += length + (line[length] == '\n');
+    }
 }
 
 const char *journal_remedy(const char *cause)

@@ -17,6 +17,7 @@
 #include "openpal/crs/base_internal.h"
 #include "openpal/criu/chain.h"
 #include "openpal/criu/family.h"
+#include "openpal/criu/request.h"
 #include "openpal/criu/settings.h"
 #include "openpal/criu/supervise.h"
 
@@ -33,17 +34,19 @@ static int tell(const struct crs_error *err)
     return opal_crs_base_fail(code, "%s", err->text);
 }
 
+static void log_error(const char *line)
+{
+    opal_output_verbose(2, mca_crs_criu_component.output_handle, "crs:criu: CRIU's log: %s", line);
+}
+
 static int init(void)
 {
-    mca_crs_criu_component.output_handle = opal_output_open(NULL);
-    opal_output_set_verbosity(mca_crs_criu_component.output_handle, mca_crs_criu_component.verbose);
+    request_log = log_error;
     return OPAL_SUCCESS;
 }
 
 static int finalize(void)
 {
-    opal_output_close(mca_crs_criu_component.output_handle);
-    mca_crs_criu_component.output_handle = -1;
     chain_end();
     return OPAL_SUCCESS;
 }

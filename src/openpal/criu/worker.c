@@ -40,10 +40,6 @@ int worker_start(const struct worker_how *how, struct worker *ret, struct crs_er
 {
     struct worker worker = WORKER_NONE;
     int ends[2];
-    if (getpid() == 1 && !how->as_child)
-        return crs_fail(err, CRS_CANT_CHECKPOINT, EPERM,
-                        "this process is the first of its PID namespace: all that is started there "
-                        "is its child, and CRIU can't save itself");
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't make a socket for CRIU");
     int r = how->as_child ? start_child(how, ends[1], &worker) : start_kept(how, ends[1], &worker);

@@ -24,7 +24,7 @@
 #include "openpal/criu/criu_rpc.pb-c.h"
 
 /* An answer has some hundred bytes. */
-#define WORKER_MAX_ANSWER_BYTES (256 * 1024)
+#define WORKER_MAX_ANSWER_BYTES (64 * 1024)
 
 /* How it finds the images, without a descriptor of the caller's, which would be in the image. (The
  * path itself isn't understood: CRIU wants a symbolic link there.) */

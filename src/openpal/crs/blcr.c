@@ -18,19 +18,20 @@
 #include "openpal/crs/blcr.h"
 #include "openpal/crs/components.h"
 
-static int open_component(void);
-static int close_component(void);
 static int query(mca_base_module_t **module, int *priority);
 static int register_parameters(void);
 
 opal_crs_base_component_t mca_crs_blcr_component = {
-    .base_version = {OPAL_CRS_BASE_VERSION_2_0_0, .mca_component_name = "blcr",
-                     .mca_component_major_version = OPAL_MAJOR_VERSION,
-                     .mca_component_minor_version = OPAL_MINOR_VERSION,
-                     .mca_component_release_version = OPAL_RELEASE_VERSION,
-                     .mca_open_component = open_component, .mca_close_component = close_component,
-                     .mca_query_component = query,
-                     .mca_register_component_params = register_parameters},
+    .base_version =
+        {
+            OPAL_CRS_BASE_VERSION_2_0_0,
+            .mca_component_name = "blcr",
+            .mca_component_major_version = OPAL_MAJOR_VERSION,
+            .mca_component_minor_version = OPAL_MINOR_VERSION,
+            .mca_component_release_version = OPAL_RELEASE_VERSION,
+            .mca_query_component = query,
+            .mca_register_component_params = register_parameters,
+        },
     .base_data = {.param_field = MCA_BASE_METADATA_PARAM_CHECKPOINT},
     .output_handle = -1,
     .priority = 10,
@@ -52,24 +53,6 @@ static int register_parameters(void)
     mca_base_param_reg_int(base, "dev_null",
                            "1: for measurements, images go to /dev/null: nothing can be restarted",
                            false, false, 0, &dev_null);
-    return OPAL_SUCCESS;
-}
-
-static int open_component(void)
-{
-    opal_crs_base_component_t *me = &mca_crs_blcr_component;
-
-    me->output_handle = opal_output_open(NULL);
-    opal_output_set_verbosity(me->output_handle, me->verbose);
-    return OPAL_SUCCESS;
-}
-
-static int close_component(void)
-{
-    opal_crs_base_component_t *me = &mca_crs_blcr_component;
-
-    opal_output_close(me->output_handle);
-    me->output_handle = -1;
     return OPAL_SUCCESS;
 }
 

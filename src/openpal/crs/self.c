@@ -18,19 +18,22 @@
 #include "openpal/crs/section.h"
 #include "openpal/crs/self.h"
 
-static int open_component(void);
 static int close_component(void);
 static int query(mca_base_module_t **module, int *priority);
 static int register_parameters(void);
 
 opal_crs_base_component_t mca_crs_self_component = {
-    .base_version = {OPAL_CRS_BASE_VERSION_2_0_0, .mca_component_name = "self",
-                     .mca_component_major_version = OPAL_MAJOR_VERSION,
-                     .mca_component_minor_version = OPAL_MINOR_VERSION,
-                     .mca_component_release_version = OPAL_RELEASE_VERSION,
-                     .mca_open_component = open_component, .mca_close_component = close_component,
-                     .mca_query_component = query,
-                     .mca_register_component_params = register_parameters},
+    .base_version =
+        {
+            OPAL_CRS_BASE_VERSION_2_0_0,
+            .mca_component_name = "self",
+            .mca_component_major_version = OPAL_MAJOR_VERSION,
+            .mca_component_minor_version = OPAL_MINOR_VERSION,
+            .mca_component_release_version = OPAL_RELEASE_VERSION,
+            .mca_close_component = close_component,
+            .mca_query_component = query,
+            .mca_register_component_params = register_parameters,
+        },
     .base_data = {.param_field = MCA_BASE_METADATA_PARAM_CHECKPOINT},
     .output_handle = -1,
     .priority = 20,
@@ -82,21 +85,8 @@ static int register_parameters(void)
     return self.prefix ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
 
-static int open_component(void)
-{
-    opal_crs_base_component_t *me = &mca_crs_self_component;
-
-    me->output_handle = opal_output_open(NULL);
-    opal_output_set_verbosity(me->output_handle, me->verbose);
-    return OPAL_SUCCESS;
-}
-
 static int close_component(void)
 {
-    opal_crs_base_component_t *me = &mca_crs_self_component;
-
-    opal_output_close(me->output_handle);
-    me->output_handle = -1;
     free(self.prefix);
     free(self.snapshot_dir);
     self.prefix = self.snapshot_dir = NULL;
@@ -136,7 +126,7 @@ static int init(void)
                         "crs:self: restart from %s: calling %s_restart", self.snapshot_dir,
                         self.prefix);
     self.directory = self.snapshot_dir;
-    r = self.functions.restart();
+    r = opal_crs_self_current(&self.functions).restart();
     self.directory = NULL;
     if (r == OPAL_SUCCESS)
         return OPAL_SUCCESS;
@@ -157,7 +147,7 @@ static int save(opal_crs_base_snapshot_t *snapshot)
     _cleanup_free_ char *command = NULL;
 
     self.directory = snapshot->local_location;
-    int r = self.functions.checkpoint(&command);
+    int r = opal_crs_self_current(&self.functions).checkpoint(&command);
     self.directory = NULL;
     if (r != OPAL_SUCCESS)
         return fail_of("checkpoint", r);
@@ -172,8 +162,10 @@ static int save(opal_crs_base_snapshot_t *snapshot)
  * The directory has its final name by now. */
 static int resume(opal_crs_base_snapshot_t *snapshot, int saved)
 {
+    opal_crs_self_continue_callback_fn_t function = opal_crs_self_current(&self.functions).resume;
+
     self.directory = snapshot->local_location;
-    int r = self.functions.resume ? self.functions.resume() : OPAL_SUCCESS;
+    int r = function ? function() : OPAL_SUCCESS;
 
     self.directory = NULL;
     if (saved != OPAL_SUCCESS || r == OPAL_SUCCESS)

@@ -25,6 +25,9 @@ struct opal_crs_self_functions {
 bool opal_crs_self_find(const char *prefix, struct opal_crs_self_functions *ret, char *ret_reason,
                         size_t size);
 
+/* With what has been registered since they were found. */
+struct opal_crs_self_functions opal_crs_self_current(const struct opal_crs_self_functions *found);
+
 /* The address of a global function in the program's own file, or NULL. */
 void *opal_crs_self_symbol(const char *name, bool *ret_stripped);
 

@@ -117,3 +117,16 @@ bool opal_crs_self_find(const char *prefix, struct opal_crs_self_functions *ret,
     *ret = found;
     return true;
 }
+
+struct opal_crs_self_functions opal_crs_self_current(const struct opal_crs_self_functions *found)
+{
+    struct opal_crs_self_functions now = *found;
+
+    if (registered.checkpoint)
+        now.checkpoint = registered.checkpoint;
+    if (registered.resume)
+        now.resume = registered.resume;
+    if (registered.restart)
+        now.restart = registered.restart;
+    return now;
+}
