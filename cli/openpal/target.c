@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "cli/openpal/stand_in.h"
 #include "cli/openpal/target.h"
 #include "openpal/runtime/protocol.h"
 
@@ -101,6 +102,7 @@ int target_open(pid_t pid, struct target *ret, struct crs_error *err)
 {
     int r;
 
+    pid = stand_in_program(pid);
     ret->pid = pid;
     ret->pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
     if (ret->pidfd < 0 && errno == ESRCH)
@@ -150,7 +152,7 @@ static bool connect_to(const struct target *target, const struct place *place, i
     pid_t pid;
     uid_t uid;
 
-    place_name(name, target->own_pid, "sock");
+    place_name_in(name, target->own_pid, place_namespace(target->pid), "sock");
     if (place_address(place, name, &address, NULL) < 0 ||
         protocol_connect(address.sun_path, &conn) < 0)
         return false;
@@ -169,7 +171,7 @@ static bool look_into(const struct target *target, const struct place *place, in
     *ret_busy = false;
     if (connect_to(target, place, ret_conn))
         return true;
-    *ret_busy = place_is_busy(place, target->own_pid);
+    *ret_busy = place_is_busy(place, target->pid, target->own_pid);
     return *ret_busy || connect_to(target, place, ret_conn);
 }
 

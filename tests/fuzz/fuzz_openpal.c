@@ -26,8 +26,8 @@
 static uint64_t random_state;
 
 static const char *const texts[] = {
-    "# \n# OPAL CRS Component: blcr\n# PID: 4711\n# CONTEXT: ompi_blcr_context.4711\n"
-    "# MKDIR: /tmp/a b\n# MKDIR: /tmp/c\n# TOUCH: /tmp/c/d\n# Timestamp: 2026-01-01T00:00:00Z\n",
+    ("# \n# OPAL CRS Component: blcr\n# PID: 4711\n# CONTEXT: ompi_blcr_context.4711\n"
+     "# MKDIR: /tmp/a b\n# MKDIR: /tmp/c\n# TOUCH: /tmp/c/d\n# Timestamp: 2026-01-01T00:00:00Z\n"),
     "# comment\ncrs = self,blcr\n crs_base_verbose=0x10\n\ncrs_self_prefix = a = b\nname\n= 1\n",
     "-2147483648 4294967295 1e308 yes no true 0x7fffffffffffffff 0.1 nan inf -0 +7 low high\n",
 };

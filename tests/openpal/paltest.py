@@ -2,7 +2,9 @@
 
 All waits are for something to be so, with a limit that only a fault reaches.
 """
+import ctypes
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -108,7 +110,7 @@ class Life:
         if self.process:
             self.process.wait()
         else:
-            wait_for(lambda: not exists(self.pid), "it is gone")
+            reap(self.pid)
 
     def state(self):
         with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
@@ -116,6 +118,19 @@ class Life:
 
 
 ALL = []
+
+
+def adopt():
+    """Orphans become ours: a number is free when its process has been waited for."""
+    PR_SET_CHILD_SUBREAPER = 36
+    check(ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0, "prctl")
+
+
+def reap(pid):
+    try:
+        os.waitpid(pid, 0)
+    except ChildProcessError:
+        wait_for(lambda: not exists(pid), "it is gone")
 
 
 def exists(pid):
@@ -186,8 +201,15 @@ def restart(handle, *args, **env):
     return Life(pid=pid), start
 
 
-def place():
-    return sorted(os.listdir(PLACE)) if os.path.isdir(PLACE) else []
+def place(path=PLACE):
+    """Without the numbers of PID namespaces, which are there where this one isn't the first."""
+    names = os.listdir(path) if os.path.isdir(path) else []
+    return sorted(re.sub(r"^(opal-[0-9]+)-[0-9]+\.", r"\1.", name) for name in names)
+
+
+def socket_of(life):
+    inode = os.stat(f"/proc/{life.pid}/ns/pid").st_ino
+    return f"{PLACE}/opal-{life.pid}{'' if inode == 0xEFFFFFFC else f'-{inode}'}.sock"
 
 
 def finish():
@@ -202,6 +224,7 @@ def finish():
 
 def main(run):
     try:
+        adopt()
         run()
     finally:
         finish()

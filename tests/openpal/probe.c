@@ -4,7 +4,8 @@
  *     probe [-mca NAME VALUE]... [COMMAND [ARGUMENT...]]
  *
  * Prints the selected component; then, by COMMAND: `checkpoint [NAME [WHERE]]`: the state and the
- * snapshot's place; `twice`: all of it two times; `param NAME`: its value.
+ * snapshot's place; `prelaunch`: what that changes; `twice`: all of it two times; `param NAME`: its
+ * value.
  * part: no
  */
 #include "opal/mca/crs/base/base.h"
@@ -58,6 +59,27 @@ static int param(const char *name)
     return 0;
 }
 
+/* What a launcher does before it starts a program. */
+static int prelaunch(void)
+{
+    char *app = strdup("/bin/app"), *cwd = strdup("/"), **argv = opal_argv_split("app word", ' ');
+    char **env = opal_argv_split("A=1", ' '), *base = strdup("/base"), *words;
+    int r = opal_crs.crs_prelaunch(3, base, &app, &cwd, &argv, &env);
+
+    words = opal_argv_join(argv, ' ');
+    printf("prelaunch: %s in %s: %s\n", app, cwd, words);
+    free(words);
+    words = opal_argv_join(env, ' ');
+    printf("environment: %s\n", words);
+    free(words);
+    opal_argv_free(argv);
+    opal_argv_free(env);
+    free(app);
+    free(cwd);
+    free(base);
+    return r == OPAL_SUCCESS ? 0 : fail("prelaunch", r);
+}
+
 static int run(int argc, char **argv)
 {
     const char *command = argc > 1 ? argv[1] : "";
@@ -65,6 +87,8 @@ static int run(int argc, char **argv)
     printf("selected: %s\n", opal_crs_base_selected_component->base_version.mca_component_name);
     if (strcmp(command, "checkpoint") == 0)
         return checkpoint(argc > 2 ? argv[2] : NULL, argc > 3 ? argv[3] : NULL);
+    if (strcmp(command, "prelaunch") == 0)
+        return prelaunch();
     if (strcmp(command, "param") == 0 && argc > 2)
         return param(argv[2]);
     return 0;

@@ -178,7 +178,8 @@ static void test_variables(void **state)
         assert_string_equal(t, "set");
         assert_true(var("t", MCA_BASE_VAR_TYPE_BOOL, 0, &truth) >= 0);
         assert_true(var("size", MCA_BASE_VAR_TYPE_SIZE_T, 0, &size) >= 0);
-        assert_true(var("real", MCA_BASE_VAR_TYPE_DOUBLE, 0, &real) >= 0);
+        assert_true(var("real", MCA_BASE_VAR_TYPE_DOUBLE, MCA_BASE_VAR_FLAG_DEPRECATED, &real) >=
+                    0);
         assert_true(truth && size == 12 && real == 0.25);
         assert_true(var("n", MCA_BASE_VAR_TYPE_INT, 0, &n) >= 0);
         assert_int_equal(n, 5); /* 7 is none of its values */

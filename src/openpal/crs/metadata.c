@@ -154,15 +154,15 @@ int opal_crs_base_extract_expected_component(const char *location, char **compon
 
 /* ---- written ---- */
 
-static int append(const char *path, const char *line, int flags)
+/* The commit makes it safe, with all other files. */
+static int append(const char *path, const char *line)
 {
-    _cleanup_close_ int fd = open(path, O_WRONLY | O_APPEND | O_NOFOLLOW | O_CLOEXEC | flags, 0600);
+    _cleanup_close_ int fd =
+        open(path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return OPAL_ERR_FILE_OPEN_FAILURE;
-    if (write_full(fd, line, strlen(line)) < 0 || fsync(fd) < 0)
-        return OPAL_ERR_FILE_WRITE_FAILURE;
-    return OPAL_SUCCESS;
+    return write_full(fd, line, strlen(line)) < 0 ? OPAL_ERR_FILE_WRITE_FAILURE : OPAL_SUCCESS;
 }
 
 static int write_copy(const char *path, const struct bytes *text, const char *line)
@@ -228,5 +228,5 @@ int opal_crs_base_metadata_write_token(const char *location, const char *token, 
     r = read_text(location, CRS_METADATA_FILENAME, &text);
     if (r == OPAL_SUCCESS)
         return rewrite(location, &text, line);
-    return r == OPAL_ERR_NOT_FOUND ? append(path, line, O_CREAT) : r;
+    return r == OPAL_ERR_NOT_FOUND ? append(path, line) : r;
 }

@@ -22,6 +22,8 @@
 #include "openpal/crs/directory.h"
 #include "openpal/crs/metadata.h"
 
+#define OLD_SUFFIX ".old"
+
 /* The one that is under way: checkpoints are taken one at a time. */
 static struct {
     opal_crs_base_snapshot_t *snapshot;
@@ -56,11 +58,14 @@ char *opal_crs_base_unique_snapshot_name(pid_t pid)
 char *opal_crs_base_get_snapshot_directory(const char *name)
 {
     int index = mca_base_param_find("crs", "base", "snapshot_dir");
-    _cleanup_free_ char *base = NULL;
+    _cleanup_free_ char *base = NULL, *here = NULL;
 
-    if (!name || mca_base_param_lookup_string(index, &base) != OPAL_SUCCESS || !base)
+    if (!name || mca_base_param_lookup_string(index, &base) != OPAL_SUCCESS || !base || !*base)
         return NULL;
-    return format_string("%s/%s", base, name);
+    if (*base == '/')
+        return format_string("%s/%s", base, name);
+    here = getcwd(NULL, 0);
+    return here ? format_string("%s/%s/%s", here, base, name) : NULL;
 }
 
 static const char *last_part(const char *path)
@@ -135,11 +140,29 @@ static int check_place(const char *place)
     return OPAL_SUCCESS;
 }
 
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), size = strlen(end);
+
+    return length >= size && strcmp(text + length - size, end) == 0;
+}
+
+/* One that had been put aside when its process was killed, and has no successor, is there again. */
+static void remove_one_stale(const char *path, const char *place)
+{
+    struct stat st;
+
+    if (ends_with(path, OLD_SUFFIX) && lstat(place, &st) < 0 && errno == ENOENT)
+        (void)rename(path, place);
+    else
+        (void)directory_remove(path);
+}
+
 /* What processes left behind that were killed in a checkpoint of this name. */
-static void remove_stale(const char *parent, const char *name)
+static void remove_stale(const char *parent, const char *place)
 {
     _cleanup_closedir_ DIR *dir = opendir(parent);
-    _cleanup_free_ char *prefix = format_string(".%s.new.", name);
+    _cleanup_free_ char *prefix = format_string(".%s.new.", last_part(place));
     struct dirent *entry;
 
     while (dir && prefix && (entry = readdir(dir))) {
@@ -152,7 +175,7 @@ static void remove_stale(const char *parent, const char *name)
         pid = atoi(entry->d_name + length);
         path = format_string("%s/%s", parent, entry->d_name);
         if (path && pid > 0 && (pid == getpid() || (kill(pid, 0) < 0 && errno == ESRCH)))
-            (void)directory_remove(path);
+            remove_one_stale(path, place);
     }
 }
 
@@ -167,7 +190,7 @@ static int make_parent(const char *place)
         parent[strlen(parent) - 1] = '\0';
     if (stat(parent, &st) < 0 && directory_make(parent) < 0)
         return failed("can't be made", parent);
-    remove_stale(parent, last_part(place));
+    remove_stale(parent, place);
     return OPAL_SUCCESS;
 }
 
@@ -271,7 +294,7 @@ static int take_the_place(const char *path, const char *place)
         return directory_remove(path);
     if (errno != EINVAL && errno != ENOSYS)
         return -1;
-    aside = format_string("%s.old", path);
+    aside = format_string("%s" OLD_SUFFIX, path);
     if (!aside || (rename(place, aside) < 0 && errno != ENOENT))
         return -1;
     if (rename(path, place) < 0) {

@@ -19,15 +19,21 @@
 #include "openpal/mca/base_internal.h"
 #include "openpal/mca/component.h"
 
+/* The file of this library, or NULL. */
+static char *library_path(void)
+{
+    Dl_info info;
+
+    return dladdr((void *)(uintptr_t)mca_base_open, &info) && info.dli_fname
+               ? realpath(info.dli_fname, NULL)
+               : NULL;
+}
+
 /* Beside the library, wherever that is installed. */
 static char *default_path(void)
 {
-    _cleanup_free_ char *path = NULL;
-    Dl_info info;
+    _cleanup_free_ char *path = library_path();
 
-    if (dladdr((void *)(uintptr_t)mca_base_open, &info) == 0 || !info.dli_fname)
-        return NULL;
-    path = realpath(info.dli_fname, NULL);
     return path ? format_string("%.*s/opencrs/components", (int)(strrchr(path, '/') - path), path)
                 : NULL;
 }
@@ -45,6 +51,16 @@ static int path_parameter(char **ret)
 
 /* ---- who may have written it ---- */
 
+/* Root, the user, and who has the library: code of theirs is in here anyway. (In a user namespace
+ * root isn't seen as root, but as the same as who has the library.) */
+static bool is_trusted(uid_t uid)
+{
+    _cleanup_free_ char *library = library_path();
+    struct stat st;
+
+    return uid == 0 || uid == geteuid() || (library && stat(library, &st) == 0 && uid == st.st_uid);
+}
+
 static char *why_not_trusted(const char *path, bool is_dir)
 {
     struct stat st;
@@ -53,7 +69,7 @@ static char *why_not_trusted(const char *path, bool is_dir)
         return format_string("%s: %s", path, strerror(errno));
     if (is_dir ? !S_ISDIR(st.st_mode) : !S_ISREG(st.st_mode))
         return format_string("%s isn't a %s", path, is_dir ? "folder" : "file");
-    if (st.st_uid != 0 && st.st_uid != geteuid())
+    if (!is_trusted(st.st_uid))
         return format_string("%s belongs to another user (%u): components are root's or your own",
                              path, (unsigned)st.st_uid);
     if (st.st_mode & (S_IWGRP | S_IWOTH))

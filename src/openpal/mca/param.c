@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "opal/util/output.h"
 #include "openpal/mca/base_internal.h"
 #include "openpal/mca/param.h"
 
@@ -108,6 +109,9 @@ static int resolve(struct mca_param *param)
                          setting->place);
         return OPAL_SUCCESS;
     }
+    if (param->deprecated)
+        opal_output(0, "parameter %s (set by %s) is deprecated: %s", param->name, setting->place,
+                    param->help);
     r = mca_value_parse(param->type, param->enumerator, setting->value, &value);
     if (r == OPAL_ERR_OUT_OF_RESOURCE)
         return r;

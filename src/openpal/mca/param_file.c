@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
@@ -67,11 +69,31 @@ int mca_file_parse(const char *path, char *text, enum mca_source source)
     return r;
 }
 
+/* Parameters name programs and folders of code. The system's file is root's business. */
+static bool is_trusted(const char *path, enum mca_source source)
+{
+    struct stat st;
+
+    if (source != MCA_SOURCE_USER_FILE || stat(path, &st) < 0)
+        return true;
+    if (st.st_uid != 0 && st.st_uid != geteuid())
+        mca_base_problem("%s: belongs to another user (%u), is not read", path,
+                         (unsigned)st.st_uid);
+    else if (st.st_mode & S_IWOTH)
+        mca_base_problem("%s: others can write to it, is not read: chmod o-w it", path);
+    else
+        return true;
+    return false;
+}
+
 int mca_file_read(const char *path, enum mca_source source)
 {
     _cleanup_bytes_ struct bytes bytes = {0};
-    int r = read_file(AT_FDCWD, path, FILE_LIMIT, &bytes);
+    int r;
 
+    if (!is_trusted(path, source))
+        return OPAL_SUCCESS;
+    r = read_file(AT_FDCWD, path, FILE_LIMIT, &bytes);
     if (r == -ENOENT || r == -ENOTDIR)
         return OPAL_SUCCESS;
     if (r == -ENOMEM)

@@ -107,9 +107,29 @@ int place_open_of(unsigned number, uid_t uid, const char *tmp_dir,
 
 /* ---- sockets ---- */
 
+#define FIRST_NAMESPACE 0xEFFFFFFCu /* the kernel's PROC_PID_INIT_INO */
+
+uint64_t place_namespace(pid_t pid)
+{
+    char path[64];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "/proc/%d/ns/pid", pid);
+    return stat(path, &st) == 0 && st.st_ino != FIRST_NAMESPACE ? st.st_ino : 0;
+}
+
+void place_name_in(char name[PLACE_NAME_SIZE], pid_t pid, uint64_t namespace, const char *kind)
+{
+    if (namespace)
+        snprintf(name, PLACE_NAME_SIZE, "opal-%d-%llu.%s", pid, (unsigned long long)namespace,
+                 kind);
+    else
+        snprintf(name, PLACE_NAME_SIZE, "opal-%d.%s", pid, kind);
+}
+
 void place_name(char name[PLACE_NAME_SIZE], pid_t pid, const char *kind)
 {
-    snprintf(name, PLACE_NAME_SIZE, "opal-%d.%s", pid, kind);
+    place_name_in(name, pid, place_namespace(getpid()), kind);
 }
 
 int place_address(const struct place *place, const char *name, struct sockaddr_un *ret,
@@ -196,14 +216,17 @@ void place_unmark_busy(const struct place *place, pid_t pid)
     unlinkat(place->fd, name, 0);
 }
 
-bool place_is_busy(const struct place *place, pid_t pid)
+/* In another PID namespace the clock may be another one, too. */
+bool place_is_busy(const struct place *place, pid_t pid, pid_t own_pid)
 {
     char name[PLACE_NAME_SIZE];
     _cleanup_bytes_ struct bytes text = {0};
-    uint64_t started = place_start_time(pid);
+    uint64_t namespace = place_namespace(pid), started = place_start_time(pid);
 
-    place_name(name, pid, "busy");
-    return read_file(place->fd, name, 64, &text) == 0 && started &&
+    place_name_in(name, own_pid, namespace, "busy");
+    if (read_file(place->fd, name, 64, &text) < 0 || !started)
+        return false;
+    return namespace != place_namespace(getpid()) ||
            strtoull((const char *)text.data, NULL, 10) == started;
 }
 
@@ -235,22 +258,38 @@ static bool somebody_listens(const struct place *place, const char *name)
     return connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0 || errno != ECONNREFUSED;
 }
 
+/* opal-PID.KIND or opal-PID-NAMESPACE.KIND */
+static bool is_named(const char *name, const char *kind, pid_t *ret_pid, uint64_t *ret_namespace)
+{
+    unsigned long long namespace = 0;
+    int end = 0;
+
+    if (sscanf(name, "opal-%d-%llu.%n", ret_pid, &namespace, &end) != 2 || !end) {
+        namespace = 0;
+        if (sscanf(name, "opal-%d.%n", ret_pid, &end) != 1 || !end)
+            return false;
+    }
+    *ret_namespace = namespace;
+    return strcmp(name + end, kind) == 0;
+}
+
+/* What is of another namespace can't be told from here, but for a socket. */
 static void clean_one(const struct place *place, const char *name)
 {
+    uint64_t namespace = 0, ours = place_namespace(getpid());
     int pid = 0, end = 0, number;
     unsigned long long id;
 
-    if ((sscanf(name, "opal-%d.busy%n", &pid, &end) == 1 && end && !name[end]) ||
-        (sscanf(name, "opal-%d.new%n", &pid, &end) == 1 && end && !name[end])) {
-        if (!exists(pid))
+    if (is_named(name, "busy", &pid, &namespace) || is_named(name, "new", &pid, &namespace)) {
+        if (namespace == ours && !exists(pid))
             unlinkat(place->fd, name, 0);
     } else if (sscanf(name, "opal-env-%llx-%d%n", &id, &pid, &end) == 2 && end && !name[end]) {
         if (pid == getpid() || !exists(pid)) /* a tool that became this program, and needed none */
             unlinkat(place->fd, name, 0);
-    } else if ((sscanf(name, "opal-%d.sock%n", &pid, &end) == 1 && end && !name[end]) ||
+    } else if (is_named(name, "sock", &pid, &namespace) ||
                (sscanf(name, "opal-checkpoint-%d-%d.sock%n", &pid, &number, &end) == 2 && end &&
                 !name[end])) {
-        if (!exists(pid) && !somebody_listens(place, name))
+        if ((namespace != ours || !exists(pid)) && !somebody_listens(place, name))
             unlinkat(place->fd, name, 0);
     }
 }

@@ -59,9 +59,14 @@ int place_open_at(const char *path, struct place *ret, struct crs_error *err);
 void place_close(struct place *place);
 #define _cleanup_place_ __attribute__((cleanup(place_close)))
 
-/* opal-PID.KIND */
+/* opal-PID.KIND, of a process in the caller's PID namespace; or, because there may be several with
+ * that number, opal-PID-NAMESPACE.KIND of one that isn't in the machine's first one. */
 #define PLACE_NAME_SIZE 80
 void place_name(char name[PLACE_NAME_SIZE], pid_t pid, const char *kind);
+void place_name_in(char name[PLACE_NAME_SIZE], pid_t pid, uint64_t namespace, const char *kind);
+
+/* That of a process that the caller sees; 0: the first one, or it can't be seen. */
+uint64_t place_namespace(pid_t pid);
 
 /* The address of a socket in it; -ENAMETOOLONG where the path is too long for one. */
 int place_address(const struct place *place, const char *name, struct sockaddr_un *ret,
@@ -70,10 +75,11 @@ int place_address(const struct place *place, const char *name, struct sockaddr_u
 /* A socket that listens at that name, in the place of an older file. */
 int place_listen(const struct place *place, const char *name, int *ret_fd, struct crs_error *err);
 
-/* Make and remove the mark of a process that will listen again; is there one of `pid`? */
+/* Make and remove the mark of a process that will listen again; is there one of `pid`, which has
+ * the number `own_pid` in its own namespace? */
 int place_mark_busy(const struct place *place, pid_t pid);
 void place_unmark_busy(const struct place *place, pid_t pid);
-bool place_is_busy(const struct place *place, pid_t pid);
+bool place_is_busy(const struct place *place, pid_t pid, pid_t own_pid);
 
 /* Remove what killed processes have left. */
 void place_clean(const struct place *place);
