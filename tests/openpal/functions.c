@@ -4,6 +4,7 @@
  * Each component is selected twice in one process, by the command line of opal_init().
  */
 #include <pthread.h>
+#include <sys/wait.h>
 
 #include "opal/mca/crs/base/base.h"
 #include "opal/runtime/opal.h"
@@ -103,6 +104,46 @@ static void restart_nothing(const char *name)
     OBJ_RELEASE(snapshot);
 }
 
+/* A level that enters a section on its way down: the checkpoint is refused, and doesn't wait for
+ * its own thread. */
+static opal_cr_coord_callback_fn_t below;
+static int n_errors;
+
+static int enter_on_the_way(int state)
+{
+    n_errors += state == OPAL_CRS_ERROR;
+    int r = state == OPAL_CRS_CHECKPOINT ? opal_cr_enter_critical() : opal_cr_leave_critical();
+
+    return r == OPAL_SUCCESS ? below(state) : r;
+}
+
+static void checkpoint_inside(void)
+{
+    CHECK(opal_cr_reg_coord_callback(enter_on_the_way, &below) == OPAL_SUCCESS);
+    CHECK(opal_cr_request_checkpoint(NULL, "x", NULL, NULL, NULL) == OPAL_ERR_RESOURCE_BUSY);
+    CHECK(strstr(opal_crs_base_failure(), "critical section") && n_errors == 1);
+    n_errors = 0;
+    CHECK(opal_cr_reg_coord_callback(below, NULL) == OPAL_SUCCESS);
+}
+
+/* Only the thread that called fork() is in the child, and it goes on. */
+static void fork_inside(void)
+{
+    pid_t child;
+    int status;
+
+    CHECK(opal_crs.crs_disable_checkpoint() == OPAL_SUCCESS);
+    child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(opal_crs.crs_disable_checkpoint() == OPAL_SUCCESS);
+        CHECK(opal_crs.crs_enable_checkpoint() == OPAL_SUCCESS);
+        _exit(33);
+    }
+    CHECK(opal_crs.crs_enable_checkpoint() == OPAL_SUCCESS);
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 33);
+}
+
 static void use(const char *name)
 {
     char **argv = NULL;
@@ -119,6 +160,9 @@ static void use(const char *name)
     CHECK(pthread_create(&thread, NULL, in_section, NULL) == 0);
     CHECK(pthread_join(thread, NULL) == 0);
     checkpoint(name);
+    fork_inside();
+    if (strcmp(name, "none") != 0)
+        checkpoint_inside();
     if (strcmp(name, "none") == 0)
         restart_nothing(name);
     CHECK(opal_finalize() == OPAL_SUCCESS);

@@ -38,6 +38,7 @@ opal_crs_base_component_t mca_crs_blcr_component = {
 };
 
 static int dev_null;
+static _Thread_local unsigned depth; /* of the thread's critical sections */
 
 /* ---- the component ---- */
 
@@ -122,12 +123,20 @@ static int save_other(pid_t pid, const char *path, opal_crs_base_snapshot_t *sna
     return r;
 }
 
+/* It would wait for itself. */
+static int refuse_inside(void)
+{
+    return opal_crs_base_fail(OPAL_ERR_RESOURCE_BUSY,
+                              "the thread that wants a checkpoint is in a critical section "
+                              "(crs_disable_checkpoint()); leave it first");
+}
+
 /* The snapshot is complete before it stops. Its end is the runtime's. */
 static int save_self(const char *path, opal_crs_base_snapshot_t *snapshot,
                      opal_crs_base_ckpt_options_t *options, opal_crs_state_type_t *state)
 {
     struct opal_crs_blcr_wish wish = {getpid(), 0, path};
-    int r = opal_crs_blcr_save(&wish, state);
+    int r = depth > 0 ? refuse_inside() : opal_crs_blcr_save(&wish, state);
 
     if (r != OPAL_SUCCESS || *state == OPAL_CRS_RESTART)
         return r;
@@ -165,7 +174,7 @@ static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
 }
 
 /* A thread that libcr doesn't know yet, or that is a child's after fork(). */
-static int in_section(int (*change)(cr_client_id_t id))
+static int change_section(int (*change)(cr_client_id_t id))
 {
     int r = change(0);
 
@@ -177,12 +186,18 @@ static int in_section(int (*change)(cr_client_id_t id))
 
 static int disable(void)
 {
-    return in_section(cr_enter_cs);
+    int r = change_section(cr_enter_cs);
+
+    depth += r == OPAL_SUCCESS;
+    return r;
 }
 
 static int enable(void)
 {
-    return in_section(cr_leave_cs);
+    int r = change_section(cr_leave_cs);
+
+    depth -= r == OPAL_SUCCESS;
+    return r;
 }
 
 static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,

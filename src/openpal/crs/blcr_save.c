@@ -68,6 +68,8 @@ static int fail(const struct opal_crs_blcr_wish *wish, int errnum, const char *m
 
     if (errnum == ENOSYS)
         remedy = "; crs-request isn't there: install OpenCRS whole";
+    if (errnum == EFBIG && !words)
+        remedy = " for the limit of this process (ulimit -f); raise that";
     if (errnum == CR_ENOSUPPORT)
         remedy = "; start it with cr_run, or save it with crs checkpoint";
     return opal_crs_base_fail(opal_crs_blcr_code(errnum), "process %d can't be saved: %s%s",

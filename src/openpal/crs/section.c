@@ -15,9 +15,44 @@ static bool closed;       /* a checkpoint waits, or is taken */
 static _Thread_local unsigned depth;
 static _Thread_local bool is_taker;
 
-int opal_crs_section_enter(void)
+/* ---- fork: in the child there is only the thread that called it ---- */
+
+static void fork_prepare(void)
 {
     pthread_mutex_lock(&lock);
+}
+
+static void fork_parent(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+static void fork_child(void)
+{
+    pthread_mutex_init(&lock, NULL);
+    pthread_cond_init(&changed, NULL);
+    n_inside = depth;
+    closed = is_taker;
+}
+
+static void watch_forks(void)
+{
+    pthread_atfork(fork_prepare, fork_parent, fork_child);
+}
+
+static void begin(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    pthread_once(&once, watch_forks);
+    pthread_mutex_lock(&lock);
+}
+
+/* ---- the section ---- */
+
+int opal_crs_section_enter(void)
+{
+    begin();
     while (closed && depth == 0 && !is_taker)
         pthread_cond_wait(&changed, &lock);
     n_inside++;
@@ -44,7 +79,7 @@ int opal_crs_section_close(void)
         return opal_crs_base_fail(OPAL_ERR_RESOURCE_BUSY,
                                   "the thread that wants a checkpoint is in a critical section, "
                                   "or in a checkpoint; leave it first");
-    pthread_mutex_lock(&lock);
+    begin();
     while (closed)
         pthread_cond_wait(&changed, &lock);
     closed = true;
