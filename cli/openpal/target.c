@@ -144,7 +144,8 @@ static const char *variable_of_ours(const char *name, void *arg)
     return getenv(name);
 }
 
-static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
+static bool connect_by_name(const struct target *target, const struct place *place,
+                            uint64_t namespace, int *ret_conn)
 {
     struct sockaddr_un address;
     char name[PLACE_NAME_SIZE];
@@ -152,7 +153,7 @@ static bool connect_to(const struct target *target, const struct place *place, i
     pid_t pid;
     uid_t uid;
 
-    place_name_in(name, target->own_pid, place_namespace(target->pid), "sock");
+    place_name_in(name, target->own_pid, namespace, "sock");
     if (place_address(place, name, &address, NULL) < 0 ||
         protocol_connect(address.sun_path, &conn) < 0)
         return false;
@@ -161,6 +162,16 @@ static bool connect_to(const struct target *target, const struct place *place, i
         return false;
     *ret_conn = TAKE_FD(conn);
     return true;
+}
+
+/* One that was restarted by others than us, in another PID namespace, has its first name there until
+ * it is saved the next time. */
+static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
+{
+    uint64_t namespace = place_namespace(target->pid);
+
+    return connect_by_name(target, place, namespace, ret_conn) ||
+           (namespace && connect_by_name(target, place, 0, ret_conn));
 }
 
 /* The mark is looked for after the connection failed: it is there before the socket goes. If it is

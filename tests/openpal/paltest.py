@@ -66,14 +66,14 @@ def position():
 class Life:
     """The program, or a process that came from it."""
 
-    def __init__(self, *args, component="forking", pid=None, **env):
+    def __init__(self, *args, component="forking", pid=None, user=None, **env):
         self.process = None
         if pid is None:
             extra = {"OPAL_MCA_crs": component} if component else {}
             self.error = open("life.err", "ab")
             self.process = subprocess.Popen(
                 [os.path.join(PROGRAMS, "life"), *args], stdin=subprocess.DEVNULL,
-                stdout=self.error, stderr=self.error, env={**os.environ, **extra, **env})
+                stdout=self.error, stderr=self.error, user=user, env={**os.environ, **extra, **env})
             pid = self.process.pid
         self.pid = pid
         ALL.append(pid)

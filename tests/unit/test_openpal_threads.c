@@ -120,7 +120,8 @@ static int connect_to_us(void)
     return protocol_connect(address.sun_path, &fd) == 0 ? fd : -1;
 }
 
-/* Until the save begins (true), or the connection ends; `patient` is how many answers it waits for. */
+/* Until the save begins (true), or the connection ends; `patient` is how many answers it waits for.
+ */
 static bool ask_once(int number, int patient)
 {
     bool saves = false;
