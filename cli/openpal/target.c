@@ -1,5 +1,6 @@
 /* target.c - a process that is to be asked for a checkpoint */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,8 +165,8 @@ static bool connect_by_name(const struct target *target, const struct place *pla
     return true;
 }
 
-/* One that was restarted by others than us, in another PID namespace, has its first name there until
- * it is saved the next time. */
+/* One that was restarted by others than us, in another PID namespace, has its first name there
+ * until it is saved the next time. */
 static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
 {
     uint64_t namespace = place_namespace(target->pid);
@@ -186,6 +187,22 @@ static bool look_into(const struct target *target, const struct place *place, in
     return *ret_busy || connect_to(target, place, ret_conn);
 }
 
+/* Its sockets are closed before its end can be seen: PF_EXITING in /proc/PID/stat says it. */
+static bool is_ending(const struct target *target)
+{
+    struct pollfd process = {.fd = target->pidfd, .events = POLLIN};
+    _cleanup_bytes_ struct bytes stat = {0};
+    char path[32];
+    unsigned flags = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
+    if (poll(&process, 1, 0) > 0 || read_file(AT_FDCWD, path, 4096, &stat) < 0)
+        return true;
+    const char *name_end = strrchr((const char *)stat.data, ')');
+    return name_end && sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+           (flags & 0x4);
+}
+
 int target_find(const struct target *target, const char *tmp_dir, struct place *ret_place,
                 int *ret_conn, bool *ret_busy, struct crs_error *err)
 {
@@ -202,6 +219,9 @@ int target_find(const struct target *target, const char *tmp_dir, struct place *
         place.fd = -1;
         return 0;
     }
+    if (is_ending(target))
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d ended before it was saved",
+                        target->pid);
     return crs_fail(err, CRS_CANT_CHECKPOINT, ENOENT,
                     "process %d can't be asked: it has not called opal_init(), or has called "
                     "opal_finalize(); 'crs checkpoint %d' saves it without its help",
