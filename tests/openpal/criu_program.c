@@ -6,7 +6,7 @@
  *
  *     criu_program save RESULT NAME TIMES [OPTION]   saves itself so often; OPTION: stop, term;
  *                                                  ends: its parameters have it ended
- *     criu_program serve RESULT                      works until the file RESULT.end is there
+ *     criu_program serve RESULT [OPTION]             works until the file RESULT.end is there
  *     criu_program meet RESULT NAME                  saves itself when the file RESULT.go is there
  *     criu_program hold THING RESULT NAME            has something that CRIU can't save
  *
@@ -185,10 +185,10 @@ int main(int argc, char **argv)
     CHECK(argc >= 3);
     const char *what = argv[1];
     result = argv[strcmp(what, "hold") == 0 ? 3 : 2];
+    option = argv[argc - 1];
     set_up();
     is_there("ready", getpid());
     if (strcmp(what, "save") == 0) {
-        option = argc > 5 ? argv[5] : "";
         save_often(argv[3], atoi(argv[4]));
     } else if (strcmp(what, "serve") == 0) {
         wait_for("end");

@@ -167,30 +167,40 @@ static int read_pid(const char *directory, pid_t *ret)
     return OPAL_SUCCESS;
 }
 
-static int restore(const char *directory, pid_t pid)
+static int restore(const char *directory, pid_t pid, struct restore_outputs *outputs)
 {
     struct crs_error err = {0};
-    int r = image_restore(criu_settings.program, directory, &criu_settings.image, pid, &err);
+    int r =
+        image_restore(criu_settings.program, directory, &criu_settings.image, pid, outputs, &err);
     return r < 0 ? tell(&err) : OPAL_SUCCESS;
+}
+
+/* The process has ended. */
+static void flush(void *arg)
+{
+    restore_outputs_end(arg, true);
 }
 
 static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
 {
     struct supervision supervision;
+    struct restore_outputs outputs;
     pid_t pid = 0;
     int r = read_pid(snapshot->local_location, &pid);
     if (r != OPAL_SUCCESS)
         return r;
     if (spawn_child) {
-        r = restore(snapshot->local_location, pid);
+        r = restore(snapshot->local_location, pid, &outputs);
+        if (r == OPAL_SUCCESS)
+            restore_outputs_end(&outputs, false);
         if (r == OPAL_SUCCESS && child_pid)
             *child_pid = pid;
         return r;
     }
     supervise_begin(&supervision);
-    r = restore(snapshot->local_location, pid);
+    r = restore(snapshot->local_location, pid, &outputs);
     if (r == OPAL_SUCCESS)
-        supervise(pid);
+        supervise(pid, flush, &outputs);
     supervise_cancel(&supervision);
     return r;
 }
