@@ -8,7 +8,8 @@
  *                                                  ends: its parameters have it ended
  *     criu_program serve RESULT [OPTION]             works until the file RESULT.end is there
  *     criu_program meet RESULT NAME                  saves itself when the file RESULT.go is there
- *     criu_program hold THING RESULT NAME            has something that CRIU can't save
+ *     criu_program hold THING RESULT NAME            has something that CRIU can't save; fork:
+ * nothing, but it fails, and forks
  *
  * One line in the file RESULT for each event; the file is open only while it is written. At each of
  * them the program checks all that it has. When it is ready, there is RESULT.ready with its PID.
@@ -174,6 +175,8 @@ static void get(const char *thing)
         int fd = mkstemp(path);
         CHECK(fd >= 0 && ftruncate(fd, 3 << 20) == 0 && unlink(path) == 0);
         CHECK(pwrite(fd, memory, 2 << 20, 0) == 2 << 20);
+    } else if (strcmp(thing, "fork") == 0) {
+        option = "ends";
     } else {
         CHECK(strcmp(thing, "vsock") == 0 && socket(AF_VSOCK, SOCK_STREAM, 0) >= 0);
     }
