@@ -361,13 +361,14 @@ static void test_check(void **state)
 static void test_restore(void **state)
 {
     struct crs_error err = {0};
+    struct restore_outputs outputs;
     pid_t nobody = fork();
     if (nobody == 0)
         _exit(0);
     clean();
     waitpid(nobody, NULL, 0);
     setenv("FAKE", "good", 1);
-    assert_true(image_restore(program, directory, &settings, nobody, &err) < 0);
+    assert_true(image_restore(program, directory, &settings, nobody, &outputs, &err) < 0);
     assert_non_null(strstr(err.text, "another process"));
     CriuRpc__Request *request = request_seen();
     assert_int_equal(request->type, CRIU_RPC__REQUEST_TYPE__RESTORE);
@@ -375,9 +376,9 @@ static void test_restore(void **state)
     assert_string_equal(request->opts->log_file, "restore-a.log");
     criu_rpc__request__free_unpacked(request, NULL);
     setenv("FAKE", "refuses-log", 1);
-    assert_true(image_restore(program, directory, &settings, nobody, &err) < 0);
+    assert_true(image_restore(program, directory, &settings, nobody, &outputs, &err) < 0);
     assert_non_null(strstr(err.text, "CRIU can't restore the process: the cause"));
-    assert_true(image_restore(program, directory, &settings, getpid(), &err) < 0);
+    assert_true(image_restore(program, directory, &settings, getpid(), &outputs, &err) < 0);
     assert_int_equal(err.kind, CRS_BUSY);
     assert_int_equal(waitpid(-1, NULL, __WALL | WNOHANG), -1);
 }
