@@ -82,6 +82,21 @@ char target_state(const struct target *target)
     return state ? state[strspn(state, " \t")] : 0;
 }
 
+#define PF_EXITING 4u /* the kernel's, in the 9th field of stat */
+
+bool target_is_ending(const struct target *target)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    unsigned flags = 0;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return true;
+    const char *rest = strrchr((const char *)text.data, ')');
+    return rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & PF_EXITING;
+}
+
 int target_check_runs(const struct target *target, struct crs_error *err)
 {
     switch (target_state(target)) {
@@ -164,8 +179,8 @@ static bool connect_by_name(const struct target *target, const struct place *pla
     return true;
 }
 
-/* One that was restarted by others than us, in another PID namespace, has its first name there until
- * it is saved the next time. */
+/* One that was restarted by others than us, in another PID namespace, has its first name there
+ * until it is saved the next time. */
 static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
 {
     uint64_t namespace = place_namespace(target->pid);

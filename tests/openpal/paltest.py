@@ -63,6 +63,13 @@ def position():
     return len(lines())
 
 
+def write(fifo, command):
+    """It has to be there: nothing else is made."""
+    fd = os.open(fifo, os.O_WRONLY)
+    os.write(fd, command.encode() + b"\n")
+    os.close(fd)
+
+
 class Life:
     """The program, or a process that came from it."""
 
@@ -81,8 +88,7 @@ class Life:
             self.hears("begin")
 
     def send(self, command):
-        with open(f"in.{self.pid}", "w", encoding="ascii") as file:
-            file.write(command + "\n")
+        write(f"in.{self.pid}", command)
 
     def hears(self, words, start=0):
         """A line that begins so; all of it."""
@@ -212,14 +218,17 @@ def socket_of(life):
     return f"{PLACE}/opal-{life.pid}{'' if inode == 0xEFFFFFFC else f'-{inode}'}.sock"
 
 
+def children():
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
 def finish():
-    for pid in set(ALL + images()):
-        if exists(pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    wait_for(lambda: not any(map(exists, images())), "no image is left")
+    """Orphans have come to us: all of them, when there is none any more."""
+    while children():
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+            reap(pid)
 
 
 def main(run):
