@@ -1,9 +1,9 @@
 /*
  * tool.h - the command lines of BLCR's tools and Open PAL's, by tables
  *
- * These tools keep the options and words of those that they replace. Each is one table of options and a
- * function that takes them in the order in which they stand. Help, completion and the check of the
- * manual pages come from the table.
+ * These tools keep the options and words of those that they replace. Each is one table of options
+ * and a function that takes them in the order in which they stand. Help, completion and the check
+ * of the manual pages come from the table.
  *
  *     struct arguments a = {...};
  *     struct tool_operands operands;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/array.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "cli/openpal/parameters.h"
@@ -12,12 +13,17 @@
 
 static bool is_setting(const char *word)
 {
-    return strcmp(word, "-mca") == 0 || strcmp(word, "--mca") == 0;
+    static const char *const words[] = {"-mca", "--mca", "-gmca", "--gmca"};
+
+    for (size_t i = 0; i < ELEMENTS(words); i++)
+        if (strcmp(word, words[i]) == 0)
+            return true;
+    return false;
 }
 
 static int hand_settings_on(int argc, char **argv)
 {
-    for (int i = 1; i + 2 < argc; i++) {
+    for (int i = 1; i + 2 < argc && strcmp(argv[i], "--") != 0; i++) {
         if (!is_setting(argv[i]))
             continue;
         _cleanup_free_ char *name = format_string("OPAL_MCA_%s", argv[i + 1]);

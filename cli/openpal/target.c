@@ -1,5 +1,6 @@
 /* target.c - a process that is to be asked for a checkpoint */
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -144,7 +145,8 @@ static const char *variable_of_ours(const char *name, void *arg)
     return getenv(name);
 }
 
-static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
+static bool connect_by_name(const struct target *target, const struct place *place,
+                            uint64_t namespace, int *ret_conn)
 {
     struct sockaddr_un address;
     char name[PLACE_NAME_SIZE];
@@ -152,7 +154,7 @@ static bool connect_to(const struct target *target, const struct place *place, i
     pid_t pid;
     uid_t uid;
 
-    place_name_in(name, target->own_pid, place_namespace(target->pid), "sock");
+    place_name_in(name, target->own_pid, namespace, "sock");
     if (place_address(place, name, &address, NULL) < 0 ||
         protocol_connect(address.sun_path, &conn) < 0)
         return false;
@@ -161,6 +163,16 @@ static bool connect_to(const struct target *target, const struct place *place, i
         return false;
     *ret_conn = TAKE_FD(conn);
     return true;
+}
+
+/* One that was restarted by others than us, in another PID namespace, has its first name there
+ * until it is saved the next time. */
+static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
+{
+    uint64_t namespace = place_namespace(target->pid);
+
+    return connect_by_name(target, place, namespace, ret_conn) ||
+           (namespace && connect_by_name(target, place, 0, ret_conn));
 }
 
 /* The mark is looked for after the connection failed: it is there before the socket goes. If it is
@@ -173,6 +185,22 @@ static bool look_into(const struct target *target, const struct place *place, in
         return true;
     *ret_busy = place_is_busy(place, target->pid, target->own_pid);
     return *ret_busy || connect_to(target, place, ret_conn);
+}
+
+/* Its sockets are closed before its end can be seen: PF_EXITING in /proc/PID/stat says it. */
+static bool is_ending(const struct target *target)
+{
+    struct pollfd process = {.fd = target->pidfd, .events = POLLIN};
+    _cleanup_bytes_ struct bytes stat = {0};
+    char path[32];
+    unsigned flags = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
+    if (poll(&process, 1, 0) > 0 || read_file(AT_FDCWD, path, 4096, &stat) < 0)
+        return true;
+    const char *name_end = strrchr((const char *)stat.data, ')');
+    return name_end && sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
+           (flags & 0x4);
 }
 
 int target_find(const struct target *target, const char *tmp_dir, struct place *ret_place,
@@ -191,6 +219,9 @@ int target_find(const struct target *target, const char *tmp_dir, struct place *
         place.fd = -1;
         return 0;
     }
+    if (is_ending(target))
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d ended before it was saved",
+                        target->pid);
     return crs_fail(err, CRS_CANT_CHECKPOINT, ENOENT,
                     "process %d can't be asked: it has not called opal_init(), or has called "
                     "opal_finalize(); 'crs checkpoint %d' saves it without its help",

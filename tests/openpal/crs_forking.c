@@ -4,8 +4,8 @@
  * A checkpoint forks: the child is the image, and sleeps until a restart writes to the FIFO in the
  * snapshot's directory. Then it wakes up in the checkpoint call with OPAL_CRS_RESTART. So all that
  * the runtime does around a restart is seen without any engine. FORKING_FAIL (a code) makes the
- * checkpoint fail, FORKING_HOLD (a path) makes it wait until there is a file, FORKING_LOSE makes the
- * restarted process lose all its sockets.
+ * checkpoint fail, FORKING_HOLD (a path) makes it wait until there is a file, FORKING_LOSE makes
+ * the restarted process lose all its sockets.
  *
  * part: no
  * link: -shared -fPIC
@@ -102,8 +102,8 @@ static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
 static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
 {
     char path[4096], **values = NULL;
-    int r = opal_crs_base_metadata_read_token(snapshot->local_location, CRS_METADATA_CONTEXT,
-                                              &values);
+    int r =
+        opal_crs_base_metadata_read_token(snapshot->local_location, CRS_METADATA_CONTEXT, &values);
 
     if (r != OPAL_SUCCESS)
         return r;

@@ -66,14 +66,14 @@ def position():
 class Life:
     """The program, or a process that came from it."""
 
-    def __init__(self, *args, component="forking", pid=None, **env):
+    def __init__(self, *args, component="forking", pid=None, user=None, **env):
         self.process = None
         if pid is None:
             extra = {"OPAL_MCA_crs": component} if component else {}
             self.error = open("life.err", "ab")
             self.process = subprocess.Popen(
                 [os.path.join(PROGRAMS, "life"), *args], stdin=subprocess.DEVNULL,
-                stdout=self.error, stderr=self.error, env={**os.environ, **extra, **env})
+                stdout=self.error, stderr=self.error, user=user, env={**os.environ, **extra, **env})
             pid = self.process.pid
         self.pid = pid
         ALL.append(pid)
@@ -212,14 +212,39 @@ def socket_of(life):
     return f"{PLACE}/opal-{life.pid}{'' if inode == 0xEFFFFFFC else f'-{inode}'}.sock"
 
 
+def children():
+    """That live; orphans of theirs are ours, too."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
+                state, parent = file.read().rsplit(")", 1)[1].split()[:2]
+        except OSError:
+            continue
+        if int(parent) == os.getpid() and state not in "ZX":
+            found.append(int(name))
+    return found
+
+
+def end_children():
+    found = children()
+    for pid in found:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+    return found
+
+
 def finish():
+    """Images of processes that were killed amidst a checkpoint are noted nowhere."""
     for pid in set(ALL + images()):
         if exists(pid):
             try:
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-    wait_for(lambda: not any(map(exists, images())), "no image is left")
+    wait_for(lambda: not end_children() and not any(map(exists, images())), "no process is left")
 
 
 def main(run):

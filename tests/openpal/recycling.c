@@ -2,10 +2,10 @@
  * recycling.c - two levels with TCP connections, restarted hundreds of times
  *
  * A restarted process has lost its connections: their numbers are free, while both levels remember
- * them. If the lower level connects anew before the upper one has closed what it remembers, then the
- * upper one closes the lower one's new connection. With OPAL_CRS_RESTART_PRE it doesn't: the upper
- * level shuts down, the lower restarts, the upper restarts. Without (`late`), it does: so this
- * program would see it.
+ * them. If the lower level connects anew before the upper one has closed what it remembers, then
+ * the upper one closes the lower one's new connection. With OPAL_CRS_RESTART_PRE it doesn't: the
+ * upper level shuts down, the lower restarts, the upper restarts. Without (`late`), it does: so
+ * this program would see it.
  *
  * A server answers each connection with the name that it began with.
  *

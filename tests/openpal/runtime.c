@@ -135,7 +135,8 @@ static void sections_of_others(void)
     pthread_t thread;
     bool saved = false;
 
-    CHECK(pthread_create(&thread, NULL, enter_and_end, NULL) == 0 && pthread_join(thread, NULL) == 0);
+    CHECK(pthread_create(&thread, NULL, enter_and_end, NULL) == 0 &&
+          pthread_join(thread, NULL) == 0);
     CHECK(request(NULL) == OPAL_SUCCESS);
     CHECK(opal_cr_enter_critical() == OPAL_SUCCESS);
     CHECK(pthread_create(&thread, NULL, save_directly, &saved) == 0);

@@ -27,7 +27,8 @@ static struct mca_framework framework = {
     .opened = opened,
     .closed = closed,
 };
-static int n_opened, verbose, log_stream = -1;
+int opal_crs_base_output = -1;
+static int n_opened, verbose;
 static opal_crs_base_module_t selected_module;
 
 /* ---- logs ---- */
@@ -114,7 +115,7 @@ int opal_crs_base_open(void)
         n_opened--;
         return r;
     }
-    log_stream = open_log(verbose);
+    opal_crs_base_output = open_log(verbose);
     return OPAL_SUCCESS;
 }
 
@@ -160,6 +161,42 @@ static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
     return r;
 }
 
+/* ---- functions that a module doesn't have ---- */
+
+static int succeed(void)
+{
+    return OPAL_SUCCESS;
+}
+
+static int no_checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
+                         opal_crs_base_ckpt_options_t *options, opal_crs_state_type_t *state)
+{
+    return opal_crs_base_fail(OPAL_ERR_NOT_SUPPORTED, "the component has no function for that");
+}
+
+static int no_restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
+{
+    return opal_crs_base_fail(OPAL_ERR_NOT_SUPPORTED, "the component has no function for that");
+}
+
+static int no_prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
+                        char ***env)
+{
+    return OPAL_SUCCESS;
+}
+
+static void fill_up(opal_crs_base_module_t *m)
+{
+    m->crs_init = m->crs_init ? m->crs_init : succeed;
+    m->crs_finalize = m->crs_finalize ? m->crs_finalize : succeed;
+    m->crs_checkpoint = m->crs_checkpoint ? m->crs_checkpoint : no_checkpoint;
+    m->crs_restart = m->crs_restart ? m->crs_restart : no_restart;
+    m->crs_disable_checkpoint = m->crs_disable_checkpoint ? m->crs_disable_checkpoint : succeed;
+    m->crs_enable_checkpoint = m->crs_enable_checkpoint ? m->crs_enable_checkpoint : succeed;
+    m->crs_prelaunch = m->crs_prelaunch ? m->crs_prelaunch : no_prelaunch;
+    m->crs_reg_thread = m->crs_reg_thread ? m->crs_reg_thread : succeed;
+}
+
 /* ---- selection ---- */
 
 static int use(struct mca_component *c)
@@ -167,12 +204,12 @@ static int use(struct mca_component *c)
     int r;
 
     selected_module = *(opal_crs_base_module_t *)c->module;
+    fill_up(&selected_module);
     opal_crs = selected_module;
-    if (selected_module.crs_checkpoint)
-        opal_crs.crs_checkpoint = checkpoint;
+    opal_crs.crs_checkpoint = checkpoint;
     opal_crs_base_selected_component = (opal_crs_base_component_t *)c->component;
     opal_crs_base_clear_failure();
-    r = opal_crs.crs_init ? opal_crs.crs_init() : OPAL_SUCCESS;
+    r = opal_crs.crs_init();
     c->selected = r == OPAL_SUCCESS;
     if (c->selected)
         return OPAL_SUCCESS;
@@ -204,7 +241,7 @@ static int select_one(const char *list)
 {
     for (struct mca_component *c = framework.components; c; c = c->next) {
         if (c->module && use(c) == OPAL_SUCCESS) {
-            opal_output_verbose(1, log_stream, "crs: %s is selected", c->name);
+            opal_output_verbose(1, opal_crs_base_output, "crs: %s is selected", c->name);
             mca_framework_close_others(&framework);
             return OPAL_SUCCESS;
         }
@@ -252,7 +289,7 @@ int opal_crs_base_close(void)
     memset(&opal_crs, 0, sizeof(opal_crs));
     opal_crs_base_selected_component = NULL;
     mca_framework_close(&framework);
-    opal_output_close(log_stream);
-    log_stream = -1;
+    opal_output_close(opal_crs_base_output);
+    opal_crs_base_output = -1;
     return OPAL_SUCCESS;
 }

@@ -12,6 +12,8 @@
 #include "openpal/runtime/gate.h"
 #include "openpal/runtime/job.h"
 
+static _Thread_local struct job *mine; /* that this thread attempts, with the gate held */
+
 static void fill(struct protocol_answer *a, enum protocol_event event, enum crs_kind kind,
                  const char *handle, const char *words)
 {
@@ -80,14 +82,18 @@ void job_delay(struct job *job, const char *reason)
         answer(job->conn, PROTOCOL_DELAYED, CRS_OK, NULL, reason);
 }
 
-void job_close(struct job *job, bool begins)
+static void close_connection(struct job *job)
 {
-    if (job->conn < 0)
-        return;
-    if (begins)
-        answer(job->conn, PROTOCOL_SAVING, CRS_OK, NULL, NULL);
     cleanup_close(&job->conn);
     job->conn = -1;
+}
+
+void job_close_mine(void)
+{
+    if (!mine || mine->conn < 0)
+        return;
+    answer(mine->conn, PROTOCOL_SAVING, CRS_OK, NULL, NULL);
+    close_connection(mine);
 }
 
 void job_free(struct job *job)
@@ -171,7 +177,7 @@ struct job *job_accept(int conn)
     }
     answer(job->conn, PROTOCOL_ACCEPTED, CRS_OK, job->checkpoint.snapshot->local_location, NULL);
     if (job->request.flags & PROTOCOL_NOWAIT)
-        job_close(job, false);
+        close_connection(job);
     return job;
 }
 
@@ -182,13 +188,23 @@ static void finish(struct job *job, int r)
     struct checkpoint *c = &job->checkpoint;
 
     if (c->state == OPAL_CRS_RESTART) /* the tool asked somebody else, long ago */
-        return;
-    if (c->established && r != OPAL_SUCCESS)
+        ;
+    else if (c->established && r != OPAL_SUCCESS)
         report(job, PROTOCOL_UNRECOVERED, CRS_FAILED, c->words);
     else if (r != OPAL_SUCCESS)
         report(job, PROTOCOL_FAILED, c->kind, c->words);
     else
         report(job, PROTOCOL_RECOVERED, CRS_OK, NULL);
+    cleanup_close(&job->back);
+    job->back = -1;
+}
+
+static void delay_unready(struct job *job)
+{
+    char reason[256];
+
+    snprintf(reason, sizeof(reason), "it isn't ready: %.200s", job->checkpoint.words);
+    job_delay(job, reason);
 }
 
 int job_attempt(struct job *job)
@@ -200,13 +216,15 @@ int job_attempt(struct job *job)
         job_delay(job, reason[0] ? reason : "it is in a critical section");
         return OPAL_ERR_WOULD_BLOCK;
     }
+    mine = job;
     r = checkpoint_run(&job->checkpoint);
-    gate_end();
     if (r == OPAL_EXISTS && !job->checkpoint.established) {
-        snprintf(reason, sizeof(reason), "it isn't ready: %.200s", job->checkpoint.words);
-        job_delay(job, reason);
-        return OPAL_EXISTS;
+        delay_unready(job);
+    } else {
+        finish(job, r); /* with the gate held: the next image has none of these descriptors */
+        r = OPAL_SUCCESS;
     }
-    finish(job, r);
-    return OPAL_SUCCESS;
+    mine = NULL;
+    gate_end();
+    return r;
 }

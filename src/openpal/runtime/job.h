@@ -35,7 +35,8 @@ int job_attempt(struct job *job);
 void job_refuse(struct job *job, enum crs_kind kind, const char *words);
 void job_delay(struct job *job, const char *reason);
 
-/* The save begins: the tool is told (if `begins`) and the connection closed. */
-void job_close(struct job *job, bool begins);
+/* The save begins. If it is for a job that the calling thread attempts: its tool is told, and the
+ * connection closed. */
+void job_close_mine(void);
 
 #endif

@@ -221,7 +221,8 @@ static int attempt_unblocked(struct job *job)
 static bool attempt(struct job *job, int *ret_result)
 {
     if (!runtime_params.use_thread) {
-        job_delay(job, "until the program comes to a point at which it may be saved");
+        if (!job->delay[0]) /* later reasons come from there */
+            job_delay(job, "until the program comes to a point at which it may be saved");
         waits_for_program = true;
         return true;
     }
@@ -237,6 +238,9 @@ static bool attempt(struct job *job, int *ret_result)
  * again; one that has gone away relies on us. */
 static bool outlives_pause(struct job *job)
 {
+    /* Another thread only finds out that the gate is held; the one that holds it has closed its. */
+    while (job->claimed && job->conn >= 0 && paused && !stop)
+        pthread_cond_wait(&changed, &lock);
     if (!job->claimed && job->conn >= 0)
         return false;
     park();
@@ -397,8 +401,7 @@ void listener_quiet(void)
     pthread_mutex_lock(&lock);
     if (paused++ == 0 && wanted) {
         mark_busy();
-        if (current && (current->claimed || current->request.flags & PROTOCOL_NOWAIT))
-            job_close(current, true);
+        job_close_mine();
         close_socket();
         wake();
         while (running && !is_listener && !parked)
@@ -439,7 +442,7 @@ void listener_test(void)
     if (!waits_for_program || gate_is_mine())
         return;
     pthread_mutex_lock(&lock);
-    if (waits_for_program && current && !current->claimed && !paused) {
+    if (waits_for_program && current && !current->claimed && !current->done && !paused) {
         job = current;
         job->claimed = true;
     }
@@ -450,6 +453,7 @@ void listener_test(void)
     pthread_mutex_lock(&lock);
     job->claimed = false;
     job->done = r == OPAL_SUCCESS;
+    pthread_cond_broadcast(&changed);
     wake();
     pthread_mutex_unlock(&lock);
 }

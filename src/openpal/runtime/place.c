@@ -77,7 +77,7 @@ int place_open_at(const char *path, struct place *ret, struct crs_error *err)
 
 static const char *own_variable(const char *name, void *arg)
 {
-    return getenv(name);
+    return secure_getenv(name);
 }
 
 int place_open_own(const char *tmp_dir, struct place *ret, struct crs_error *err)

@@ -45,7 +45,9 @@ static int outside_register(void)
                            OUTSIDE_PRIORITY, &mca_crs_outside_component.priority);
     mca_base_param_reg_int(c, "verbose", "Level of its log", false, false, 0,
                            &mca_crs_outside_component.verbose);
-    mca_base_param_reg_int(c, "fault", "1: query refuses, 2: init fails, 3: checkpoint fails",
+    mca_base_param_reg_int(c, "fault",
+                           "1: query refuses, 2: init fails, 3: checkpoint fails, "
+                           "4: a module without functions",
                            false, false, 0, &fault);
     mca_base_component_var_register(c, "word", "The word that is saved", MCA_BASE_VAR_TYPE_STRING,
                                     NULL, 0, 0, OPAL_INFO_LVL_9, MCA_BASE_VAR_SCOPE_READONLY,
@@ -55,6 +57,13 @@ static int outside_register(void)
 
 static int outside_open(void)
 {
+    if (0 != mca_crs_outside_component.verbose) {
+        mca_crs_outside_component.output_handle = opal_output_open(NULL);
+        opal_output_set_verbosity(mca_crs_outside_component.output_handle,
+                                  mca_crs_outside_component.verbose);
+    } else {
+        mca_crs_outside_component.output_handle = opal_crs_base_output;
+    }
     return OPAL_SUCCESS;
 }
 
@@ -135,12 +144,14 @@ static opal_crs_base_module_t loc_module = {
     outside_init,    outside_finalize, outside_checkpoint, outside_restart,
     outside_disable, outside_enable,   outside_prelaunch,  outside_reg_thread};
 
+static opal_crs_base_module_t empty_module;
+
 static int outside_query(mca_base_module_t **module, int *priority)
 {
     if (fault == 1)
         return mca_base_component_unavailable(&mca_crs_outside_component.base_version,
                                               "it was told to refuse (fault is %d)", fault);
     *priority = mca_crs_outside_component.priority;
-    *module = (mca_base_module_t *)&loc_module;
+    *module = (mca_base_module_t *)(fault == 4 ? &empty_module : &loc_module);
     return OPAL_SUCCESS;
 }

@@ -7,10 +7,12 @@
  * Order of a checkpoint: user callback OPAL_CR_INC_PRE_CRS_PRE_MPI; the stack of notification
  * callbacks with OPAL_CRS_CHECKPOINT, from its top down; user callback
  * OPAL_CR_INC_PRE_CRS_POST_MPI; the component saves; user callback OPAL_CR_INC_POST_CRS_PRE_MPI;
- * the stack with OPAL_CRS_CONTINUE, OPAL_CRS_RESTART or OPAL_CRS_ERROR; user callback
- * OPAL_CR_INC_POST_CRS_POST_MPI. Whoever of those before the save returns anything but
- * OPAL_SUCCESS cancels the checkpoint: the levels are told OPAL_CRS_ERROR, and the program goes on.
- * OPAL_EXISTS cancels it too, but it is tried again later, until the requester's patience ends.
+ * the stack with OPAL_CRS_CONTINUE, OPAL_CRS_TERM or OPAL_CRS_ERROR, or in a restarted process with
+ * OPAL_CRS_RESTART_PRE and then OPAL_CRS_RESTART; user callback OPAL_CR_INC_POST_CRS_POST_MPI (the
+ * user callbacks take the end of a process, TERM, for CONTINUE). Whoever of those before the save
+ * returns anything but OPAL_SUCCESS cancels the checkpoint: the levels are told OPAL_CRS_ERROR, and
+ * the program goes on. OPAL_EXISTS cancels it too, but it is tried again later, until the
+ * requester's patience ends.
  *
  * Threads: callbacks are called by the thread that takes the checkpoint: the library's own, the
  * caller of opal_cr_request_checkpoint(), or, where the parameter opal_cr_use_thread is 0, whoever
@@ -81,7 +83,10 @@ OPAL_DECLSPEC int opal_cr_reg_coord_callback(opal_cr_coord_callback_fn_t new_fun
                                              opal_cr_coord_callback_fn_t *prev);
 
 /* The steps of a checkpoint, for those who coordinate several processes. inc_core() is prep(),
- * ckpt() and recover(). `state` is an opal_crs_state_type_t. */
+ * ckpt() and recover(), or with options inc_prep_only or inc_recover_only one of them. `state` is
+ * an opal_crs_state_type_t. From prep() to recover(), which the same thread calls, nobody else
+ * saves the process or enters a critical section; opal_cr_request_checkpoint() of that thread only
+ * saves. Whom the option `term` ends is up to the caller, who gets OPAL_CRS_TERM. */
 OPAL_DECLSPEC int opal_cr_inc_core(pid_t pid, opal_crs_base_snapshot_t *snapshot,
                                    opal_crs_base_ckpt_options_t *options, int *state);
 OPAL_DECLSPEC int opal_cr_inc_core_prep(void);

@@ -54,7 +54,7 @@ struct opal_crs_base_snapshot_1_0_0_t {
     opal_list_item_t super;
     char *component_name;  /* who made it */
     char *reference_name;  /* its name: the handle that the restart tool takes */
-    char *local_location;  /* absolute path of its directory */
+    char *local_location;  /* absolute path of its directory, also while it is made */
     char *remote_location; /* where it was copied from, or NULL */
     bool cold_start;       /* only names are known: the rest has to come from the metadata */
 };
@@ -119,7 +119,8 @@ struct opal_crs_base_module_1_0_0_t {
 typedef struct opal_crs_base_module_1_0_0_t opal_crs_base_module_1_0_0_t;
 typedef struct opal_crs_base_module_1_0_0_t opal_crs_base_module_t;
 
-/* The selected module; without one all functions are NULL. */
+/* The selected module; without one all functions are NULL. Those that it doesn't have are there
+ * nevertheless, and do nothing or refuse. */
 OPAL_DECLSPEC extern opal_crs_base_module_t opal_crs;
 
 /* First part of a component's struct. */

@@ -32,6 +32,10 @@ OPAL_DECLSPEC int opal_crs_base_open(void);
 OPAL_DECLSPEC int opal_crs_base_select(void);
 OPAL_DECLSPEC int opal_crs_base_close(void);
 
+/* The framework's own log stream, for components that have none; its level is crs_base_verbose. -1
+ * while the framework is closed. */
+OPAL_DECLSPEC extern int opal_crs_base_output;
+
 /* Name of a state, for people: a string that the caller frees. */
 OPAL_DECLSPEC char *opal_crs_base_state_str(opal_crs_state_type_t state);
 
@@ -41,7 +45,11 @@ OPAL_DECLSPEC char *opal_crs_base_unique_snapshot_name(pid_t pid);
 /* <crs_base_snapshot_dir>/<name>; the caller frees it. */
 OPAL_DECLSPEC char *opal_crs_base_get_snapshot_directory(const char *name);
 
-/* Makes the directory (mode 0700; parents as needed). It must not be another's. */
+/* Begins a snapshot: makes its directory (mode 0700; parents as needed) under a hidden name beside
+ * its place, and local_location is that name until it is complete or given up. Fills in what is
+ * NULL. opal_crs.crs_checkpoint() has done it before a component is called, and ends it afterwards:
+ * when all is on disk the directory takes its place, with an older snapshot of that name replaced,
+ * or it is removed. A directory that is no snapshot is never replaced: OPAL_EXISTS. */
 OPAL_DECLSPEC int opal_crs_base_init_snapshot_directory(opal_crs_base_snapshot_t *snapshot);
 
 /* PID and component's name of the metadata in a directory; an error where one is missing. */
@@ -53,7 +61,8 @@ OPAL_DECLSPEC int opal_crs_base_extract_expected_component(const char *location,
 OPAL_DECLSPEC int opal_crs_base_metadata_read_token(const char *location, const char *token,
                                                     char ***value);
 
-/* Appends a line, for the snapshot's commit. */
+/* Appends a line. Of a snapshot under way it is seen by the functions above when that is complete.
+ * Neither may have line breaks: OPAL_ERR_BAD_PARAM. */
 OPAL_DECLSPEC int opal_crs_base_metadata_write_token(const char *location, const char *token,
                                                      const char *value);
 
