@@ -164,8 +164,8 @@ static bool connect_by_name(const struct target *target, const struct place *pla
     return true;
 }
 
-/* One that was restarted by others than us, in another PID namespace, has its first name there until
- * it is saved the next time. */
+/* One that was restarted by others than us, in another PID namespace, has its first name there
+ * until it is saved the next time. */
 static bool connect_to(const struct target *target, const struct place *place, int *ret_conn)
 {
     uint64_t namespace = place_namespace(target->pid);
