@@ -10,7 +10,7 @@
 
 static const struct cli_command *const commands[] = {
     &command_run,    &command_checkpoint, &command_restart, &command_list,  &command_show,
-    &command_verify, &command_copy,       &command_remove,  &command_kinds,
+    &command_verify, &command_copy,       &command_remove,  &command_kinds, &command_info,
 };
 
 /* Other names of this binary: tools of other systems, with their own options and exit codes.

@@ -1,4 +1,4 @@
-/* tool.c - the command lines of cr_run, cr_checkpoint and cr_restart, by tables */
+/* tool.c - the command lines of BLCR's tools and Open PAL's, by tables */
 #include <errno.h>
 #include <getopt.h>
 #include <stdarg.h>
@@ -46,7 +46,7 @@ int tool_usage(const struct tool *tool, const char *format, ...)
     va_end(ap);
     tool_say("%s: %s\nUsage: %s %s\nSee: %s --help", tool->name, text, tool->name, tool->synopsis,
              tool->name);
-    return TOOL_USAGE;
+    return tool->usage ? tool->usage : TOOL_USAGE;
 }
 
 bool tool_parse_id(const char *text, uint64_t max, uint64_t *ret)
@@ -80,7 +80,7 @@ static int print_help(const struct tool *tool)
     for (const struct tool_option *o = tool->options; o->name; o++)
         if (o->help)
             print_option(o);
-    printf("\nManual: man %s\n", tool->name);
+    printf("\nManual: man %s\n", tool->manual ? tool->manual : tool->name);
     return 0;
 }
 

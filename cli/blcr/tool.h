@@ -1,9 +1,9 @@
 /*
- * tool.h - the command lines of cr_run, cr_checkpoint and cr_restart, by tables
+ * tool.h - the command lines of BLCR's tools and Open PAL's, by tables
  *
- * These tools keep the options, words and exit codes of BLCR's. Each is one table of options and a
- * function that takes them in the order in which they stand. Help, completion and the check of the
- * manual pages come from the table.
+ * These tools keep the options and words of those that they replace. Each is one table of options
+ * and a function that takes them in the order in which they stand. Help, completion and the check
+ * of the manual pages come from the table.
  *
  *     struct arguments a = {...};
  *     struct tool_operands operands;
@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 #define TOOL_GO_ON (-1)
-#define TOOL_USAGE 255 /* the exit code of mistakes on the command line */
+#define TOOL_USAGE 255 /* the exit code of mistakes on the command line, in BLCR's tools */
 
 enum tool_value { TOOL_NO_VALUE = 0, TOOL_VALUE, TOOL_OPTIONAL_VALUE };
 
@@ -41,6 +41,8 @@ struct tool {
     const char *operands;              /* for completion: @pid, @file, @command */
     const struct tool_option *options; /* up to a row without name */
     bool options_end_at_operand;       /* what follows belongs to another command */
+    const char *manual;                /* the page; NULL: of the same name */
+    int usage;                         /* exit code of a mistake; 0: TOOL_USAGE */
     /* Take an option: TOOL_GO_ON, or the exit code of a mistake that it has told. */
     int (*take)(void *arguments, int id, const char *value);
 };
@@ -54,7 +56,7 @@ struct tool_operands {
 int tool_parse(const struct tool *tool, int argc, char **argv, void *arguments,
                struct tool_operands *ret);
 
-/* Say "NAME: WORDS" and where help is; returns TOOL_USAGE. */
+/* Say "NAME: WORDS" and where help is; returns the exit code of a mistake. */
 int tool_usage(const struct tool *tool, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 

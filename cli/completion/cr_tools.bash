@@ -1,5 +1,5 @@
-# bash completion for cr_run(1), cr_checkpoint(1) and cr_restart(1). The options come from the tool
-# itself, so they are those of its version.
+# bash completion for BLCR's tools and Open PAL's. The options come from the tool itself, so they
+# are those of its version.
 
 _cr_tools_kind()
 {
@@ -56,4 +56,5 @@ _cr_tools()
     fi
 }
 
-complete -F _cr_tools cr_run cr_checkpoint cr_restart
+complete -F _cr_tools cr_run cr_checkpoint cr_restart \
+    opal-checkpoint opal_checkpoint opal-restart opal_restart

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -50,6 +51,14 @@ static void give(bool taken)
     cri_futex_wake(&owner);
 }
 
+/* The kernel would send SIGXFSZ to the program. */
+static bool has_room(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_FSIZE, &limit) < 0 || limit.rlim_cur >= sizeof(struct request_page);
+}
+
 int cri_request_new(struct cri_request **ret, int *ret_fd)
 {
     _cleanup_close_ int fd = memfd_create("crs-request", MFD_CLOEXEC);
@@ -58,6 +67,8 @@ int cri_request_new(struct cri_request **ret, int *ret_fd)
 
     if (!request)
         return ENOMEM;
+    if (fd >= 0 && !has_room())
+        return EFBIG;
     if (fd < 0 || ftruncate(fd, sizeof(struct request_page)) < 0)
         return errno;
     page = mmap(NULL, sizeof(struct request_page), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);

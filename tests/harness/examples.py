@@ -3,7 +3,7 @@ import os
 import shlex
 import shutil
 
-from . import build, libcr
+from . import build, libcr, openpal
 from .cases import Case, expect
 
 
@@ -22,7 +22,7 @@ def cases(setup):
 
 
 def example(setup, source, test):
-    """{bin}: the built example; {src}: its source; {crs}: the tool."""
+    """{bin}: the built example; {src}: its source; {crs}: the tool; {restart}: opal-restart."""
     stem = os.path.splitext(os.path.basename(source))[0]
 
     def run(env):
@@ -32,8 +32,13 @@ def example(setup, source, test):
         if os.path.exists(binary):
             binary = build.once(setup, f"examples/{stem}.bin",
                                 lambda target: shutil.copy(binary, target))
-        command = ["env", f"CRS_LIBEXEC={libcr.stage(setup)}/libexec"]
-        command += [word.format(src=staged, bin=binary, crs=setup.crs)
+        command, restart = ["env"], None
+        if stem.startswith("opal_"):
+            place = openpal.stage(setup)
+            restart = os.path.join(place.prefix, "bin", "opal-restart")
+            command += place.environment()
+        command.append(f"CRS_LIBEXEC={libcr.stage(setup)}/libexec")
+        command += [word.format(src=staged, bin=binary, crs=setup.crs, restart=restart)
                     for word in shlex.split(test)]
         code, _, _ = env.run(*command, timeout=90)
         expect(code == 0, f"{test}: exit code {code}")
