@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "cli/openpal/ask.h"
+#include "opal/mca/crs/base/base.h"
 #include "openpal/runtime/protocol.h"
 
 /* How often it is looked whether the process has been stopped meanwhile. */
@@ -29,6 +30,7 @@ struct talk {
     struct pollfd fds[N_FDS];
     char reply[PLACE_NAME_SIZE]; /* of our socket; "": not there */
     uint64_t until_us;           /* 0: no limit */
+    ino_t before;                /* of a snapshot that had the handle already; 0: there is none */
     bool over;
 };
 
@@ -104,6 +106,16 @@ static int fail_with(const struct protocol_answer *a, const struct talk *t, stru
                     a->words);
 }
 
+/* The directory of a complete snapshot; 0: there is none. */
+static ino_t snapshot_inode(const char *handle)
+{
+    char path[PATH_MAX + 32];
+    struct stat st;
+
+    snprintf(path, sizeof(path), "%s/" CRS_METADATA_FILENAME, handle);
+    return handle[0] && stat(path, &st) == 0 && stat(handle, &st) == 0 ? st.st_ino : 0;
+}
+
 static int take_answer(struct talk *t, const struct protocol_answer *a, struct crs_error *err)
 {
     struct ask_result *result = t->result;
@@ -112,6 +124,7 @@ static int take_answer(struct talk *t, const struct protocol_answer *a, struct c
         snprintf(result->handle, sizeof(result->handle), "%s", a->handle);
     switch ((enum protocol_event)a->event) {
     case PROTOCOL_ACCEPTED:
+        t->before = snapshot_inode(result->handle);
         t->over = t->ask->flags & PROTOCOL_NOWAIT;
         return 0;
     case PROTOCOL_DELAYED:
@@ -144,9 +157,24 @@ static int take_answer(struct talk *t, const struct protocol_answer *a, struct c
 
 /* ---- what can happen ---- */
 
+/* A component may be asked to end each process that it saves: that says nothing any more, but its
+ * snapshot is there, a new directory. */
+static bool was_saved_and_ended(const struct talk *t)
+{
+    ino_t now = t->result->saving ? snapshot_inode(t->result->handle) : 0;
+
+    return now && now != t->before;
+}
+
 static int process_ended(struct talk *t, struct crs_error *err)
 {
     t->over = true;
+    if (!t->result->established && was_saved_and_ended(t)) {
+        t->result->established = true;
+        tell(t, ASK_ESTABLISHED, NULL);
+        tell(t, ASK_TERMINATED, NULL);
+        return 0;
+    }
     if (t->result->established)
         return t->ask->flags & PROTOCOL_TERM
                    ? 0

@@ -157,13 +157,14 @@ struct handover {
     char name[PLACE_NAME_SIZE];
 };
 
-/* Without it the program goes on with the environment that it had. */
+/* Without it the program goes on with the environment that it had. One that is started anew has
+ * ours. */
 static void hand_over(const struct snapshot_info *info, const struct arguments *a,
                       struct handover *ret)
 {
     struct crs_error error = {0};
 
-    if (!info->id || !info->place)
+    if (!info->id || !info->place || strcmp(info->component, "self") == 0)
         return;
     if (place_open_at(info->place, &ret->place, &error) < 0 ||
         environment_write(&ret->place, info->id, ret->name, &error) < 0) {

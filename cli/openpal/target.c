@@ -217,6 +217,9 @@ int target_find(const struct target *target, const char *tmp_dir, struct place *
         place.fd = -1;
         return 0;
     }
+    if (target_is_ending(target)) /* its sockets are closed before its end can be seen */
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d ended before it was saved",
+                        target->pid);
     return crs_fail(err, CRS_CANT_CHECKPOINT, ENOENT,
                     "process %d can't be asked: it has not called opal_init(), or has called "
                     "opal_finalize(); 'crs checkpoint %d' saves it without its help",

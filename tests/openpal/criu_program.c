@@ -6,9 +6,10 @@
  *
  *     criu_program save RESULT NAME TIMES [OPTION]   saves itself so often; OPTION: stop, term;
  *                                                  ends: its parameters have it ended
- *     criu_program serve RESULT                      works until the file RESULT.end is there
+ *     criu_program serve RESULT [OPTION]             works until the file RESULT.end is there
  *     criu_program meet RESULT NAME                  saves itself when the file RESULT.go is there
- *     criu_program hold THING RESULT NAME            has something that CRIU can't save
+ *     criu_program hold THING RESULT NAME            has something that CRIU can't save; fork:
+ * nothing, but it fails, and forks
  *
  * One line in the file RESULT for each event; the file is open only while it is written. At each of
  * them the program checks all that it has. When it is ready, there is RESULT.ready with its PID.
@@ -174,6 +175,8 @@ static void get(const char *thing)
         int fd = mkstemp(path);
         CHECK(fd >= 0 && ftruncate(fd, 3 << 20) == 0 && unlink(path) == 0);
         CHECK(pwrite(fd, memory, 2 << 20, 0) == 2 << 20);
+    } else if (strcmp(thing, "fork") == 0) {
+        option = "ends";
     } else {
         CHECK(strcmp(thing, "vsock") == 0 && socket(AF_VSOCK, SOCK_STREAM, 0) >= 0);
     }
@@ -185,10 +188,10 @@ int main(int argc, char **argv)
     CHECK(argc >= 3);
     const char *what = argv[1];
     result = argv[strcmp(what, "hold") == 0 ? 3 : 2];
+    option = argv[argc - 1];
     set_up();
     is_there("ready", getpid());
     if (strcmp(what, "save") == 0) {
-        option = argc > 5 ? argv[5] : "";
         save_often(argv[3], atoi(argv[4]));
     } else if (strcmp(what, "serve") == 0) {
         wait_for("end");

@@ -361,13 +361,14 @@ static void test_check(void **state)
 static void test_restore(void **state)
 {
     struct crs_error err = {0};
+    struct restore_outputs outputs;
     pid_t nobody = fork();
     if (nobody == 0)
         _exit(0);
     clean();
     waitpid(nobody, NULL, 0);
     setenv("FAKE", "good", 1);
-    assert_true(image_restore(program, directory, &settings, nobody, &err) < 0);
+    assert_true(image_restore(program, directory, &settings, nobody, &outputs, &err) < 0);
     assert_non_null(strstr(err.text, "another process"));
     CriuRpc__Request *request = request_seen();
     assert_int_equal(request->type, CRIU_RPC__REQUEST_TYPE__RESTORE);
@@ -375,9 +376,9 @@ static void test_restore(void **state)
     assert_string_equal(request->opts->log_file, "restore-a.log");
     criu_rpc__request__free_unpacked(request, NULL);
     setenv("FAKE", "refuses-log", 1);
-    assert_true(image_restore(program, directory, &settings, nobody, &err) < 0);
+    assert_true(image_restore(program, directory, &settings, nobody, &outputs, &err) < 0);
     assert_non_null(strstr(err.text, "CRIU can't restore the process: the cause"));
-    assert_true(image_restore(program, directory, &settings, getpid(), &err) < 0);
+    assert_true(image_restore(program, directory, &settings, getpid(), &outputs, &err) < 0);
     assert_int_equal(err.kind, CRS_BUSY);
     assert_int_equal(waitpid(-1, NULL, __WALL | WNOHANG), -1);
 }
@@ -459,6 +460,13 @@ static void test_journal(void **state)
              "(00.2)   4697: Error (criu/files.c:1221): Unable to open fd=1 id=0x9\n"
              "(00.3) Error (criu/cr-restore.c:2320): Restoring FAILED.",
              "File o has bad size 38 (expect 0)");
+    cause_is("Error (criu/sockets.c:210): sockets: Diag module missing (-2)\n"
+             "Error (criu/tun.c:85): tun: Unable to create tun: No such file or directory\n"
+             "Error (criu/libnetlink.c:54): -95 reported by netlink: Operation not supported\n"
+             "Error (criu/util.c:1509): Can't wait or bad status: errno=0, status=768\n"
+             "Error (criu/kerndat.c:1789): kerndat_has_nftables_concat failed when initializing.\n"
+             "Error (criu/crtools.c:267): Could not initialize kernel features detection.\n",
+             "kerndat_has_nftables_concat failed when initializing");
     cause_is("Warn  (criu/a.c:1): not this\nError (criu/cr-dump.c:2111): Dumping FAILED.\n",
              "Dumping FAILED");
     cause_is("Error (x.c:1): a\tb\x1b[31m\n", "a?b?[31m");

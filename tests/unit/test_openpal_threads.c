@@ -37,7 +37,7 @@ static atomic_int inside;  /* threads in sections */
 static atomic_bool saving; /* between the first and the last callback */
 static atomic_int n_saved, n_asked;
 static atomic_bool over;
-static char directory[64];
+static char directory[96];
 
 /* ---- the program ---- */
 
@@ -196,7 +196,9 @@ int main(void)
 {
     const char *tmp = getenv("TMPDIR");
 
-    snprintf(directory, sizeof(directory), "%.30s/openpal-XXXXXX", tmp ? tmp : "/tmp");
+    /* The path of a socket has 108 bytes at most. */
+    snprintf(directory, sizeof(directory), "%s/openpal-XXXXXX",
+             tmp && strlen(tmp) < 60 ? tmp : "/tmp");
     CHECK(mkdtemp(directory));
     CHECK(setenv("XDG_RUNTIME_DIR", directory, 1) == 0 && setenv("CRS_STORE", directory, 1) == 0);
     CHECK(setenv("OPAL_MCA_crs", "none", 1) == 0);

@@ -42,16 +42,30 @@ int family_signal(pid_t pid, int number)
     return kill(pid, number) < 0 && errno != ESRCH ? errno : 0;
 }
 
-static pid_t parent_of(pid_t pid)
+/* A line of /proc/PID/status, after its name. */
+static bool read_status(pid_t pid, const char *name, char *ret, size_t size)
 {
-    char path[64], line[256];
-    pid_t parent = 0;
+    char path[64];
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
     _cleanup_fclose_ FILE *file = fopen(path, "re");
-    while (file && fgets(line, sizeof(line), file))
-        if (sscanf(line, "PPid: %d", &parent) == 1)
-            break;
-    return parent;
+    while (file && fgets(ret, (int)size, file))
+        if (strncmp(ret, name, strlen(name)) == 0) {
+            memmove(ret, ret + strlen(name), strlen(ret + strlen(name)) + 1);
+            return true;
+        }
+    return false;
+}
+
+bool family_is_stopped(pid_t pid)
+{
+    char line[256];
+    return read_status(pid, "State:\t", line, sizeof(line)) && line[0] == 'T';
+}
+
+static pid_t parent_of(pid_t pid)
+{
+    char line[256];
+    return read_status(pid, "PPid:\t", line, sizeof(line)) ? atoi(line) : 0;
 }
 
 bool family_is_ancestor(pid_t pid)

@@ -11,6 +11,9 @@
  * another child meanwhile. 0 or a positive errno value. */
 int family_signal(pid_t pid, int number);
 
+/* By a signal, before anybody asked for that. */
+bool family_is_stopped(pid_t pid);
+
 /* Is `pid` the caller's parent, its parent, and so on? */
 bool family_is_ancestor(pid_t pid);
 

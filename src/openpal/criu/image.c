@@ -127,6 +127,10 @@ static int ask(const struct image_dump *dump, CriuRpc__RequestType type, struct 
     request.type = type;
     request.opts = &options;
     int r = request_call(worker, &request, &response, err);
+    /* One that saves itself and is left stopped gets no answer of success: what the keeper tells
+     * counts. */
+    if (r == -EPIPE && err && err->kind == CRS_STORAGE)
+        return r;
     if (r == -EPIPE)
         return request_fail_of_log(err, "save the process", dump->directory, dump->settings->log,
                                    NULL);

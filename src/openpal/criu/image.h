@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "openpal/criu/relay.h"
 
 /* Older ones want a descriptor of the images' directory in the client, which would be in the
  * image. */
@@ -49,9 +50,17 @@ int image_dump(const struct image_dump *dump, bool *ret_restored, struct crs_err
  * `directory` as its parent. */
 int image_pre_dump(const struct image_dump *dump, struct crs_error *err);
 
+/* Who writes the restored process's output into the caller's files, see relay.h. */
+struct restore_outputs {
+    struct relay relay[3];
+};
+
 /* The process as the caller's child, with its old PID, which is `pid`. */
 int image_restore(const char *program, const char *directory, const struct image_settings *settings,
-                  pid_t pid, struct crs_error *err);
+                  pid_t pid, struct restore_outputs *ret, struct crs_error *err);
+
+/* The caller's part in that ends. `flush`: the process has ended, all it has written is wanted. */
+void restore_outputs_end(struct restore_outputs *outputs, bool flush);
 
 /* Is there an image? */
 bool image_exists(const char *directory);

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -23,6 +24,8 @@
 #define ABOVE        32 /* that number and those above it are free to hold copies */
 
 extern char **environ;
+
+static const int own_stdio[] = {0, 1, 2};
 
 static pid_t clone_quietly(int exit_signal)
 {
@@ -66,7 +69,8 @@ static void put(int fd, int number)
 static void arrange(const struct worker_how *how, int fd, int verdict_fd)
 {
     int connection = above(fd), verdict = above(verdict_fd), words = above(how->stderr_fd);
-    int stdio[3] = {above(0), above(1), above(2)};
+    const int *given = how->stdio ? how->stdio : own_stdio;
+    int stdio[3] = {above(given[0]), above(given[1]), above(given[2])};
     int null = above(open("/dev/null", O_RDWR));
     int directory = above(open(how->directory, O_RDONLY | O_DIRECTORY));
     dup2(null, 0);
@@ -109,13 +113,18 @@ static bool is_complete(void)
     return faccessat(DIRECTORY_FD, "stats-dump", F_OK, 0) == 0;
 }
 
+struct keeping {
+    const struct worker_how *how;
+    int fd, verdict_fd;
+};
+
 /* Waits for the worker, finishes the work, tells. */
-static _Noreturn void keep(const struct worker_how *how, int fd, int verdict_fd)
+static void keep(const void *arg)
 {
+    const struct keeping *k = arg;
+    const struct worker_how *how = k->how;
     struct verdict verdict = {.status = -1};
-    setsid();
-    reset_signals();
-    arrange(how, fd, verdict_fd);
+    arrange(how, k->fd, k->verdict_fd);
     pid_t worker = clone_quietly(SIGCHLD);
     if (worker == 0) {
         close(VERDICT_FD);
@@ -132,13 +141,19 @@ static _Noreturn void keep(const struct worker_how *how, int fd, int verdict_fd)
     _exit(written != sizeof(verdict));
 }
 
-/* Makes the keeper an orphan by ending between it and the caller. */
-static _Noreturn void step_between(const struct worker_how *how, int fd, int verdict_fd)
+/* ---- orphans ---- */
+
+/* Ends between the caller and a process that is nobody's child then. */
+static _Noreturn void step_between(void (*body)(const void *), const void *arg)
 {
-    pid_t keeper = clone_quietly(0);
-    if (keeper == 0)
-        keep(how, fd, verdict_fd);
-    _exit(keeper < 0 ? errno : 0);
+    pid_t orphan = clone_quietly(0);
+    if (orphan == 0) {
+        setsid();
+        reset_signals();
+        body(arg);
+        _exit(0);
+    }
+    _exit(orphan < 0 ? errno : 0);
 }
 
 static int exit_code_of(pid_t pid)
@@ -150,25 +165,56 @@ static int exit_code_of(pid_t pid)
     return WIFEXITED(status) ? WEXITSTATUS(status) : EAGAIN;
 }
 
-static int start(const struct worker_how *how, int fd, int verdict_fd)
+static int start(bool by_fork, void (*body)(const void *), const void *arg)
 {
-    pid_t between = how->finish ? fork() : clone_quietly(0);
+    pid_t between = by_fork ? fork() : clone_quietly(0);
     if (between < 0)
         return -errno;
     if (between == 0)
-        step_between(how, fd, verdict_fd);
+        step_between(body, arg);
     return -exit_code_of(between);
 }
 
 /* Orphans below a subreaper are its children: it is none for that moment. */
-int keeper_start(const struct worker_how *how, int fd, int verdict_fd)
+static int start_orphan(bool by_fork, void (*body)(const void *), const void *arg)
 {
     int subreaper = 0;
     prctl(PR_GET_CHILD_SUBREAPER, &subreaper, 0, 0, 0);
     if (subreaper)
         prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
-    int r = start(how, fd, verdict_fd);
+    int r = start(by_fork, body, arg);
     if (subreaper)
         prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     return r;
+}
+
+int keeper_start(const struct worker_how *how, int fd, int verdict_fd)
+{
+    struct keeping keeping = {how, fd, verdict_fd};
+    return start_orphan(how->finish != NULL, keep, &keeping);
+}
+
+struct apart {
+    void (*body)(void);
+    const int *fds;
+};
+
+static void be_apart(const void *arg)
+{
+    const struct apart *a = arg;
+    int moved[KEEPER_APART_FDS], null = above(open("/dev/null", O_RDWR));
+    for (int i = 0; i < KEEPER_APART_FDS; i++)
+        moved[i] = above(a->fds[i]);
+    for (int number = 0; number < KEEPER_FIRST_FD; number++)
+        put(null, number);
+    for (int i = 0; i < KEEPER_APART_FDS; i++)
+        put(moved[i], KEEPER_FIRST_FD + i);
+    close_between(KEEPER_FIRST_FD + KEEPER_APART_FDS, ~0U);
+    a->body();
+}
+
+int keeper_apart(void (*body)(void), const int fds[KEEPER_APART_FDS])
+{
+    struct apart apart = {body, fds};
+    return start_orphan(false, be_apart, &apart);
 }

@@ -22,4 +22,10 @@ int keeper_start_child(const struct worker_how *how, int fd, pid_t *ret_pid);
 /* The worker as the child of a keeper that writes a verdict to `verdict_fd`. A negative errno. */
 int keeper_start(const struct worker_how *how, int fd, int verdict_fd);
 
+/* An orphan that calls `body`, which may call only what a signal handler may. It has nothing open
+ * but those, with numbers from KEEPER_FIRST_FD on. A negative errno. */
+#define KEEPER_FIRST_FD  3
+#define KEEPER_APART_FDS 3
+int keeper_apart(void (*body)(void), const int fds[KEEPER_APART_FDS]);
+
 #endif

@@ -58,12 +58,15 @@ static int succeed(void)
 
 /* ---- checkpoint ---- */
 
-static int commit_and_kill(pid_t pid, opal_crs_base_snapshot_t *snapshot)
+/* It has stood still since the save. When the snapshot is safe it is ended, or stays stopped; where
+ * that fails it goes on, as if nothing had happened. */
+static int commit(pid_t pid, opal_crs_base_snapshot_t *snapshot, bool term, bool was_stopped)
 {
     int r = opal_crs_base_snapshot_commit(snapshot);
     if (r == OPAL_SUCCESS)
-        return family_signal(pid, SIGKILL);
-    family_signal(pid, SIGCONT);
+        return term ? family_signal(pid, SIGKILL) : 0;
+    if (!was_stopped)
+        family_signal(pid, SIGCONT);
     return EIO;
 }
 
@@ -76,7 +79,7 @@ struct end_of_self {
 static int end_self(void *arg)
 {
     struct end_of_self *end = arg;
-    return commit_and_kill(end->pid, end->snapshot);
+    return commit(end->pid, end->snapshot, true, false);
 }
 
 static int save_self(opal_crs_base_snapshot_t *snapshot,
@@ -102,13 +105,13 @@ static int save_self(opal_crs_base_snapshot_t *snapshot,
     return r;
 }
 
-/* CRIU is a child of the keeper, which may be one of the saved process's descendants' parents. */
 static int save_other(opal_crs_base_snapshot_t *snapshot,
                       const opal_crs_base_ckpt_options_t *options, struct image_dump *dump,
                       opal_crs_state_type_t *state)
 {
     struct crs_error err = {0};
     bool restored, term = !criu_settings.leave_running || (options && options->term);
+    bool was_stopped = family_is_stopped(dump->pid);
     if (family_is_ancestor(dump->pid))
         return opal_crs_base_fail(OPAL_ERR_BAD_PARAM,
                                   "process %d is an ancestor of this one, which CRIU would save "
@@ -118,11 +121,11 @@ static int save_other(opal_crs_base_snapshot_t *snapshot,
     if (image_dump(dump, &restored, &err) < 0)
         return tell(&err);
     *state = OPAL_CRS_CONTINUE;
-    return term && commit_and_kill(dump->pid, snapshot)
-               ? opal_crs_base_fail(OPAL_ERR_FILE_WRITE_FAILURE,
-                                    "the snapshot of process %d can't be completed; it goes on",
-                                    (int)dump->pid)
-               : OPAL_SUCCESS;
+    if (dump->leave_stopped && commit(dump->pid, snapshot, term, was_stopped))
+        return opal_crs_base_fail(OPAL_ERR_FILE_WRITE_FAILURE,
+                                  "the snapshot of process %d can't be completed; it goes on",
+                                  (int)dump->pid);
+    return OPAL_SUCCESS;
 }
 
 static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
@@ -167,30 +170,40 @@ static int read_pid(const char *directory, pid_t *ret)
     return OPAL_SUCCESS;
 }
 
-static int restore(const char *directory, pid_t pid)
+static int restore(const char *directory, pid_t pid, struct restore_outputs *outputs)
 {
     struct crs_error err = {0};
-    int r = image_restore(criu_settings.program, directory, &criu_settings.image, pid, &err);
+    int r =
+        image_restore(criu_settings.program, directory, &criu_settings.image, pid, outputs, &err);
     return r < 0 ? tell(&err) : OPAL_SUCCESS;
+}
+
+/* The process has ended. */
+static void flush(void *arg)
+{
+    restore_outputs_end(arg, true);
 }
 
 static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *child_pid)
 {
     struct supervision supervision;
+    struct restore_outputs outputs;
     pid_t pid = 0;
     int r = read_pid(snapshot->local_location, &pid);
     if (r != OPAL_SUCCESS)
         return r;
     if (spawn_child) {
-        r = restore(snapshot->local_location, pid);
+        r = restore(snapshot->local_location, pid, &outputs);
+        if (r == OPAL_SUCCESS)
+            restore_outputs_end(&outputs, false);
         if (r == OPAL_SUCCESS && child_pid)
             *child_pid = pid;
         return r;
     }
     supervise_begin(&supervision);
-    r = restore(snapshot->local_location, pid);
+    r = restore(snapshot->local_location, pid, &outputs);
     if (r == OPAL_SUCCESS)
-        supervise(pid);
+        supervise(pid, flush, &outputs);
     supervise_cancel(&supervision);
     return r;
 }

@@ -95,6 +95,22 @@ static int fail_of_pid(pid_t pid, struct crs_error *err)
                     (int)pid);
 }
 
+/* What the process gets for its pipes. */
+static int set_outputs(const struct streams_pipes *pipes, struct restore_outputs *outputs,
+                       int stdio[3], struct crs_error *err)
+{
+    for (size_t i = 0; i < pipes->n; i++) {
+        int number = pipes->number[i], r;
+        if (number == 0 || !relay_is_needed(number))
+            continue;
+        r = relay_start(number, &outputs->relay[number], err);
+        if (r < 0)
+            return r;
+        stdio[number] = outputs->relay[number].pipe_fd;
+    }
+    return 0;
+}
+
 static int run_restore(const struct worker_how *how, const struct image_settings *settings,
                        const struct streams_pipes *pipes, pid_t pid, struct crs_error *err)
 {
@@ -107,20 +123,50 @@ static int run_restore(const struct worker_how *how, const struct image_settings
     return r;
 }
 
+static int run_with_outputs(struct worker_how *how, const struct image_settings *settings,
+                            const struct streams_pipes *pipes, pid_t pid,
+                            struct restore_outputs *outputs, struct crs_error *err)
+{
+    int stdio[3] = {0, 1, 2};
+    int r = set_outputs(pipes, outputs, stdio, err);
+    if (r < 0)
+        return r;
+    how->stdio = stdio;
+    r = run_restore(how, settings, pipes, pid, err);
+    for (int i = 0; i < 3; i++) {
+        cleanup_close(&outputs->relay[i].pipe_fd);
+        outputs->relay[i].pipe_fd = -1;
+    }
+    return r;
+}
+
+void restore_outputs_end(struct restore_outputs *outputs, bool flush)
+{
+    for (int i = 0; i < 3; i++) {
+        if (flush)
+            relay_flush(&outputs->relay[i]);
+        relay_close(&outputs->relay[i]);
+    }
+}
+
 int image_restore(const char *program, const char *directory, const struct image_settings *settings,
-                  pid_t pid, struct crs_error *err)
+                  pid_t pid, struct restore_outputs *ret, struct crs_error *err)
 {
     struct streams_pipes pipes;
     struct crs_error local = {0};
+    struct restore_outputs outputs = {{RELAY_NONE, RELAY_NONE, RELAY_NONE}};
     struct worker_how how = {
         .program = program, .directory = directory, .as_child = true, .stderr_fd = -1};
     if (streams_read(directory, &pipes) < 0)
         return crs_fail(err, CRS_DAMAGED, EBADMSG, "%s/%s is damaged", directory, STREAMS_FILE);
     if (kill(pid, 0) == 0 || errno == EPERM)
         return fail_of_pid(pid, err);
-    int r = run_restore(&how, settings, &pipes, pid, &local);
-    if (r == 0)
+    int r = run_with_outputs(&how, settings, &pipes, pid, &outputs, &local);
+    if (r == 0) {
+        *ret = outputs;
         return 0;
+    }
+    restore_outputs_end(&outputs, false);
     reap_rest(pid);
     if (local.kind == CRS_BUSY)
         return fail_of_pid(pid, err);

@@ -47,37 +47,49 @@ static _Noreturn void die_of(int number)
     _exit(128 + number);
 }
 
-/* What happened to children since; returns while the process lives. */
-static void look(pid_t pid)
+static _Noreturn void end_as(int status)
+{
+    if (WIFSIGNALED(status))
+        die_of(WTERMSIG(status));
+    _exit(WEXITSTATUS(status));
+}
+
+/* What happened to children since; true: the process has ended. */
+static bool look(pid_t pid, int *ret_status)
 {
     int status;
     pid_t child;
     while ((child = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
         if (child != pid)
             continue;
-        if (WIFEXITED(status))
-            _exit(WEXITSTATUS(status));
-        if (WIFSIGNALED(status))
-            die_of(WTERMSIG(status));
-        if (WIFSTOPPED(status))
+        if (WIFSTOPPED(status)) {
             kill(getpid(), SIGSTOP);
+            continue;
+        }
+        *ret_status = status;
+        return true;
     }
-    if (child < 0 && errno == ECHILD)
-        _exit(255);
+    *ret_status = 255 << 8; /* how it ended somebody else was told */
+    return child < 0 && errno == ECHILD;
 }
 
-_Noreturn void supervise(pid_t pid)
+static void pass_on(const siginfo_t *info, pid_t pid)
+{
+    /* A terminal has sent it to the whole group, and the process may be in it. */
+    bool by_terminal = info->si_code > 0 && getpgid(pid) == getpgrp();
+    if (info->si_signo != SIGCHLD && !by_terminal)
+        kill(pid, info->si_signo);
+}
+
+_Noreturn void supervise(pid_t pid, void (*before_end)(void *arg), void *arg)
 {
     sigset_t all;
     siginfo_t info;
+    int status;
     passed_on(&all);
-    for (;;) {
-        look(pid);
-        if (sigwaitinfo(&all, &info) < 0)
-            continue;
-        /* A terminal has sent it to the whole group, and the process may be in it. */
-        bool by_terminal = info.si_code > 0 && getpgid(pid) == getpgrp();
-        if (info.si_signo != SIGCHLD && !by_terminal)
-            kill(pid, info.si_signo);
-    }
+    while (!look(pid, &status))
+        if (sigwaitinfo(&all, &info) > 0)
+            pass_on(&info, pid);
+    before_end(arg);
+    end_as(status);
 }

@@ -20,6 +20,7 @@ struct supervision {
 void supervise_begin(struct supervision *ret);
 void supervise_cancel(const struct supervision *supervision);
 
-_Noreturn void supervise(pid_t pid);
+/* Calls `before_end` once the process has ended. */
+_Noreturn void supervise(pid_t pid, void (*before_end)(void *arg), void *arg);
 
 #endif

@@ -32,8 +32,9 @@
 
 struct worker_how {
     const char *program;
-    bool as_child;         /* for a restore */
-    int stderr_fd;         /* for its standard error; -1: nowhere */
+    bool as_child;    /* for a restore, or where all orphans are the caller's children anyway */
+    const int *stdio; /* three, for a restored process; NULL: the caller's */
+    int stderr_fd;    /* for its standard error; -1: nowhere */
     const char *directory; /* which is WORKER_DIRECTORY for it */
     /* Called by the keeper once the worker has ended and a dump is complete, before that is told;
      * NULL: nothing. Returns 0 or a positive errno value. It runs in a fork of the caller. */

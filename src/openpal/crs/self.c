@@ -104,11 +104,12 @@ static int fail_of(const char *what, int result)
 /* What is passed on to programs that this one starts says nothing of its restart. */
 static void forget_restart(void)
 {
-    static const char *const names[] = {"crs_self_do_restart", "crs_self_snapshot_dir", "crs"};
+    static const char *const names[] = {"crs_self_do_restart", "crs_self_snapshot_dir", "crs",
+                                        "opal_cr_is_tool"};
     static const char *const places[] = {"OPAL_MCA_", "OMPI_MCA_"};
     char name[64];
 
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         for (size_t j = 0; j < 2; j++) {
             stpcpy(stpcpy(name, places[j]), names[i]);
             opal_unsetenv(name, &environ);
