@@ -1,6 +1,5 @@
 /* target.c - a process that is to be asked for a checkpoint */
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,6 +80,21 @@ char target_state(const struct target *target)
         return 0;
     state = field((const char *)status.data, "\nState:");
     return state ? state[strspn(state, " \t")] : 0;
+}
+
+#define PF_EXITING 4u /* the kernel's, in the 9th field of stat */
+
+bool target_is_ending(const struct target *target)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    unsigned flags = 0;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return true;
+    const char *rest = strrchr((const char *)text.data, ')');
+    return rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & PF_EXITING;
 }
 
 int target_check_runs(const struct target *target, struct crs_error *err)
@@ -187,22 +201,6 @@ static bool look_into(const struct target *target, const struct place *place, in
     return *ret_busy || connect_to(target, place, ret_conn);
 }
 
-/* Its sockets are closed before its end can be seen: PF_EXITING in /proc/PID/stat says it. */
-static bool is_ending(const struct target *target)
-{
-    struct pollfd process = {.fd = target->pidfd, .events = POLLIN};
-    _cleanup_bytes_ struct bytes stat = {0};
-    char path[32];
-    unsigned flags = 0;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
-    if (poll(&process, 1, 0) > 0 || read_file(AT_FDCWD, path, 4096, &stat) < 0)
-        return true;
-    const char *name_end = strrchr((const char *)stat.data, ')');
-    return name_end && sscanf(name_end + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) == 1 &&
-           (flags & 0x4);
-}
-
 int target_find(const struct target *target, const char *tmp_dir, struct place *ret_place,
                 int *ret_conn, bool *ret_busy, struct crs_error *err)
 {
@@ -219,7 +217,7 @@ int target_find(const struct target *target, const char *tmp_dir, struct place *
         place.fd = -1;
         return 0;
     }
-    if (is_ending(target))
+    if (target_is_ending(target)) /* its sockets are closed before its end can be seen */
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d ended before it was saved",
                         target->pid);
     return crs_fail(err, CRS_CANT_CHECKPOINT, ENOENT,

@@ -460,6 +460,13 @@ static void test_journal(void **state)
              "(00.2)   4697: Error (criu/files.c:1221): Unable to open fd=1 id=0x9\n"
              "(00.3) Error (criu/cr-restore.c:2320): Restoring FAILED.",
              "File o has bad size 38 (expect 0)");
+    cause_is("Error (criu/sockets.c:210): sockets: Diag module missing (-2)\n"
+             "Error (criu/tun.c:85): tun: Unable to create tun: No such file or directory\n"
+             "Error (criu/libnetlink.c:54): -95 reported by netlink: Operation not supported\n"
+             "Error (criu/util.c:1509): Can't wait or bad status: errno=0, status=768\n"
+             "Error (criu/kerndat.c:1789): kerndat_has_nftables_concat failed when initializing.\n"
+             "Error (criu/crtools.c:267): Could not initialize kernel features detection.\n",
+             "kerndat_has_nftables_concat failed when initializing");
     cause_is("Warn  (criu/a.c:1): not this\nError (criu/cr-dump.c:2111): Dumping FAILED.\n",
              "Dumping FAILED");
     cause_is("Error (x.c:1): a\tb\x1b[31m\n", "a?b?[31m");

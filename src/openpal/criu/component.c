@@ -4,9 +4,10 @@
  * program.c  where it is, and whether it may be used
  * worker.c   one of it, and requests to it (keeper.c: so that it isn't the saved process's child)
  * image.c    what is asked of it; restore.c, too (request.c: what is the same for all requests;
- *            streams.c: pipes to others; journal.c: why something failed)
+ *            journal.c: why something failed; streams.c, relay.c: pipes to others)
  * chain.c    images that rest on others
- * module.c   the functions of the interface
+ * module.c   the functions of the interface (family.c: a process and its descendants;
+ *            supervise.c: a tool in whose place the process stands)
  */
 #include <stdlib.h>
 #include <string.h>

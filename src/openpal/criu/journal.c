@@ -15,12 +15,14 @@
 
 /* Errors of runs that go well. */
 static const char *const harmless[] = {
-    "RLIMIT_NOFILE", "criu.kdat", "kdat cache", "Diag module", NULL,
+    "RLIMIT_NOFILE",        "criu.kdat",  "kdat cache", "Diag module",
+    "Unable to create tun", "by netlink", "veth pair",  NULL,
 };
 
 /* Errors that only tell that something before them failed. */
 static const char *const consequences[] = {
-    "umping FAILED", "estoring FAILED", "failed with -", "Pre-dumping FAILED", NULL,
+    "umping FAILED", "estoring FAILED",           "failed with -",
+    "bad status",    "kernel features detection", NULL,
 };
 
 static const struct {
