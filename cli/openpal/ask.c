@@ -186,11 +186,12 @@ static int process_ended(struct talk *t, struct crs_error *err)
                     t->target->pid);
 }
 
+/* One that is on its way out has closed its descriptors, and ends in a moment. */
 static bool has_ended(const struct talk *t)
 {
     struct pollfd process = {.fd = t->target->pidfd, .events = POLLIN};
 
-    return poll(&process, 1, 0) > 0;
+    return poll(&process, 1, target_is_ending(t->target) ? -1 : 0) > 0;
 }
 
 static int take_signal(struct talk *t)
@@ -387,15 +388,16 @@ static int open_signals(struct talk *t, struct crs_error *err)
     return t->fds[SIGNAL].fd < 0 ? crs_fail_errno(err, CRS_FAILED, "can't watch signals") : 0;
 }
 
-/* Stopped or ended: not before that is to be seen does the caller go on. */
+/* Stopped or ended: not before that is to be seen does the caller go on. Or it has been continued
+ * by somebody already: then it says so. */
 static void wait_for_end(const struct talk *t)
 {
-    struct pollfd process = {.fd = t->target->pidfd, .events = POLLIN};
+    struct pollfd fds[] = {{.fd = t->target->pidfd, .events = POLLIN},
+                           {.fd = t->fds[BACK].fd, .events = POLLIN}};
 
     if (t->ask->flags & PROTOCOL_TERM)
-        poll(&process, 1, -1);
-    while (t->ask->flags & PROTOCOL_STOP && target_state(t->target) != 'T' &&
-           poll(&process, 1, 1) == 0)
+        poll(fds, 1, -1);
+    while (t->ask->flags & PROTOCOL_STOP && target_state(t->target) != 'T' && poll(fds, 2, 1) == 0)
         ;
 }
 

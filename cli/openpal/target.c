@@ -82,6 +82,21 @@ char target_state(const struct target *target)
     return state ? state[strspn(state, " \t")] : 0;
 }
 
+#define PF_EXITING 4u /* the kernel's, in the 9th field of stat */
+
+bool target_is_ending(const struct target *target)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    unsigned flags = 0;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", target->pid);
+    if (read_file(AT_FDCWD, path, 4096, &text) < 0)
+        return true;
+    const char *rest = strrchr((const char *)text.data, ')');
+    return rest && sscanf(rest, ") %*c %*d %*d %*d %*d %*d %u", &flags) == 1 && flags & PF_EXITING;
+}
+
 int target_check_runs(const struct target *target, struct crs_error *err)
 {
     switch (target_state(target)) {
@@ -202,6 +217,9 @@ int target_find(const struct target *target, const char *tmp_dir, struct place *
         place.fd = -1;
         return 0;
     }
+    if (target_is_ending(target)) /* its sockets are closed before its end can be seen */
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d ended before it was saved",
+                        target->pid);
     return crs_fail(err, CRS_CANT_CHECKPOINT, ENOENT,
                     "process %d can't be asked: it has not called opal_init(), or has called "
                     "opal_finalize(); 'crs checkpoint %d' saves it without its help",

@@ -35,6 +35,9 @@ int target_check_runs(const struct target *target, struct crs_error *err);
 /* 'R', 'S', 'D', 'T', 't', 'Z' ...; 0: it is gone. */
 char target_state(const struct target *target);
 
+/* It has begun to end: nothing keeps it from that. */
+bool target_is_ending(const struct target *target);
+
 /* Where it listens: a connection to it, *ret_conn; or *ret_busy: it will listen there again. In
  * both cases the place; -ENOENT: it is nowhere to be asked. */
 int target_find(const struct target *target, const char *tmp_dir, struct place *ret_place,

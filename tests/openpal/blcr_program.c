@@ -78,6 +78,13 @@ static void live(void)
         save("second", false);
 }
 
+static void ask_often(void)
+{
+    while (access("end", F_OK) < 0)
+        CHECK(save("many", false) != OPAL_CRS_RESTART || access("end", F_OK) == 0);
+    CHECK(save("many", false) == OPAL_CRS_CONTINUE || opal_cr_is_restarted());
+}
+
 static void stop(void)
 {
     opal_crs_base_snapshot_t *snapshot = OBJ_NEW(opal_crs_base_snapshot_t);
@@ -143,6 +150,8 @@ int main(int argc, char **argv)
     CHECK(pthread_create(&thread, NULL, book, NULL) == 0);
     if (strcmp(argv[1], "life") == 0)
         live();
+    else if (strcmp(argv[1], "many") == 0)
+        ask_often();
     else if (strcmp(argv[1], "stop") == 0)
         stop();
     else

@@ -137,6 +137,7 @@ static void *hold_section(void *arg)
     CHECK(opal_crs.crs_enable_checkpoint() == OPAL_SUCCESS);
     CHECK(opal_cr_leave_critical() == OPAL_SUCCESS);
     CHECK(opal_cr_leave_critical() == OPAL_ERROR);
+    say("out of section");
     return NULL;
 }
 

@@ -63,6 +63,13 @@ def position():
     return len(lines())
 
 
+def write(fifo, command):
+    """It has to be there: nothing else is made."""
+    fd = os.open(fifo, os.O_WRONLY)
+    os.write(fd, command.encode() + b"\n")
+    os.close(fd)
+
+
 class Life:
     """The program, or a process that came from it."""
 
@@ -81,8 +88,7 @@ class Life:
             self.hears("begin")
 
     def send(self, command):
-        with open(f"in.{self.pid}", "w", encoding="ascii") as file:
-            file.write(command + "\n")
+        write(f"in.{self.pid}", command)
 
     def hears(self, words, start=0):
         """A line that begins so; all of it."""
@@ -213,38 +219,16 @@ def socket_of(life):
 
 
 def children():
-    """That live; orphans of theirs are ours, too."""
-    found = []
-    for name in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            with open(f"/proc/{name}/stat", encoding="ascii", errors="replace") as file:
-                state, parent = file.read().rsplit(")", 1)[1].split()[:2]
-        except OSError:
-            continue
-        if int(parent) == os.getpid() and state not in "ZX":
-            found.append(int(name))
-    return found
-
-
-def end_children():
-    found = children()
-    for pid in found:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
-    return found
+    with open(f"/proc/self/task/{os.getpid()}/children", encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
 
 
 def finish():
-    """Images of processes that were killed amidst a checkpoint are noted nowhere."""
-    for pid in set(ALL + images()):
-        if exists(pid):
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    wait_for(lambda: not end_children() and not any(map(exists, images())), "no process is left")
+    """Orphans have come to us: all of them, when there is none any more."""
+    while children():
+        for pid in children():
+            os.kill(pid, signal.SIGKILL)
+            reap(pid)
 
 
 def main(run):

@@ -68,6 +68,8 @@ static int fail(const struct opal_crs_blcr_wish *wish, int errnum, const char *m
 
     if (errnum == ENOSYS)
         remedy = "; crs-request isn't there: install OpenCRS whole";
+    if (errnum == EIO && !words)
+        remedy = ": crs-request, which makes it, has ended; was it killed?";
     if (errnum == EFBIG && !words)
         remedy = " for the limit of this process (ulimit -f); raise that";
     if (errnum == CR_ENOSUPPORT)

@@ -180,7 +180,7 @@ static void establish(struct checkpoint *c)
     tell(c, PROTOCOL_ESTABLISHED);
     if (c->options.stop && c->state == OPAL_CRS_CONTINUE) {
         tell(c, PROTOCOL_STOPPED);
-        kill(getpid(), SIGSTOP);
+        raise(SIGSTOP); /* to this thread: it goes no step further before all are stopped */
     }
 }
 

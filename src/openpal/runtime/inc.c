@@ -83,6 +83,16 @@ void inc_reset(void)
     pthread_mutex_unlock(&lock);
 }
 
+void inc_fork_prepare(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void inc_fork_end(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 /* ---- one callback ---- */
 
 static int tell_stack(int state)

@@ -16,7 +16,7 @@ int runtime_output = -1;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static int n_inits;
-static bool enabled;
+static bool enabled, opened;
 
 /* ---- parameters ---- */
 
@@ -72,16 +72,19 @@ static void fork_prepare(void)
 {
     listener_fork_prepare();
     gate_fork_prepare();
+    inc_fork_prepare();
 }
 
 static void fork_parent(void)
 {
+    inc_fork_end();
     gate_fork_parent();
     listener_fork_parent();
 }
 
 static void fork_child(void)
 {
+    inc_fork_end();
     gate_fork_child();
     listener_fork_child();
 }
@@ -115,8 +118,9 @@ static int start_listening(void)
 static void close_all(void)
 {
     save_remove();
-    if (enabled)
+    if (opened)
         opal_crs_base_close();
+    opened = false;
     mca_base_close();
     if (runtime_output > 0)
         opal_output_close(runtime_output);
@@ -127,19 +131,20 @@ static void close_all(void)
 
 static int open_all(int *pargc, char ***pargv)
 {
-    int r = mca_base_open(pargc, pargv);
+    int r = mca_base_open(pargc, pargv), checked;
 
     if (r != OPAL_SUCCESS)
         return r;
-    enabled = false; /* nothing to close yet */
     runtime_output = opal_output_open(NULL);
     r = opal_cr_register_params();
     if (r == OPAL_SUCCESS && runtime_output > 0)
         opal_output_set_verbosity(runtime_output, runtime_params.verbose);
-    if (r == OPAL_SUCCESS && enabled)
-        r = opal_crs_base_open();
     if (r == OPAL_SUCCESS)
-        r = mca_base_check();
+        r = opal_crs_base_open(); /* its parameters are known, whether it is wanted or not */
+    opened = r == OPAL_SUCCESS;
+    checked = mca_base_check();
+    if (r == OPAL_SUCCESS)
+        r = checked;
     count_restarts();
     if (r == OPAL_SUCCESS && enabled)
         r = opal_crs_base_select();

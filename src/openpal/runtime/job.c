@@ -96,6 +96,11 @@ void job_close_mine(void)
     close_connection(mine);
 }
 
+bool job_is_mine(const struct job *job)
+{
+    return job && job == mine;
+}
+
 void job_free(struct job *job)
 {
     if (!job)

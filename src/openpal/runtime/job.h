@@ -38,5 +38,6 @@ void job_delay(struct job *job, const char *reason);
 /* The save begins. If it is for a job that the calling thread attempts: its tool is told, and the
  * connection closed. */
 void job_close_mine(void);
+bool job_is_mine(const struct job *job);
 
 #endif

@@ -486,6 +486,8 @@ void listener_fork_child(void)
         cleanup_close(&current->back);
         current->conn = current->back = -1;
     }
+    if (!job_is_mine(current)) /* of the parent's thread, which isn't here */
+        current = NULL;
     waits_for_program = false;
     pthread_mutex_unlock(&lock);
 }

@@ -52,6 +52,9 @@ opal_cr_user_inc_callback_state_t inc_user_state(int state);
 /* The file system's and the program's own levels are gone: opal_finalize(). */
 void inc_reset(void);
 
+void inc_fork_prepare(void);
+void inc_fork_end(void); /* in parent and child */
+
 /* ---- save.c ---- */
 
 /* opal_crs has been filled: put ours in front of its functions, and take them away. */
