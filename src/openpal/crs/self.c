@@ -118,14 +118,16 @@ static void forget_restart(void)
 
 static int init(void)
 {
-    int r = self.is_tool ? OPAL_SUCCESS : opal_crs_self_origin_read(&self.origin);
+    int r;
 
+    opal_crs_self_origin_clear(&self.origin);
+    r = self.is_tool ? OPAL_SUCCESS : opal_crs_self_origin_read(&self.origin);
     if (r != OPAL_SUCCESS || self.is_tool || !self.do_restart)
         return r;
     forget_restart();
     opal_output_verbose(10, mca_crs_self_component.output_handle,
-                        "crs:self: restart from %s: calling %s_restart", self.snapshot_dir,
-                        self.prefix);
+                        "crs:self: restart from %s: calling %s_restart",
+                        self.snapshot_dir ? self.snapshot_dir : "no snapshot", self.prefix);
     self.directory = self.snapshot_dir;
     r = opal_crs_self_current(&self.functions).restart();
     self.directory = NULL;
