@@ -177,8 +177,13 @@ def undisturbed(program):
         show = Show(env, program)
         show.start()
         for i in range(3):
-            show.wait_progress(max(program.progress, show.lines() + (1 if i else 0)))
-            env.crs(*env.setup.checkpoint, "--output", env.path(f"snapshot.{i}"), show.pid)
+            try:
+                show.wait_progress(max(program.progress, show.lines() + (1 if i else 0)))
+                env.crs(*env.setup.checkpoint, "--output", env.path(f"snapshot.{i}"), show.pid)
+            except Failure:  # it may come to its end before, since it runs meanwhile
+                if i == 0 or show.process.poll() is None:
+                    raise
+                break
         show.end(show.process, "checkpointed while it ran")
     return run
 
