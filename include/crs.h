@@ -130,9 +130,7 @@ enum crs_form {
 
 /* When memory is copied. */
 enum crs_freeze {
-    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_LIVE, without the warning, for processes with 16 MiB or
-                            more of memory, where the program goes on afterwards and the snapshot is
-                            a directory; else as CRS_FREEZE_STOP */
+    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_STOP, for now */
     CRS_FREEZE_STOP = 1, /* while the program stands still */
     CRS_FREEZE_LIVE = 2, /* while it runs; the freeze copies what was written to meanwhile, and what
                             the kernel doesn't tell that of. Where nothing can be done so, there is

@@ -29,7 +29,6 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
-#define LIVE_BYTES     (16ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
@@ -168,25 +167,17 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
-/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
- * can't be begun again when something is in the way for a moment. */
-static bool is_worth_it(const struct checkpoint *c)
-{
-    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
-           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
-}
-
 /* Copy memory while the program runs. */
 static int copy_ahead(struct checkpoint *c, struct crs_error *err)
 {
-    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
     struct crs_error reason = {0};
 
-    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
+    if (c->options->freeze != CRS_FREEZE_LIVE)
         return 0;
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
-                              c->options->cancel, c->deadline_us, &reason, err);
-    if (r == 0 && asked && reason.kind)
+    tell(c, "memory");
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, 0, c->options->cancel, c->deadline_us,
+                              &reason, err);
+    if (r == 0 && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;

@@ -270,9 +270,7 @@ static int begin_image(struct ahead *a, struct memory_image *image, struct crs_e
         memory_live_free(live);
         return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
     }
-    r = track_check(&why);
-    if (r == 0)
-        r = begin_tracking(a, image, live, &why);
+    r = begin_tracking(a, image, live, &why);
     if (r < 0) {
         memory_live_free(live);
         if (!a->reason->kind && r != -ESRCH && r != -ENOENT) /* it has ended */
@@ -463,6 +461,8 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
     size_t n = 0;
     int r = 0;
 
+    if (track_check(ret_reason) < 0)
+        return 0;
     for (size_t i = 0; r == 0 && i < set->images.n && n < MAX_LIVE; i++) {
         r = begin_image(&a, set->images.items[i], err);
         n += set->images.items[i]->live != NULL;
