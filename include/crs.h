@@ -130,7 +130,7 @@ enum crs_form {
 
 /* When memory is copied. */
 enum crs_freeze {
-    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_STOP, for now */
+    CRS_FREEZE_AUTO = 0, /* the library chooses: CRS_FREEZE_STOP in this version */
     CRS_FREEZE_STOP = 1, /* while the program stands still */
     CRS_FREEZE_LIVE = 2, /* while it runs; the freeze copies what was written to meanwhile, and what
                             the kernel doesn't tell that of. Where nothing can be done so, there is
