@@ -95,6 +95,22 @@ def descendants(of=None):
     return found
 
 
+def descendants_now(of):
+    """Those below `of`, as the kernel lists children: not all where some end meanwhile, but soon."""
+    found = []
+    for tid in listdir(f"/proc/{of}/task"):
+        for pid in (read(f"/proc/{of}/task/{tid}/children") or "").split():
+            found += [int(pid), *descendants_now(int(pid))]
+    return found
+
+
+def children():
+    """This process's children, also those that have ended and hold their PIDs until they are reaped:
+    a process of many threads can be for a while after its end is seen."""
+    fields = {pid: stat_fields(pid) for pid in pids()}
+    return [pid for pid, field in fields.items() if field and int(field[1]) == os.getpid()]
+
+
 def reap():
     """Take the exit codes of orphans that came to us; a dictionary PID -> status."""
     ended = {}
