@@ -110,6 +110,7 @@ def install(setup, mark):
         raise build.BuildError(f"{' '.join(command)}\n{done.stdout}{done.stderr}")
     os.makedirs(place.programs, 0o755, exist_ok=True)
     shutil.copytree(os.path.join(setup.top, "tests", "openpal"), place.tests, dirs_exist_ok=True)
+    shutil.copy(os.path.join(setup.top, "tests", "cli", "lib.sh"), place.tests)
     shutil.copytree(os.path.join(setup.top, "examples"), os.path.join(place.tests, "examples"),
                     dirs_exist_ok=True)
     flags = place.find().flags()

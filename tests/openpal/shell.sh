@@ -1,27 +1,5 @@
 # shell.sh - for the scripts here; each is sourced in an empty directory, which is the home, too.
-set -u
-
-fail() {
-    echo "FAILED: $*" >&2
-    exit 1
-}
-
-# CODE COMMAND...: run it; its output goes to ./out and ./err, its exit code must be CODE
-expect() {
-    local wanted=$1 code=0
-    shift
-    echo "+ $*" >&2
-    "$@" >out 2>err </dev/null || code=$?
-    sed 's/^/    /' out err >&2
-    [ "$code" = "$wanted" ] || fail "exit code $code, expected $wanted: $*"
-}
-
-says() { # WORDS...: each is in the output of the command before
-    local word
-    for word in "$@"; do
-        grep -qF -- "$word" out err || fail "the output does not say '$word'"
-    done
-}
+. "$OPENPAL_TESTS/lib.sh" # of the tests of the command
 
 says_not() { # WORDS...: none is
     local word
