@@ -8,7 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 #include "service/child.h"
 
 #define RUN_LIBRARY  "libcr_run.so.0"

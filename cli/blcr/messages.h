@@ -4,7 +4,7 @@
 #ifndef CLI_BLCR_MESSAGES_H
 #define CLI_BLCR_MESSAGES_H
 
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 
 /* How much of the log is shown. */
 enum messages_level { MESSAGES_ERROR = 0, MESSAGES_WARNING, MESSAGES_NONE };

@@ -6,7 +6,7 @@
 #ifndef CLI_BLCR_SIGNALS_H
 #define CLI_BLCR_SIGNALS_H
 
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 
 /* IDs in the tools' tables; a tool's own begin behind them. */
 enum {

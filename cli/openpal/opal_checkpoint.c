@@ -9,7 +9,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/units.h"
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 #include "cli/openpal/ask.h"
 #include "cli/openpal/parameters.h"
 #include "cli/openpal/snapshots.h"

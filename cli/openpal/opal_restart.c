@@ -13,7 +13,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 #include "cli/openpal/parameters.h"
 #include "cli/openpal/snapshots.h"
 #include "opal/constants.h"

@@ -11,8 +11,8 @@
  *     if (r != TOOL_GO_ON)
  *         return r;
  */
-#ifndef CLI_BLCR_TOOL_H
-#define CLI_BLCR_TOOL_H
+#ifndef CLI_TOOL_H
+#define CLI_TOOL_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/units.h"
-#include "cli/blcr/tool.h"
+#include "cli/tool.h"
 #include "crs.h"
 
 #define MAX_OPTIONS 64
