@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,17 +13,8 @@
 #include "base/io.h"
 #include "openpal/runtime/place.h"
 
-#define MAX_TRIES 100
-
-/* The last one that uses the directory removes it. Who has it open holds a shared lock: under the
- * other one nobody uses or removes it, and as long as it is linked, the path is its own. */
 void place_close(struct place *place)
 {
-    struct stat status;
-
-    if (place->fd >= 0 && flock(place->fd, LOCK_EX | LOCK_NB) == 0 &&
-        fstat(place->fd, &status) == 0 && status.st_nlink > 0 && status.st_uid == geteuid())
-        (void)rmdir(place->path);
     cleanup_close(&place->fd);
     place->fd = -1;
 }
@@ -55,7 +45,6 @@ static int candidate(unsigned number, uid_t uid, const char *tmp_dir,
     return snprintf(path, PATH_MAX, "%s/opencrs-%u", base, uid) < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
-/* -ENOENT: it isn't there, or has just been removed. Where locks can't be had, it stays. */
 static int open_checked(const char *path, uid_t uid, struct place *ret, struct crs_error *err)
 {
     _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -63,11 +52,8 @@ static int open_checked(const char *path, uid_t uid, struct place *ret, struct c
 
     if (fd < 0)
         return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't open the directory %s", path);
-    (void)flock(fd, LOCK_SH);
     if (fstat(fd, &status) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't look at %s", path);
-    if (status.st_nlink == 0)
-        return crs_fail(err, CRS_FAILED, ENOENT, "the directory %s was removed", path);
     if (status.st_uid != uid)
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "the directory %s belongs to user %u, not to user %u: remove it, or set "
@@ -84,16 +70,9 @@ static int open_checked(const char *path, uid_t uid, struct place *ret, struct c
 
 int place_open_at(const char *path, struct place *ret, struct crs_error *err)
 {
-    int r = -ENOENT;
-
-    for (int tries = 0; tries < MAX_TRIES; tries++) {
-        if (mkdir(path, 0700) < 0 && errno != EEXIST)
-            return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't make the directory %s", path);
-        r = open_checked(path, geteuid(), ret, err);
-        if (r != -ENOENT) /* or somebody else was the last one that used it */
-            break;
-    }
-    return r;
+    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+        return crs_fail_errno(err, CRS_NOT_PERMITTED, "can't make the directory %s", path);
+    return open_checked(path, geteuid(), ret, err);
 }
 
 static const char *own_variable(const char *name, void *arg)

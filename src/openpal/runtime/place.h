@@ -56,7 +56,6 @@ int place_open_of(unsigned number, uid_t uid, const char *tmp_dir,
 /* One that is named: it has to be the user's own, made where it isn't there. */
 int place_open_at(const char *path, struct place *ret, struct crs_error *err);
 
-/* Removes the directory where nobody else has it open, and nobody listens there. */
 void place_close(struct place *place);
 #define _cleanup_place_ __attribute__((cleanup(place_close)))
 
