@@ -2,6 +2,7 @@
 program that is saved goes on, no half of a program or of a context is left, and the next one works.
 """
 import os
+import select
 import signal
 import struct
 import subprocess
@@ -239,9 +240,13 @@ def answer(restarter):
 
 
 def request_processes(restarter):
-    """Found soon: a restart takes a few milliseconds."""
-    return [pid for pid in machine.descendants_now(restarter.pid)
-            if (machine.read(f"/proc/{pid}/comm") or "").strip() == "crs-request"]
+    """As soon as there are some, or none where the request has ended: it takes a few milliseconds."""
+    while True:
+        ended = select.select([restarter.stdout], [], [], 0)[0]
+        found = [pid for pid in machine.descendants_now(restarter.pid)
+                 if (machine.read(f"/proc/{pid}/comm") or "").strip() == "crs-request"]
+        if found or ended:
+            return found
 
 
 def alone(restarter):
