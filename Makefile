@@ -27,6 +27,7 @@ demo: all
 
 check: all
 	@tools/deps check
+	@[ $$(id -u) != 0 ] || tools/criu $(BUILD)/criu || echo "without CRIU: its tests are skipped"
 	@tests/run --build $(BUILD) -j $(JOBS) $(TESTS)
 
 check-kernel: all
