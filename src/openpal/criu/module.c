@@ -208,12 +208,6 @@ static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *
     return r;
 }
 
-static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
-                     char ***env)
-{
-    return OPAL_SUCCESS;
-}
-
 opal_crs_base_module_t criu_module = {
     .crs_init = init,
     .crs_finalize = finalize,
@@ -221,6 +215,5 @@ opal_crs_base_module_t criu_module = {
     .crs_restart = restart,
     .crs_disable_checkpoint = succeed,
     .crs_enable_checkpoint = succeed,
-    .crs_prelaunch = prelaunch,
     .crs_reg_thread = succeed,
 };

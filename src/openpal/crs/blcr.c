@@ -12,7 +12,6 @@
 
 #include "base/cleanup.h"
 #include "libcr.h"
-#include "opal/util/opal_environ.h"
 #include "opal/util/output.h"
 #include "openpal/crs/base_internal.h"
 #include "openpal/crs/blcr.h"
@@ -200,12 +199,6 @@ static int enable(void)
     return r;
 }
 
-static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
-                     char ***env)
-{
-    return opal_setenv("OPAL_MCA_opal_cr_is_tool", "0", true, env);
-}
-
 /* ---- the selection ---- */
 
 static opal_crs_base_module_t module_of_blcr = {
@@ -215,7 +208,6 @@ static opal_crs_base_module_t module_of_blcr = {
     .crs_restart = opal_crs_blcr_restart,
     .crs_disable_checkpoint = disable,
     .crs_enable_checkpoint = enable,
-    .crs_prelaunch = prelaunch,
     .crs_reg_thread = init,
 };
 

@@ -4,7 +4,6 @@
  * Everything succeeds at once. It can always run, and is the last one to be selected.
  */
 #include "opal/mca/crs/base/base.h"
-#include "opal/util/opal_environ.h"
 #include "opal/util/output.h"
 #include "openpal/crs/components.h"
 
@@ -62,13 +61,6 @@ static int restart(opal_crs_base_snapshot_t *snapshot, bool spawn_child, pid_t *
     return OPAL_SUCCESS;
 }
 
-/* What is started is a program, even by a tool. */
-static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
-                     char ***env)
-{
-    return opal_setenv("OPAL_MCA_opal_cr_is_tool", "0", true, env);
-}
-
 static opal_crs_base_module_t module_of_none = {
     .crs_init = init,
     .crs_finalize = succeed,
@@ -76,7 +68,6 @@ static opal_crs_base_module_t module_of_none = {
     .crs_restart = restart,
     .crs_disable_checkpoint = succeed,
     .crs_enable_checkpoint = succeed,
-    .crs_prelaunch = prelaunch,
     .crs_reg_thread = succeed,
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "opal/util/opal_environ.h"
 #include "opal/util/output.h"
 #include "openpal/crs/base_internal.h"
 #include "openpal/mca/base_internal.h"
@@ -197,6 +198,15 @@ static void fill_up(opal_crs_base_module_t *m)
     m->crs_reg_thread = m->crs_reg_thread ? m->crs_reg_thread : succeed;
 }
 
+/* What is started is a program, even by a tool. */
+static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
+                     char ***env)
+{
+    int r = selected_module.crs_prelaunch(rank, base_snapshot_dir, app, cwd, argv, env);
+
+    return r == OPAL_SUCCESS && env ? opal_setenv("OPAL_MCA_opal_cr_is_tool", "0", true, env) : r;
+}
+
 /* ---- selection ---- */
 
 static int use(struct mca_component *c)
@@ -207,6 +217,7 @@ static int use(struct mca_component *c)
     fill_up(&selected_module);
     opal_crs = selected_module;
     opal_crs.crs_checkpoint = checkpoint;
+    opal_crs.crs_prelaunch = prelaunch;
     opal_crs_base_selected_component = (opal_crs_base_component_t *)c->component;
     opal_crs_base_clear_failure();
     r = opal_crs.crs_init();

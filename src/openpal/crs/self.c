@@ -209,12 +209,6 @@ static int checkpoint(pid_t pid, opal_crs_base_snapshot_t *snapshot,
     return OPAL_SUCCESS;
 }
 
-static int prelaunch(int32_t rank, char *base_snapshot_dir, char **app, char **cwd, char ***argv,
-                     char ***env)
-{
-    return opal_setenv("OPAL_MCA_opal_cr_is_tool", "0", true, env);
-}
-
 static int register_thread(void)
 {
     return OPAL_SUCCESS;
@@ -229,7 +223,6 @@ static opal_crs_base_module_t module_of_self = {
     .crs_restart = opal_crs_self_restart,
     .crs_disable_checkpoint = opal_crs_section_enter,
     .crs_enable_checkpoint = opal_crs_section_leave,
-    .crs_prelaunch = prelaunch,
     .crs_reg_thread = register_thread,
 };
 
