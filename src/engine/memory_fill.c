@@ -304,20 +304,23 @@ static int read_raw(struct fill_job *job, uint64_t total, struct crs_error *err)
     return r < 0 ? r : flush(batch, err);
 }
 
-int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, const bool *later,
+                struct crs_error *err)
 {
     _cleanup_free_ Crs__Chunk **chunks = calloc(space->n_chunks + 1, sizeof(*chunks));
-    struct fill_job job = {.ctx = ctx, .chunks = chunks, .n_chunks = space->n_chunks};
+    struct fill_job job = {.ctx = ctx, .chunks = chunks};
     pthread_t threads[MAX_THREADS];
     uint64_t total = 0;
 
     if (!chunks)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of chunks");
     for (size_t i = 0; i < space->n_chunks; i++) {
-        chunks[i] = space->chunks[i];
-        total += chunks[i]->raw_bytes;
+        if (later && later[i])
+            continue;
+        chunks[job.n_chunks++] = space->chunks[i];
+        total += space->chunks[i]->raw_bytes;
     }
-    qsort(chunks, space->n_chunks, sizeof(*chunks), compare_places);
+    qsort(chunks, job.n_chunks, sizeof(*chunks), compare_places);
     pthread_mutex_init(&job.lock, NULL);
     unsigned n = start_threads(&job, threads);
     int r = read_raw(&job, total, err);

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "engine/lazy.h"
 #include "memory_restore.h"
 
 #define MAPS_LIMIT (64u << 20)
@@ -89,6 +90,21 @@ static int clear_out(struct kobj_restore *ctx, const struct proc_map *vdso, size
     return r;
 }
 
+/* The pages; of those that come later, the promise. */
+static int fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+{
+    _cleanup_lazy_part_ struct lazy_part part = {.uffd = -1};
+    int r = lazy_plan(ctx, space, &part, err);
+
+    if (r == 0)
+        r = memory_fill(ctx, space, part.later, err);
+    if (r == 0)
+        r = memory_protect(ctx, space, err);
+    if (r == 0)
+        r = memory_set_keys(ctx, space, err);
+    return r < 0 ? r : lazy_arm(ctx, space, &part, err);
+}
+
 static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
 {
     _cleanup_proc_maps_ struct proc_maps maps = {0};
@@ -114,13 +130,7 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
         r = memory_map(ctx, space, err);
     if (r == 0)
         r = memory_policy_restore(ctx, space, err);
-    if (r == 0)
-        r = memory_fill(ctx, space, err);
-    if (r == 0)
-        r = memory_protect(ctx, space, err);
-    if (r == 0)
-        r = memory_set_keys(ctx, space, err);
-    return r;
+    return r < 0 ? r : fill(ctx, space, err);
 }
 
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)

@@ -121,6 +121,7 @@ struct kobj_restore {
     void *tcp, *udp;                   /* tcp_restore()'s and udp_restore()'s own */
     struct unix_set *unix_sockets;     /* unix_set_get()'s own */
     struct memory_files *memory_files; /* memory_open_files()'s own */
+    struct lazy *lazy;                 /* memory comes later where it can; NULL: all of it now */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
     struct file_holders *holders; /* during kobj_connect_files() */
