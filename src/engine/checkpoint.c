@@ -33,6 +33,7 @@
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
+#define AWAIT_PAGES_US (20 * 1000)
 
 struct checkpoint {
     pid_t pid;
@@ -140,6 +141,25 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 
 /* ---- the freeze ---- */
 
+/* What was restarted on demand is saved when all of it is there. */
+static int prepare_memory(struct checkpoint *c, pid_t pid, struct crs_error *err)
+{
+    int r = memory_prepare(c->address_spaces, pid, NULL);
+
+    for (bool told = false; r == 0 && memory_awaits_pages(c->address_spaces, pid); told = true) {
+        if (!told)
+            kobj_warn(c->options->progress, c->options->progress_arg,
+                      "the memory of process %d is still being brought from its snapshot (crs "
+                      "restart --lazy): waiting until it is there",
+                      pid);
+        usleep(AWAIT_PAGES_US);
+        if (check_time(c, err) < 0)
+            return -ETIMEDOUT;
+        r = memory_prepare(c->address_spaces, pid, NULL);
+    }
+    return r == -ENOMEM ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
+}
+
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
  * now. */
@@ -161,8 +181,7 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (founds.array.items[i].tool || founds.array.items[i].left_out)
             continue;
-        if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
-            r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        r = prepare_memory(c, founds.array.items[i].pid, err);
     }
     return r;
 }

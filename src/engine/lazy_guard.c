@@ -159,7 +159,7 @@ static void answer(struct lazy_shared *shared, int fd)
 /* Until nobody could touch a page that isn't there. */
 static void answer_all(struct lazy_shared *shared)
 {
-    for (unsigned nap = SHORT_NAP_US; ; nap = nap < LONG_NAP_US ? 2 * nap : nap) {
+    for (unsigned nap = SHORT_NAP_US;; nap = nap < LONG_NAP_US ? 2 * nap : nap) {
         bool left = false;
         for (int fd = 0; fd <= shared->highest_fd + 16; fd++) {
             if (!is_uffd(fd))
@@ -180,7 +180,7 @@ static void answer_all(struct lazy_shared *shared)
 
 void lazy_give_up(struct lazy_shared *shared, const struct crs_error *why)
 {
-    struct lazy_report report = {*why};
+    struct lazy_report report = {.error = *why};
 
     /* First, so that who sees the program's end finds the reason. */
     if (pass_record(shared->report_fd, &report, sizeof(report), -1) < 0 && shared->says)

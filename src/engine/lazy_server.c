@@ -356,7 +356,8 @@ static bool take_fault(struct server *s, struct fault *ret)
     return any;
 }
 
-/* Listen to who has something to say, and answer all faults. False: time to look at other things. */
+/* Listen to who has something to say, and answer all faults. False: time to look at other things.
+ */
 static void attend(struct worker *w, int timeout_ms)
 {
     struct epoll_event events[16];

@@ -17,9 +17,10 @@
 #include "engine/lazy_space.h"
 #include "store/store.h"
 
-/* How it went: one record to who restarted the program. kind CRS_OK: all is there, or the program
- * has ended; else it was killed, for that reason. */
+/* To who restarted the program: one record that it has begun; one at the end. There kind CRS_OK:
+ * all is there, or the program has ended; else it was killed, for that reason. */
 struct lazy_report {
+    bool begun;
     struct crs_error error;
 };
 

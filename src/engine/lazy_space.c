@@ -70,27 +70,12 @@ static struct lazy_map *map_new(struct lazy_piece *pieces, size_t n, size_t n_ch
 
 static struct lazy_map *first_map(const struct lazy_source *source)
 {
-    size_t n = 0;
-    uint64_t bit = 0;
+    struct lazy_piece *pieces = calloc(source->n_pieces + 1, sizeof(*pieces));
 
-    for (size_t c = 0; c < source->n_chunks; c++)
-        n += source->chunks[c]->n_runs;
-    struct lazy_piece *pieces = calloc(n + 1, sizeof(*pieces));
     if (!pieces)
         return NULL;
-    n = 0;
-    for (size_t c = 0; c < source->n_chunks; c++) {
-        uint32_t offset = 0;
-        for (size_t i = 0; i < source->chunks[c]->n_runs; i++) {
-            const Crs__Run *run = source->chunks[c]->runs[i];
-            if (!run->dropped) {
-                pieces[n++] = (struct lazy_piece){run->first, bit, run->count, offset, c};
-                bit += run->count;
-            }
-            offset += run->count;
-        }
-    }
-    return map_new(pieces, n, source->n_chunks);
+    memcpy(pieces, source->pieces, source->n_pieces * sizeof(*pieces));
+    return map_new(pieces, source->n_pieces, source->n_chunks);
 }
 
 static size_t n_words(const struct lazy_source *source)
@@ -245,7 +230,8 @@ static bool cut(const struct lazy_piece *p, uint64_t first, uint64_t end, struct
 
     if (from >= to)
         return false;
-    *ret = (struct lazy_piece){p->page + from, p->bit + from, to - from, p->offset + from, p->chunk};
+    *ret =
+        (struct lazy_piece){p->page + from, p->bit + from, to - from, p->offset + from, p->chunk};
     return true;
 }
 

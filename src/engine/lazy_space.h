@@ -1,10 +1,10 @@
 /*
  * lazy_space.h - which pages of an address space are still to be brought, and from where
  *
- * Pages come in chunks of the snapshot. A page is wanted until it is there, or until the program has
- * thrown it away (munmap, MADV_DONTNEED, ...): then it reads as zeros, or isn't there at all. What
- * the program moves (mremap) stays wanted, elsewhere. A child that it forks wants what its parent
- * did.
+ * Pages come in chunks of the snapshot. A page is wanted until it is there, or until the program
+ * has thrown it away (munmap, MADV_DONTNEED, ...): then it reads as zeros, or isn't there at all.
+ * What the program moves (mremap) stays wanted, elsewhere. A child that it forks wants what its
+ * parent did.
  *
  * Threads: pages are found and marked as there by several at once, who hold the server's lock for
  * reading; everything that follows an event needs it for writing.
@@ -33,8 +33,10 @@ struct lazy_map;
 
 /* What is to be brought, of one address space of the snapshot; for its forked copies, too. */
 struct lazy_source {
-    Crs__Chunk **chunks; /* borrowed, in the order in which they are brought; the array is owned */
+    Crs__Chunk **chunks; /* borrowed, in the order in which they are brought */
     size_t n_chunks;
+    struct lazy_piece *pieces; /* of these chunks, at first; their bits are 0 to n_pages - 1 */
+    size_t n_pieces;
     uint64_t n_pages;
 };
 

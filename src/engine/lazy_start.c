@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/array.h"
+#include "base/passing.h"
 #include "engine/lazy_server.h"
 #include "engine/lazy_start.h"
 #include "engine/lazy_uffd.h"
@@ -41,6 +42,7 @@ int lazy_new(int report_fd, bool says, struct lazy **ret, struct crs_error *err)
 static void source_free(struct lazy_source *source)
 {
     free(source->chunks);
+    free(source->pieces);
     free(source);
 }
 
@@ -70,13 +72,9 @@ static int add_source(struct lazy *lazy, const Crs__AddressSpace *space,
         return -ENOMEM;
     }
     *place = source;
-    source->chunks = calloc(part->n_chunks, sizeof(*source->chunks));
-    if (!source->chunks)
-        return -ENOMEM;
-    for (size_t i = 0; i < space->n_chunks; i++)
-        if (part->later[i])
-            source->chunks[source->n_chunks++] = space->chunks[i];
-    source->n_pages = part->n_pages;
+    int r = lazy_list(space, part, source);
+    if (r < 0)
+        return r;
     *ret = source;
     return 0;
 }
@@ -228,6 +226,17 @@ static int await_server(int fd, struct crs_error *err)
                              "the process that was to bring the program's memory could not start");
 }
 
+/* Whoever restarts learns that there is a server. */
+static int tell_begun(const struct lazy *lazy, struct crs_error *err)
+{
+    const struct lazy_report begun = {.begun = true};
+    int r = pass_record(lazy->report_fd, &begun, sizeof(begun), -1);
+
+    return r < 0 ? crs_fail(err, CRS_FAILED, -r, "can't tell who restarts the program: %s",
+                            strerror(-r))
+                 : 0;
+}
+
 int lazy_start(struct kobj_restore *ctx, struct crs_error *err)
 {
     struct kept kept = {0};
@@ -236,6 +245,8 @@ int lazy_start(struct kobj_restore *ctx, struct crs_error *err)
     if (!ctx->lazy || ctx->lazy->spaces.n == 0)
         return 0;
     int r = keep_packs(ctx, &kept, err);
+    if (r == 0)
+        r = tell_begun(ctx->lazy, err);
     if (r == 0 && pipe2(pair, O_CLOEXEC) < 0)
         r = crs_fail_errno(err, CRS_FAILED, "can't make a pipe");
     if (r < 0) {

@@ -55,11 +55,12 @@ static int explain(int errnum, struct crs_error *err)
         return crs_fail(err, CRS_NOT_PERMITTED, errnum, "this kernel has no userfaultfd(2): %s",
                         strerror(errnum));
     describe_policy(policy, sizeof(policy));
-    return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
-                    "that takes a userfaultfd that serves system calls and is told of forks, and so "
-                    "CAP_SYS_PTRACE in the first user namespace (root has it); %s, but neither "
-                    "would allow the latter",
-                    policy);
+    return crs_fail(
+        err, CRS_NOT_PERMITTED, EPERM,
+        "that takes a userfaultfd that serves system calls and is told of forks, and so "
+        "CAP_SYS_PTRACE in the first user namespace (root has it); %s, but neither "
+        "would allow the latter",
+        policy);
 }
 
 int lazy_uffd_probe(struct crs_error *err)

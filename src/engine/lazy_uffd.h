@@ -16,8 +16,8 @@
 #define LAZY_UFFD_FLAGS (O_CLOEXEC | O_NONBLOCK)
 
 /*
- * May the caller have it here, for any program? It must be told of forks, which takes CAP_SYS_PTRACE
- * in the first user namespace. -EPERM, -ENOSYS, with words: what is missing.
+ * May the caller have it here, for any program? It must be told of forks, which takes
+ * CAP_SYS_PTRACE in the first user namespace. -EPERM, -ENOSYS, with words: what is missing.
  */
 int lazy_uffd_probe(struct crs_error *err);
 

@@ -22,6 +22,10 @@ DEFINE_CLEANUP(struct memory_set, memory_set)
 /* Before the freeze: the process runs. */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 
+/* Then: is its memory still being brought from a snapshot (crs restart --lazy)? It can't be saved
+ * before. */
+bool memory_awaits_pages(struct memory_set *set, pid_t pid);
+
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
  * are written to meanwhile, until few are left. Each process is held some times for less than a

@@ -90,19 +90,21 @@ static int clear_out(struct kobj_restore *ctx, const struct proc_map *vdso, size
     return r;
 }
 
-/* The pages; of those that come later, the promise. */
+/* The pages, or that they will come. */
 static int fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
 {
     _cleanup_lazy_part_ struct lazy_part part = {.uffd = -1};
-    int r = lazy_plan(ctx, space, &part, err);
+    int r = lazy_arm(ctx, space, &part, err);
 
     if (r == 0)
         r = memory_fill(ctx, space, part.later, err);
     if (r == 0)
+        r = lazy_fill_rest(ctx, space, &part, err);
+    if (r == 0)
         r = memory_protect(ctx, space, err);
     if (r == 0)
         r = memory_set_keys(ctx, space, err);
-    return r < 0 ? r : lazy_arm(ctx, space, &part, err);
+    return r;
 }
 
 static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)

@@ -408,12 +408,13 @@ static int prepare_fill(const struct crs_restart_options *o, int *ret_ours, int 
     return 0;
 }
 
-/* Is there a server, or was there? Nobody else has the other end any more. */
+/* Is there a server, or was there? Then the first record says so. */
 static bool has_server(int fill_fd)
 {
-    struct pollfd end = {.fd = fill_fd, .events = POLLIN};
+    struct lazy_report report;
 
-    return fill_fd >= 0 && (poll(&end, 1, 0) == 0 || end.revents & POLLIN);
+    return fill_fd >= 0 &&
+           take_record(fill_fd, &report, sizeof(report), MSG_DONTWAIT, NULL) == 0 && report.begun;
 }
 
 /* Those who have an older crs.h have no room for what is new. */

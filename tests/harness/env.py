@@ -19,6 +19,7 @@ class Setup:
         self.options = options
         self.crs = os.path.join(stage, "crs")
         self.checkpoint = ["checkpoint"] + ([f"--freeze={options.freeze}"] if options.freeze else [])
+        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:
