@@ -173,9 +173,10 @@ static const char *policy_name(enum crs_pids pids)
 static json_t *restarted_json(const struct crs_restarted *r, bool stands, const char *path,
                               const char *name)
 {
-    return json_pack("{s:o, s:s?, s:i, s:b, s:b, s:s, s:I, s:I}", "snapshot", output_text(path), "name",
-                     name, "pid", (int)r->pid, "stopped", stands, "lazy", r->lazy, "pids", policy_name(r->pids),
-                     "first_instruction_us", (json_int_t)r->first_instruction_us, "memory_bytes",
+    return json_pack("{s:o, s:s?, s:i, s:b, s:b, s:s, s:I, s:I}", "snapshot", output_text(path),
+                     "name", name, "pid", (int)r->pid, "stopped", stands, "lazy", r->lazy, "pids",
+                     policy_name(r->pids), "first_instruction_us",
+                     (json_int_t)r->first_instruction_us, "memory_bytes",
                      (json_int_t)r->memory_bytes);
 }
 

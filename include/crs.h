@@ -298,9 +298,9 @@ int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_s
 
 /*
  * Wait at most timeout_ms (-1: for any time) until all memory of a program is there that was
- * restarted with `lazy`. 0: it is there, or was thrown away by the program, or the program has ended;
- * fill_fd is closed then. -EAGAIN: not yet. Other errors: a part of it was damaged (CRS_DAMAGED) or
- * can't be read, or who brought it was killed: the program was killed by SIGKILL.
+ * restarted with `lazy`. 0: it is there, or was thrown away by the program, or the program has
+ * ended; fill_fd is closed then. -EAGAIN: not yet. Other errors: a part of it was damaged
+ * (CRS_DAMAGED) or can't be read, or who brought it was killed: the program was killed by SIGKILL.
  */
 int crs_restart_filled(struct crs_restarted *restarted, int timeout_ms, struct crs_error *err);
 

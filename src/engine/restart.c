@@ -413,13 +413,13 @@ static bool has_server(int fill_fd)
 {
     struct lazy_report report;
 
-    return fill_fd >= 0 &&
-           take_record(fill_fd, &report, sizeof(report), MSG_DONTWAIT, NULL) == 0 && report.begun;
+    return fill_fd >= 0 && take_record(fill_fd, &report, sizeof(report), MSG_DONTWAIT, NULL) == 0 &&
+           report.begun;
 }
 
 /* Those who have an older crs.h have no room for what is new. */
-static void hand_over(const struct crs_restarted *restarted, const struct crs_restart_options *given,
-                      struct crs_restarted *ret)
+static void hand_over(const struct crs_restarted *restarted,
+                      const struct crs_restart_options *given, struct crs_restarted *ret)
 {
     bool old = given && given->struct_size <= offsetof(struct crs_restart_options, lazy);
 
