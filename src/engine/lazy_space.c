@@ -109,8 +109,9 @@ int lazy_space_new(int uffd, const struct lazy_source *source, struct lazy_space
         map_drop(map);
         return -ENOMEM;
     }
-    for (uint64_t bit = 0; bit < source->n_pages; bit++)
-        space->wanted[bit / 64] |= 1ull << bit % 64;
+    for (size_t i = 0; i < source->n_pages / 64; i++)
+        atomic_init(&space->wanted[i], UINT64_MAX);
+    atomic_init(&space->wanted[source->n_pages / 64], (1ull << source->n_pages % 64) - 1);
     space->n_wanted = source->n_pages;
     *ret = space;
     return 0;
@@ -124,7 +125,7 @@ int lazy_space_fork(const struct lazy_space *parent, int uffd, struct lazy_space
         return -ENOMEM;
     parent->map->n_users++;
     for (size_t i = 0; i < n_words(parent->source); i++)
-        space->wanted[i] = parent->wanted[i];
+        atomic_init(&space->wanted[i], parent->wanted[i]);
     space->n_wanted = parent->n_wanted;
     *ret = space;
     return 0;
@@ -201,10 +202,14 @@ bool lazy_space_next_run(const struct lazy_space *space, size_t chunk, uint64_t 
 
 void lazy_space_mark(struct lazy_space *space, uint64_t first_bit, uint64_t n)
 {
-    for (uint64_t bit = first_bit; bit < first_bit + n; bit++) {
-        uint64_t mask = 1ull << bit % 64;
-        if (atomic_fetch_and(&space->wanted[bit / 64], ~mask) & mask)
-            space->n_wanted--;
+    uint64_t end = first_bit + n;
+
+    for (uint64_t bit = first_bit; bit < end;) {
+        uint64_t word = bit / 64, next = (word + 1) * 64 < end ? (word + 1) * 64 : end;
+        uint64_t mask = (next - bit == 64 ? UINT64_MAX : (1ull << (next - bit)) - 1) << bit % 64;
+        uint64_t before = atomic_fetch_and(&space->wanted[word], ~mask);
+        space->n_wanted -= __builtin_popcountll(before & mask);
+        bit = next;
     }
 }
 
