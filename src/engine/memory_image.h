@@ -166,8 +166,10 @@ struct memory_set {
     uint32_t n_spaces;
     unsigned save_files; /* enum crs_save_files */
     struct memory_late *late;
-    uint64_t held_us; /* how long processes were held before the freeze */
-    size_t last;      /* where memory_image_get() looks first */
+    bool nice;             /* others go before while the processes run */
+    uint64_t buffer_bytes; /* the most that were there for copying, at a time */
+    uint64_t held_us;      /* how long processes were held before the freeze */
+    size_t last;           /* where memory_image_get() looks first */
     struct memory_aside *aside;
 };
 
@@ -251,6 +253,7 @@ void memory_late_prepare(struct memory_set *set);
 bool memory_late_begin(struct memory_set *set);
 int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err);
 int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);
+uint64_t memory_late_bytes(const struct memory_late *late);
 void memory_late_free(struct memory_late *late); /* NULL is nothing */
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
