@@ -4,7 +4,9 @@
  * Compressing pays where it takes less time than writing the bytes that it saves. What writing
  * takes is known only while it goes on, so a writer begins without compression and looks after
  * every window of bytes: where the destination is behind, it goes one rung up the ladder of codecs;
- * where the destination waits for the processors, one down. Between the two it stays.
+ * where the destination waits for the processors, one down. Between the two it stays. What was not
+ * quicker than the rung below it was a mistake: down again, and the next try waits, longer each
+ * time.
  *
  * Nothing here has a clock or a thread: the caller measures, and locks.
  */
@@ -20,9 +22,15 @@
 #define ADAPT_HIGH_BYTES   (24ull << 20) /* handed over to the disk and not there yet: one up */
 #define ADAPT_LOW_BYTES    (8ull << 20)  /* no more than that: one down */
 
+#define ADAPT_RUNGS        5
+#define ADAPT_MOST_WAITING 64 /* windows */
+
 struct adapt {
-    unsigned rung; /* of the ladder; 0: no compression */
-    uint64_t raw_bytes, work_ns, blocked_ns;
+    unsigned rung;                                                   /* 0: no compression */
+    uint64_t raw_bytes, stored_bytes, work_ns, blocked_ns, began_ns; /* of this window */
+    double speed[ADAPT_RUNGS];            /* of the last window: bytes of memory in a nanosecond */
+    double share[ADAPT_RUNGS];            /* of these, bytes to be written; 0: not known */
+    unsigned waits[ADAPT_RUNGS], waiting; /* until that rung may be tried (again) */
 };
 
 /* What became of one chunk. */
@@ -31,6 +39,8 @@ struct adapt_chunk {
     uint64_t work_ns;      /* for compressing it */
     uint64_t blocked_ns;   /* for handing it over to what doesn't take it at once; else 0 */
     uint64_t behind_bytes; /* handed over, and not written yet */
+    double disk_speed;     /* what the disk has taken of that, in a nanosecond; 0: not known */
+    uint64_t now_ns;
 };
 
 /* none, lz4, zstd:1, zstd:3, zstd:6 */

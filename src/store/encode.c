@@ -18,10 +18,12 @@ int writer_encode(struct store_writer *w, struct pack *p, const void *raw, size_
     struct codec codec = w->codec;
 
     if (e.adapts) {
+        e.began_ns = now_ns();
         pthread_mutex_lock(&w->lock);
+        if (w->adapt.began_ns == 0)
+            w->adapt.began_ns = e.began_ns;
         codec = adapt_codec(&w->adapt);
         pthread_mutex_unlock(&w->lock);
-        e.began_ns = now_ns();
     }
     if (codec_compress(&codec, &p->context, raw, size, &e.data, &e.size, &e.codec) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory to compress");
@@ -47,11 +49,15 @@ void writer_encoded(struct store_writer *w, struct pack *p, size_t size, const s
     add(&p->use[e->codec].stored_bytes, e->size);
     if (!e->adapts)
         return;
-    struct adapt_chunk chunk = {.raw_bytes = size, .stored_bytes = e->size, .work_ns = e->work_ns};
+    struct adapt_chunk chunk = {
+        .now_ns = now_ns(), .raw_bytes = size, .stored_bytes = e->size, .work_ns = e->work_ns};
     /* a file takes what it is given; what it does with it is behind it */
     if (w->stream || w->limiter.bytes_per_second > 0)
-        chunk.blocked_ns = now_ns() - e->began_ns;
-    chunk.behind_bytes = w->stream ? 0 : flusher_behind(&w->flusher);
+        chunk.blocked_ns = chunk.now_ns - e->began_ns;
+    if (!w->stream) {
+        chunk.behind_bytes = flusher_behind(&w->flusher);
+        chunk.disk_speed = flusher_speed(&w->flusher);
+    }
     pthread_mutex_lock(&w->lock);
     adapt_note(&w->adapt, &chunk);
     pthread_mutex_unlock(&w->lock);

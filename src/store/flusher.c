@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <sys/vfs.h>
 
+#include "base/io.h"
 #include "base/priority.h"
 #include "base/thread.h"
 #include "store/flusher.h"
@@ -49,10 +50,12 @@ static bool take(struct flusher *f, bool wait, struct flusher_range *ret)
     return true;
 }
 
-static void note_done(struct flusher *f, const struct flusher_range *range)
+static void note_done(struct flusher *f, const struct flusher_range *range, uint64_t since_us)
 {
     pthread_mutex_lock(&f->lock);
     f->behind_bytes -= range->size;
+    f->done_bytes += range->size;
+    f->done_ns += (now_us() - since_us) * 1000;
     pthread_mutex_unlock(&f->lock);
 }
 
@@ -60,6 +63,7 @@ static void note_done(struct flusher *f, const struct flusher_range *range)
 static void run(struct flusher *f)
 {
     struct flusher_range last = {.fd = -1}, next = {.fd = -1};
+    uint64_t since_us = 0;
 
     for (;;) {
         pthread_mutex_lock(&f->lock);
@@ -67,11 +71,14 @@ static void run(struct flusher *f)
         pthread_mutex_unlock(&f->lock);
         if (stop)
             return;
+        if (last.fd < 0)
+            since_us = now_us();
         if (more)
             tell(&next);
         if (last.fd >= 0) {
             wait_for(&last);
-            note_done(f, &last);
+            note_done(f, &last, since_us);
+            since_us = now_us();
         }
         last = more ? next : (struct flusher_range){.fd = -1};
     }
@@ -135,6 +142,14 @@ uint64_t flusher_behind(struct flusher *f)
     uint64_t behind = f->behind_bytes;
     pthread_mutex_unlock(&f->lock);
     return behind;
+}
+
+double flusher_speed(struct flusher *f)
+{
+    pthread_mutex_lock(&f->lock);
+    double speed = f->done_ns > 0 ? (double)f->done_bytes / (double)f->done_ns : 0;
+    pthread_mutex_unlock(&f->lock);
+    return speed;
 }
 
 void flusher_stop(struct flusher *f)

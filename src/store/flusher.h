@@ -29,6 +29,8 @@ struct flusher {
     bool nice;
     ARRAY_OF(struct flusher_range) queue;
     uint64_t behind_bytes; /* of the queue, and of what the thread waits for */
+    uint64_t done_bytes,
+        done_ns; /* what the disk has taken, and how long it had something to take */
 };
 
 /* nice: it takes the lowest priority. */
@@ -37,6 +39,8 @@ void flusher_init(struct flusher *f, bool nice);
  * for: what fails here fails again at the sync. */
 void flusher_add(struct flusher *f, int fd, uint64_t from, uint64_t size);
 uint64_t flusher_behind(struct flusher *f);
+/* Bytes that the disk takes in a nanosecond; 0: not known (yet). */
+double flusher_speed(struct flusher *f);
 void flusher_stop(struct flusher *f); /* may be called again */
 void flusher_clear(struct flusher *f);
 

@@ -88,108 +88,186 @@ static void impatience(void **state)
 
 /* ---- the choice ---- */
 
-static const struct adapt_chunk quiet = {.raw_bytes = MIB, .stored_bytes = MIB / 2};
+/* A destination and processors that are ours: so many nanoseconds for a MiB. */
+struct world {
+    uint64_t copy_ns, work_ns[ADAPT_RUNGS];
+    unsigned percent[ADAPT_RUNGS]; /* of it, stored */
+    uint64_t disk_ns;              /* for a MiB that is stored; 0: nobody waits for a disk */
+    uint64_t pipe_ns;              /* the same, of what keeps the writer */
+    uint64_t now_ns, disk_until_ns;
+};
 
-static void put(struct adapt *a, struct adapt_chunk chunk, unsigned n)
+static const struct world usual = {
+    .copy_ns = 400000,
+    .work_ns = {0, 1000000, 2000000, 3000000, 9000000},
+    .percent = {100, 55, 45, 44, 42},
+};
+
+static unsigned rung_of(const struct adapt *a)
 {
-    const uint64_t compressed = chunk.stored_bytes;
+    static const unsigned of_level[] = {[1] = 2, [3] = 3, [6] = 4};
+    const struct codec codec = adapt_codec(a);
 
-    while (n-- > 0) {
-        chunk.stored_bytes = a->rung == 0 ? chunk.raw_bytes : compressed;
-        adapt_note(a, &chunk);
+    return codec.kind == CRS__CODEC__CODEC_ZSTD  ? of_level[codec.level]
+           : codec.kind == CRS__CODEC__CODEC_LZ4 ? 1
+                                                 : 0;
+}
+
+/* What the disk hasn't got yet. */
+static uint64_t behind(const struct world *w)
+{
+    return w->disk_ns == 0 || w->disk_until_ns <= w->now_ns
+               ? 0
+               : (w->disk_until_ns - w->now_ns) * MIB / w->disk_ns;
+}
+
+static void put_one(struct adapt *a, struct world *w)
+{
+    const unsigned rung = rung_of(a);
+    const uint64_t stored = MIB * w->percent[rung] / 100;
+    struct adapt_chunk chunk = {
+        .raw_bytes = MIB, .stored_bytes = stored, .work_ns = w->work_ns[rung]};
+
+    chunk.blocked_ns = w->pipe_ns * stored / MIB;
+    w->now_ns += w->copy_ns + chunk.work_ns + chunk.blocked_ns;
+    if (w->disk_until_ns < w->now_ns)
+        w->disk_until_ns = w->now_ns;
+    w->disk_until_ns += w->disk_ns * stored / MIB;
+    chunk.behind_bytes = behind(w);
+    chunk.disk_speed = w->disk_ns ? (double)MIB / (double)w->disk_ns : 0;
+    chunk.now_ns = w->now_ns;
+    adapt_note(a, &chunk);
+}
+
+/* The time for n MiB, until the disk has all. *ret_top: the highest rung on the way. */
+static uint64_t run(struct adapt *a, struct world *w, unsigned n, unsigned *ret_top)
+{
+    const uint64_t began = w->now_ns;
+    unsigned top = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        put_one(a, w);
+        top = rung_of(a) > top ? rung_of(a) : top;
+    }
+    *ret_top = top;
+    return (w->disk_until_ns > w->now_ns ? w->disk_until_ns : w->now_ns) - began;
+}
+
+/* As fast as the processors: nothing is compressed, ever. */
+static void fast_destination(void **state)
+{
+    struct world w = usual;
+    struct adapt a = {0};
+    unsigned top;
+
+    w.disk_ns = 300000;
+    run(&a, &w, 4096, &top);
+    assert_int_equal(top, 0);
+    w.disk_ns = 0;
+    w.pipe_ns = 500000;
+    run(&a, &w, 4096, &top);
+    assert_int_equal(top, 0);
+}
+
+/* Slower than the processors copy, but not slower than they compress: tried, and given up. */
+static void not_worth_it(void **state)
+{
+    struct world w = usual;
+    struct adapt a = {0};
+    unsigned top;
+
+    w.disk_ns = 800000;
+    uint64_t took = run(&a, &w, 4096, &top);
+    assert_int_equal(top, 1);
+    assert_true(took < 4096 * w.disk_ns * 103 / 100);
+}
+
+/* Slow disks: the whole takes much less than it would without compression. */
+static void slow_disks(void **state)
+{
+    static const struct {
+        uint64_t disk_ns;
+        unsigned percent; /* of the time without compression, at most */
+    } disks[] = {{2500000, 80}, {5000000, 65}, {20000000, 60}, {100000000, 55}};
+
+    for (size_t i = 0; i < sizeof(disks) / sizeof(disks[0]); i++) {
+        struct world w = usual;
+        struct adapt a = {0};
+        unsigned top;
+        w.disk_ns = disks[i].disk_ns;
+        uint64_t took = run(&a, &w, 1024, &top);
+        assert_true(top >= 1);
+        assert_true(took < 1024 * w.disk_ns * disks[i].percent / 100);
     }
 }
 
-#define WINDOW (unsigned)(ADAPT_WINDOW_BYTES / MIB)
-
-static void begins_with_none(void **state)
+/* A pipe, a socket, a limit: what counts is how long it keeps us. */
+static void slow_pipes(void **state)
 {
-    struct adapt a = {0};
+    static const uint64_t pipes[] = {5000000, 20000000, 100000000};
 
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
-    put(&a, quiet, 10 * WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
+    for (size_t i = 0; i < sizeof(pipes) / sizeof(pipes[0]); i++) {
+        struct world w = usual;
+        struct adapt a = {0};
+        unsigned top;
+        w.pipe_ns = pipes[i];
+        uint64_t took = run(&a, &w, 1024, &top);
+        assert_true(top >= 1);
+        assert_true(took < 1024 * w.pipe_ns * 85 / 100);
+    }
 }
 
-static void disk_is_behind(void **state)
+/* It becomes faster: nothing is compressed any more. */
+static void goes_back(void **state)
 {
-    struct adapt_chunk chunk = quiet;
+    struct world w = usual;
     struct adapt a = {0};
+    unsigned top;
 
-    chunk.work_ns = 1000000;
-    chunk.behind_bytes = ADAPT_HIGH_BYTES + 1;
-    put(&a, chunk, WINDOW - 1);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
-    put(&a, chunk, 1);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_LZ4);
-    put(&a, chunk, WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_ZSTD);
-    assert_int_equal(adapt_codec(&a).level, 1);
-    /* between the two: it stays */
-    chunk.behind_bytes = ADAPT_LOW_BYTES + 1;
-    put(&a, chunk, 5 * WINDOW);
-    assert_int_equal(adapt_codec(&a).level, 1);
-    chunk.behind_bytes = ADAPT_LOW_BYTES;
-    put(&a, chunk, WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_LZ4);
-    put(&a, chunk, WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
-    put(&a, chunk, 5 * WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
-}
-
-static void never_beyond_the_ladder(void **state)
-{
-    struct adapt_chunk chunk = quiet;
-    struct adapt a = {0};
-
-    chunk.behind_bytes = UINT64_MAX;
-    put(&a, chunk, 100 * WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_ZSTD);
-    assert_int_equal(adapt_codec(&a).level, 6);
-}
-
-/* A pipe, a socket: what counts is how long it keeps us. */
-static void blocked(void **state)
-{
-    struct adapt_chunk chunk = quiet;
-    struct adapt a = {0};
-
-    chunk.blocked_ns = MIB / 2;
-    put(&a, chunk, 5 * WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
-    chunk.blocked_ns = 10 * MIB;
-    put(&a, chunk, WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_LZ4);
-    chunk.work_ns = 8 * MIB; /* as much as is gained, nearly: it stays */
-    chunk.blocked_ns = 5 * MIB;
-    put(&a, chunk, 5 * WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_LZ4);
-    chunk.blocked_ns = MIB;
-    put(&a, chunk, WINDOW);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_NONE);
+    w.disk_ns = 20000000;
+    run(&a, &w, 512, &top);
+    assert_true(rung_of(&a) > 0);
+    w.disk_ns = 100000;
+    w.disk_until_ns = w.now_ns;
+    run(&a, &w, 128, &top);
+    assert_int_equal(rung_of(&a), 0);
 }
 
 /* A very slow one is known before much has gone there. */
 static void very_slow(void **state)
 {
-    struct adapt_chunk chunk = quiet;
+    struct world w = usual;
     struct adapt a = {0};
+    unsigned top;
 
-    chunk.blocked_ns = ADAPT_WINDOW_NS;
-    put(&a, chunk, 3);
-    assert_int_equal(adapt_codec(&a).level, 3);
+    w.pipe_ns = ADAPT_WINDOW_NS;
+    run(&a, &w, 1, &top);
+    assert_int_equal(rung_of(&a), 1);
+}
+
+static void never_beyond_the_ladder(void **state)
+{
+    struct world w = usual;
+    struct adapt a = {0};
+    unsigned top;
+
+    for (unsigned i = 0; i < ADAPT_RUNGS; i++)
+        w.percent[i] = 100 - 20 * i;
+    w.disk_ns = 1000000000;
+    run(&a, &w, 1024, &top);
+    assert_int_equal(top, ADAPT_RUNGS - 1);
+    assert_int_equal(adapt_codec(&a).level, 6);
 }
 
 /* Nothing is learned from what doesn't shrink. */
 static void incompressible(void **state)
 {
-    struct adapt_chunk chunk = {.raw_bytes = MIB, .stored_bytes = MIB, .behind_bytes = UINT64_MAX};
+    struct adapt_chunk chunk = {.raw_bytes = MIB, .stored_bytes = MIB, .behind_bytes = GIB};
     struct adapt a = {0};
 
-    for (unsigned i = 0; i < 100 * WINDOW; i++)
+    for (unsigned i = 0; i < 4096; i++, chunk.now_ns += 1000000)
         adapt_note(&a, &chunk);
-    assert_int_equal(adapt_codec(&a).kind, CRS__CODEC__CODEC_LZ4);
+    assert_int_equal(rung_of(&a), 1);
 }
 
 /* ---- the codec itself ---- */
@@ -242,11 +320,13 @@ int main(void)
         cmocka_unit_test(no_limit),
         cmocka_unit_test(pauses),
         cmocka_unit_test(impatience),
-        cmocka_unit_test(begins_with_none),
-        cmocka_unit_test(disk_is_behind),
-        cmocka_unit_test(never_beyond_the_ladder),
-        cmocka_unit_test(blocked),
+        cmocka_unit_test(fast_destination),
+        cmocka_unit_test(not_worth_it),
+        cmocka_unit_test(slow_disks),
+        cmocka_unit_test(slow_pipes),
+        cmocka_unit_test(goes_back),
         cmocka_unit_test(very_slow),
+        cmocka_unit_test(never_beyond_the_ladder),
         cmocka_unit_test(incompressible),
         cmocka_unit_test(samples),
     };
