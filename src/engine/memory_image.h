@@ -193,6 +193,20 @@ bool memory_aside_identity(struct memory_set *set, const struct stat *st,
                            struct bytes *ret_build_id, struct bytes *ret_checksum);
 void memory_aside_end(struct memory_set *set);
 
+/* memory_beside.c: numa_maps of a process, in a thread of its own where that pays. What was begun
+ * must be ended, which gives the text (the caller's), or -errno and nothing. */
+struct memory_beside {
+    char path[40];
+    struct bytes text;
+    int result;
+    pthread_t thread;
+    bool runs;
+};
+void memory_beside_begin(struct memory_beside *b, pid_t pid);
+int memory_beside_end(struct memory_beside *b, struct bytes *ret);
+
+#define MEMORY_TEXT_LIMIT (256u << 20) /* of maps, smaps, numa_maps */
+
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
                      struct bytes *ret, struct crs_error *err);
