@@ -1,8 +1,8 @@
 /*
  * memory_beside.c - numa_maps, read by another thread while smaps is
  *
- * For both the kernel looks at each page, which takes some 30 ms for each GiB. Of a small process it
- * isn't worth a thread.
+ * For both the kernel looks at each page, which takes some 30 ms for each GiB. Of a small process
+ * it isn't worth a thread.
  */
 #include <fcntl.h>
 #include <signal.h>

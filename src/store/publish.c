@@ -93,11 +93,24 @@ static int sync_directory(int fd)
     return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
 }
 
+/* The disk gets all of them at once: a journal that is written for the first of those that are
+ * synced then has the others in it. What fails here fails again at the sync. */
+static void begin_sync(struct store_writer *w, const char *name)
+{
+    _cleanup_close_ int fd = openat(w->temporary.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0)
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* Everything to the disk; the names last. */
 static int sync_files(struct store_writer *w, struct crs_error *err)
 {
     int r = 0;
 
+    for (size_t i = 0; i < w->files.n; i++)
+        begin_sync(w, w->files.items[i].name);
+    begin_sync(w, MANIFEST_NAME);
     for (size_t i = 0; i < w->files.n && r == 0; i++)
         r = sync_file(w, w->files.items[i].name, err);
     if (r == 0)
