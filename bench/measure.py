@@ -259,6 +259,7 @@ class Round:
     """One program, one tool, one place: everything once."""
 
     def __init__(self, session, place, tool, options=(), plain=False, lazy=False):
+        """plain: beside plain writes and reads; lazy: restarted on demand, too."""
         self.programs, self.work, self.cold = session.programs, session.work, session.a.cold
         self.place, self.tool, self.options = place, tool, options
         self.plain, self.lazy = plain, lazy

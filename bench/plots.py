@@ -97,10 +97,17 @@ def sizes(plot, rows):
     by_place(axis, rows, ("pause_seen", "total", "plain_write"))
     yield "sizes", figure
     figure, axis = plot.subplots(figsize=(7, 4))
-    axis.set_title("Restart")
-    by_place(axis, rows, ("first_instruction", "fully_there", "plain_read",
-                          "lazy_first_instruction", "lazy_fully_there"))
+    axis.set_title("Restart, eager")
+    by_place(axis, rows, ("first_instruction", "fully_there", "plain_read"))
     yield "restarts", figure
+
+
+def lazy(plot, rows):
+    figure, axis = plot.subplots(figsize=(7, 4))
+    axis.set_title("Restart on demand, and eager")
+    by_place(axis, rows, ("lazy_first_instruction", "lazy_fully_there", "first_instruction",
+                          "fully_there"))
+    yield "on-demand", figure
 
 
 def rates(plot, rows):
@@ -226,7 +233,7 @@ def peers(plot, rows):
     yield "peers", figure
 
 
-PLOTS = {"memory": sizes, "rates": rates, "increments": increments, "codecs": codecs,
+PLOTS = {"memory": sizes, "lazy": lazy, "rates": rates, "increments": increments, "codecs": codecs,
          "trees": trees, "slowdown": slowdown, "peers": peers}
 
 

@@ -27,9 +27,7 @@ class Session:
         self.programs, self.skipped, self.failed = {}, [], []
         self.stage(os.path.abspath(a.build))
         self.features = Crs(self.crs).features()
-        self.lazy = "--lazy" in self.features["restart"]
-        if not self.lazy:
-            self.skip("restart on demand", "this crs has no restart --lazy")
+        self.versions = {}
 
     def stage(self, build):
         """Copies of all that is run, where any user may run them."""

@@ -6,8 +6,8 @@ NOISE = 0.005  # a slowdown that can't be told from none
 
 
 class Target:
-    def __init__(self, name, limit, text=t.seconds):
-        self.name, self.limit, self.text = name, limit, text
+    def __init__(self, part, name, limit, text=t.seconds):
+        self.part, self.name, self.limit, self.text = part, name, limit, text
         self.found = []  # (where, value)
 
     def add(self, where, value):
@@ -30,32 +30,28 @@ def rows(results, part, **such):
             if all(r.get(key) == value for key, value in such.items())]
 
 
-def sizes_of(results):
-    return sorted({r["mib"] for r in results.get("memory") or []})
-
-
 def pauses(results):
     for mib, limit in ((64, 0.003), (1024, 0.005), (4096, 0.010), (12288, 0.025)):
-        one = Target("pause, idle program, %s" % t.mib(mib), limit)
+        one = Target("memory", "pause, idle program, %s" % t.mib(mib), limit)
         for row in rows(results, "memory", mib=mib):
             one.add(row["place"], row["pause_seen"])
         yield one
     for rate, text, limit in ((10000, "writing 10,000 pages a second", 0.020),
                               (None, "rewriting all its memory as fast as it can", 0.100)):
-        one = Target("pause, program %s, 4 GiB" % text, limit)
+        one = Target("rates", "pause, program %s, 4 GiB" % text, limit)
         for row in rows(results, "rates", mib=4096, rate=rate):
             one.add(row["place"], row["pause_seen"])
         yield one
 
 
 def totals(results):
-    write = Target("total, uncompressed, against a plain write of the same bytes (and sync)", 1.25,
-                   t.ratio)
+    write = Target("memory", "total, uncompressed, against a plain write of as many bytes (and sync)",
+                   1.25, t.ratio)
     for row in rows(results, "memory"):
         write.add("%s, %s" % (t.mib(row["mib"]), row["place"]), row["checkpoint_ratio"])
     yield write
-    codec = Target("total, default codec, half compressible, on disk, against uncompressed", 1.0,
-                   t.ratio)
+    codec = Target("codecs", "total, default codec, half compressible, disk, against uncompressed",
+                   1.0, t.ratio)
     plain = rows(results, "codecs", codec="none", place="disk")
     for row in rows(results, "codecs", codec="default", place="disk"):
         if plain:
@@ -68,7 +64,7 @@ def increments(results):
     for key, name, limit, text in (("bytes_ratio", "bytes", 1 / 30, t.share),
                                    ("time_ratio", "time", 1 / 30, t.share),
                                    ("pause_seen", "pause", 0.010, t.seconds)):
-        one = Target("increment, 1 %% of 4 GiB changed: %s%s" % (
+        one = Target("increments", "increment, 1 %% of 4 GiB changed: %s%s" % (
             name, "" if name == "pause" else ", against the full one"), limit, text)
         for row in found:
             one.add(row["place"], row[key])
@@ -76,28 +72,24 @@ def increments(results):
 
 
 def restarts(results):
-    eager = Target("restart, eager, against a plain read of the same bytes", 1.2, t.ratio)
-    lazy = Target("restart on demand, 4 GiB, to the first instruction", 0.030)
-    level = Target("restart on demand, to the first instruction: largest size against smallest",
-                   1.5, t.ratio)
-    sizes = sizes_of(results)
+    eager = Target("memory", "restart, eager, against a plain read of the same bytes", 1.2, t.ratio)
+    lazy = Target("lazy", "restart on demand, 4 GiB, to the first instruction", 0.030)
+    level = Target("lazy", "restart on demand, to the first instruction, any size", 0.030)
     for row in rows(results, "memory"):
         eager.add("%s, %s" % (t.mib(row["mib"]), row["place"]), row["restart_ratio"])
-        first = row.get("lazy_first_instruction")
+    for row in rows(results, "lazy"):
+        first = row["lazy_first_instruction"]
         if row["mib"] == 4096:
             lazy.add(row["place"], first)
-        if first is not None and row["mib"] == sizes[-1] > sizes[0]:
-            for small in rows(results, "memory", mib=sizes[0], place=row["place"]):
-                if small.get("lazy_first_instruction"):
-                    level.add(row["place"], first / small["lazy_first_instruction"])
+        level.add(t.mib(row["mib"]), first)
     return eager, lazy, level
 
 
 def against(results):
     """Ratios of crs to CRIU."""
-    pause = Target("pause against CRIU in the same run, 1 GiB", 1 / 100, t.share)
-    total = Target("total against CRIU in the same run", 1.0, t.ratio)
-    restart = Target("restart against CRIU in the same run (fully there)", 1.0, t.ratio)
+    pause = Target("peers", "pause against CRIU in the same run, 1 GiB", 1 / 100, t.share)
+    total = Target("peers", "total against CRIU in the same run", 1.0, t.ratio)
+    restart = Target("peers", "restart against CRIU in the same run (fully there)", 1.0, t.ratio)
     for row in rows(results, "peers", tool="CRIU"):
         where = "%s, %s" % (t.mib(row["mib"]), row["place"])
         if row["mib"] == 1024 and row.get("pause_seen_times"):
@@ -109,9 +101,9 @@ def against(results):
 
 
 def slowdowns(results):
-    off = Target("slowdown of a job without checkpoints (0: no more than %s)" % t.share(NOISE),
-                 NOISE, t.share)
-    on = Target("slowdown between checkpoints, one a minute", 0.01, t.share)
+    off = Target("slowdown", "slowdown of a job without checkpoints (0: no more than %s)"
+                 % t.share(NOISE), NOISE, t.share)
+    on = Target("slowdown", "slowdown between checkpoints, one a minute", 0.01, t.share)
     for row in rows(results, "slowdown"):
         if row["program"] == "redis" or not row["job"]:
             continue
@@ -122,10 +114,11 @@ def slowdowns(results):
     return off, on
 
 
-def all_of(results):
+def all_of(results, parts):
+    """Of these parts."""
     found = [*pauses(results), *totals(results), *increments(results), *restarts(results),
              *against(results), *slowdowns(results)]
-    return [target.result() for target in found]
+    return [target.result() for target in found if target.part in parts]
 
 
 def show(found):

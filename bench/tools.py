@@ -57,11 +57,15 @@ class Crs(Tool):
 
     def restart(self, path, lazy=False):
         """Returns the PID."""
-        out, _ = run([self.program, "restart", "--json", "--detach",
-                      *(["--lazy"] if lazy else []), path])
-        told = json.loads(out)
-        if lazy and not told.get("lazy"):
-            raise Failed("crs restart --lazy: it was not lazy")
+        done = subprocess.run([self.program, "restart", "--json", "--detach",
+                               *(["--lazy"] if lazy else []), path], stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True)
+        words = (done.stderr.strip().splitlines() or [""])[-1]
+        if done.returncode != 0:
+            raise Failed("crs restart: exit code %d: %s" % (done.returncode, words))
+        told = json.loads(done.stdout)
+        self.was_lazy = bool(told.get("lazy"))
+        self.why_not_lazy = None if self.was_lazy else words or "it is not said why"
         return told["pid"]
 
     def job(self, store, name):

@@ -1,4 +1,4 @@
-"""Pause, total and restart over the size of memory, beside plain writes and reads."""
+"""Pause, total and eager restart over the size of memory, beside plain writes and reads."""
 
 import tables as t
 from tools import Crs
@@ -10,8 +10,7 @@ def row(session, place, mib):
     what = "%s, %s" % (t.mib(mib), place.name)
     tool = Crs(session.crs, freeze=session.a.freeze)
     options = ["--mib", mib] + (["--huge"] if session.a.huge else [])
-    result = session.rounds(what, place, tool, options, session.runs_of(mib), plain=True,
-                            lazy=session.lazy)
+    result = session.rounds(what, place, tool, options, session.runs_of(mib), plain=True)
     if result is None:
         return None
     return dict(result, mib=mib, place=place.name,
@@ -41,9 +40,7 @@ def show(results):
            t.seconds(r["plain_write"]), t.ratio(r["checkpoint_ratio"], WRITE_LIMIT),
            t.size(r["bytes"])] for r in rows]),
         ("Restarts of the same",
-         ["memory", "where", "first|instruction", "fully|there", "plain|read", "ratio",
-          "on demand: first|instruction", "fully|there"],
+         ["memory", "where", "first|instruction", "fully|there", "plain|read", "ratio"],
          [[t.mib(r["mib"]), r["place"], t.seconds(r["first_instruction"]),
            t.seconds(r["fully_there"]), t.seconds(r["plain_read"]),
-           t.ratio(r["restart_ratio"], READ_LIMIT), t.seconds(r.get("lazy_first_instruction")),
-           t.seconds(r.get("lazy_fully_there"))] for r in rows])]
+           t.ratio(r["restart_ratio"], READ_LIMIT)] for r in rows])]

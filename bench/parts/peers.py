@@ -31,8 +31,7 @@ def in_turn(session, place, mib, tools):
         for tool in left[::1 if i % 2 == 0 else -1]:
             try:
                 rounds[tool.name].append(
-                    Round(session, place, tool, ["--mib", mib], plain=True,
-                          lazy=session.lazy and tool.name == "crs").measure())
+                    Round(session, place, tool, ["--mib", mib], plain=True).measure())
             except Failed as e:
                 session.fail("%s, %s, %s" % (t.mib(mib), place.name, tool.name), e)
                 left = [other for other in left if other is not tool]
@@ -72,11 +71,11 @@ def show(results):
              "compressed); times: as a multiple of crs's",
              ["memory", "where", "tool", "pause|(seen)", "times", "total", "times", "plain|write",
               "restart: first|instruction", "times", "fully|there", "times", "plain|read",
-              "on demand: first|instruction", "snapshot"],
+              "snapshot"],
              [[t.mib(r["mib"]), r["place"], r["tool"], t.seconds(r["pause_seen"]),
                times(r, "pause_seen"), t.seconds(r["total"]), times(r, "total"),
                t.seconds(r["plain_write"]), t.seconds(r["first_instruction"]),
                times(r, "first_instruction"), t.seconds(r["fully_there"]),
                times(r, "fully_there"), t.seconds(r["plain_read"]),
-               t.seconds(r.get("lazy_first_instruction")), t.size(r["bytes"])]
+               t.size(r["bytes"])]
               for r in results["peers"]])]

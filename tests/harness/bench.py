@@ -10,7 +10,7 @@ from . import build
 from .cases import Case, Skip, expect
 
 TINY = ("--quick", "--sizes", "8", "--runs", "1", "--intervals", "1")
-PARTS = ("memory", "rates", "increments", "codecs", "objects", "trees", "libcr", "slowdown")
+PARTS = ("memory", "lazy", "rates", "increments", "codecs", "objects", "trees", "libcr", "slowdown")
 PROGRAMS = ("holder", "worker", "family", "plain_read", "requests", "redis_load")
 # Of each row of a part: numbers that are more than 0, and numbers.
 POSITIVE = {
@@ -22,6 +22,7 @@ POSITIVE = {
     "objects": ("pause_seen", "total", "first_instruction", "n"),
     "trees": ("pause", "checkpoint", "restart", "checkpoint_each", "restart_each"),
     "libcr": ("requests", "accepted", "mean", "longest"),
+    "lazy": ("lazy_first_instruction", "lazy_fully_there", "fully_there"),
     "slowdown": (), "peers": ("total", "plain_write", "fully_there"),
 }
 
@@ -85,7 +86,8 @@ def check_plots(directory):
 def measure(env, part, *options):
     out, _ = bench(env, *TINY, "--parts", part, "--json", env.path("results"), "--plots",
                    env.path("plots"), *options)
-    expect("What is to be reached" in out, "there is no table of targets")
+    expect(("What is to be reached" in out) == (part not in ("objects", "trees", "libcr")),
+           "the table of targets is there or is not")
     if has_matplotlib() and part not in ("objects", "libcr"):
         check_plots(env.path("plots"))
     return results_of(env, part)
@@ -95,6 +97,19 @@ def of_memory(env):
     results = measure(env, "memory")
     expect({row["place"] for row in results["memory"]} == {"tmpfs", "disk"} or results["skipped"],
            "a place is missing")
+
+
+def of_lazy(env):
+    """Where it isn't permitted, or not there, it is skipped and that is said."""
+    bench(env, *TINY, "--parts", "lazy", "--json", env.path("results"), "--plots",
+          env.path("plots"))
+    with open(env.path("results"), encoding="utf-8") as file:
+        results = json.load(file)
+    if not results["lazy"]:
+        expect(results["skipped"][0]["what"] == "restart on demand" and not results["failed"],
+               f"{results}")
+        raise Skip(results["skipped"][0]["why"])
+    results_of(env, "lazy")
 
 
 def of_rates(env):
@@ -121,7 +136,7 @@ def of_slowdown(env):
                                for row in answers), f"answers: {answers}")
 
 
-OF = {"memory": of_memory, "rates": of_rates, "increments": of_increments,
+OF = {"memory": of_memory, "lazy": of_lazy, "rates": of_rates, "increments": of_increments,
       "slowdown": of_slowdown}
 
 
@@ -155,7 +170,7 @@ def shown_again(env):
         file.write("before\n<!-- results -->\nold\n<!-- end of results -->\nafter\n")
     os.chown(env.path("docs"), env.uid, env.gid)
     out, _ = bench(env, "--from", env.path("results"), "--document", env.path("docs/text"))
-    table = first[first.index("A tree of"):first.index("skipped")]
+    table = first[first.index("A tree of"):].partition("\n\n")[0]
     expect(table in out, "the tables are others")
     with open(env.path("docs/text"), encoding="utf-8") as file:
         text = file.read()
@@ -191,7 +206,7 @@ def targets(env):
            "pause_seen": 0.002}
     for pause, code, word in ((0.002, 0, "yes"), (0.004, 1, "NO")):
         results = {"schema": 2, "machine": {}, "versions": {}, "skipped": [], "failed": [],
-                   "memory": [], "codecs": [], "slowdown": []}
+                   "options": {"parts": ["memory", "codecs"]}}
         results["memory"] = [dict(row, pause_seen=pause, freeze="live", gaps_seen=pause,
                                   pause_told=pause, total=0.1, plain_write=0.1, bytes=64 << 20,
                                   first_instruction=0.1, fully_there=0.1, plain_read=0.1)]
@@ -206,7 +221,8 @@ def cases(setup):
     found = [Case(f"bench/{part}/user",
                   OF.get(part, lambda env, part=part: measure(env, part)), "user", 180)
              for part in PARTS]
-    return found + [Case("bench/as-nobody/root", as_nobody, "root", 180),
+    return found + [Case("bench/lazy/root", of_lazy, "root", 180),
+                    Case("bench/as-nobody/root", as_nobody, "root", 180),
                     Case("bench/peers/root", of_peers, "root", 180),
                     Case("bench/shown-again/user", shown_again, "user", 180),
                     Case("bench/without-plots/user", without_plots, "user", 180),
