@@ -150,13 +150,17 @@ class Holder(Program):
                 os.unlink(path)
         return int(answer) / 1e9
 
-    def gaps(self, begin_ns, end_ns):
-        """Seconds of each gap in its running that lies, in part, between two moments."""
+    def gaps(self, begin_ns, end_ns, clipped=False):
+        """Seconds of each gap in its running that lies, in part, between two moments: of all of it,
+        or of that part."""
         self.order("answer")  # then the last one is written
         with open(self.path("gaps")) as f:
             lines = [[int(word) for word in line.split()] for line in f]
-        return [length / 1e9 for begin, length in lines
-                if begin < end_ns and begin + length > begin_ns]
+        there = [(begin, begin + length) for begin, length in lines
+                 if begin < end_ns and begin + length > begin_ns]
+        if clipped:
+            there = [(max(begin, begin_ns), min(end, end_ns)) for begin, end in there]
+        return [(end - begin) / 1e9 for begin, end in there]
 
     def change(self, share):
         """Have it write to a share of its pages; returns how many."""
@@ -188,13 +192,20 @@ class Holder(Program):
         return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9}
 
 
+QUIET_S = 0.2
+
+
 def take_checkpoint(tool, holder, *where):
-    """While the program goes on: what the tool says, and the longest gap that the program saw and
-    the sum of all."""
+    """While the program goes on: what the tool says, and the longest gap that the program saw, the
+    sum of all, and the longest in a while before: others' doing."""
+    quiet = time.monotonic_ns()
+    time.sleep(QUIET_S)
     begin = time.monotonic_ns()
     result = tool.checkpoint(*where)
-    gaps = holder.gaps(begin, time.monotonic_ns())
-    return dict(result, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps))
+    end = time.monotonic_ns()
+    gaps = holder.gaps(begin, end)
+    return dict(result, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps),
+                gap_before=max(holder.gaps(quiet, begin, True), default=0.0))
 
 
 class Place:
@@ -258,18 +269,19 @@ def drop_cached(directory):
 class Round:
     """One program, one tool, one place: everything once."""
 
-    def __init__(self, session, place, tool, options=(), plain=False, lazy=False):
-        """plain: beside plain writes and reads; lazy: restarted on demand, too."""
+    def __init__(self, session, place, tool, options=(), plain=0, eager=True, lazy=False):
+        """plain: beside so many plain writes and reads; restarted eagerly, on demand, or both."""
         self.programs, self.work, self.cold = session.programs, session.work, session.a.cold
         self.place, self.tool, self.options = place, tool, options
-        self.plain, self.lazy = plain, lazy
+        self.plain, self.eager, self.lazy = plain, eager, lazy
 
-    def plain_write(self, holder):
-        return [holder.write(self.place.path("plain"), not self.place.in_memory())
-                ] if self.plain else []
+    def plain_write(self, holder, nth):
+        if self.plain < nth:
+            return []
+        return [holder.write(self.place.path("plain"), not self.place.in_memory())]
 
-    def plain_read(self, path):
-        if not self.plain:
+    def plain_read(self, path, nth):
+        if self.plain < nth:
             return []
         if self.cold:
             drop_cached(path)
@@ -278,25 +290,27 @@ class Round:
         return [int(out.split()[1]) / 1e9]
 
     def measure(self):
-        """Plain ones before and after: what drifts, or is warm the second time, is fair so."""
+        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A single
+        one is before the checkpoint, and after the restart."""
         path = self.place.path("snapshot")
         holder = Holder(self.programs["holder"], self.work, *self.options,
                         before=self.tool.launch())
         try:
-            writes = self.plain_write(holder)
+            writes = self.plain_write(holder, 1)
             result = take_checkpoint(self.tool, holder, holder.pid, path)
             result.pop("path", None)
-            writes += self.plain_write(holder)
+            writes += self.plain_write(holder, 2)
             holder.check()
             holder.kill()
-            reads = self.plain_read(path)
-            result.update(holder.restart(self.tool, path, self.cold))
-            holder.kill()
+            reads = self.plain_read(path, 2)
+            if self.eager:
+                result.update(holder.restart(self.tool, path, self.cold))
+                holder.kill()
             if self.lazy:
                 lazy = holder.restart(self.tool, path, self.cold, lazy=True)
                 result.update({"lazy_" + key: value for key, value in lazy.items()})
                 holder.kill()
-            reads += self.plain_read(path)
+            reads += self.plain_read(path, 1)
         finally:
             holder.close()
             self.tool.remove(path)

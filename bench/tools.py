@@ -42,17 +42,19 @@ class Crs(Tool):
                 for command in ("checkpoint", "restart", "run")}
 
     def checkpoint(self, target, path=None, terminate=False):
-        """Seconds: the pause as the tool says it, and the whole; and bytes. Without a path: in the
-        store of the options."""
+        """Seconds: the longest stop as the tool says it, all its stops, and the whole; and bytes.
+        Without a path: in the store of the options."""
         out, seconds = run([self.program, "checkpoint", "--json", *self.options,
                             *(["--output", path] if path else []),
                             *(["--terminate"] if terminate else []), str(target)])
         told = json.loads(out)
-        result = {"pause_told": told["pause_us"] / 1e6, "total": seconds,
+        result = {"pause_told": told.get("longest_stop_us", told["pause_us"]) / 1e6,
+                  "stops_told": told["pause_us"] / 1e6, "total": seconds,
                   "bytes": told["size_bytes"], "freeze": told.get("freeze"),
                   "new_bytes": told.get("new_bytes", told["size_bytes"]), "path": told["path"]}
-        if told.get("peak_memory_bytes") is not None:
-            result["peak_memory_bytes"] = told["peak_memory_bytes"]
+        for key in ("peak_memory_bytes", "buffer_bytes"):
+            if told.get(key) is not None:
+                result[key] = told[key]
         return result
 
     def restart(self, path, lazy=False):

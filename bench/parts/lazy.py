@@ -29,7 +29,8 @@ def why_not(session, place):
 def row(session, place, mib):
     result = session.rounds("on demand, %s, %s" % (t.mib(mib), place.name), place,
                             Crs(session.crs, freeze=session.a.freeze), ["--mib", mib],
-                            session.runs_of(mib), lazy=True)
+                            min(session.runs_of(mib), 3 if mib < 1024 else 2),
+                            eager=mib < 8192, lazy=True)
     return dict(result, mib=mib, place=place.name) if result else None
 
 
@@ -52,5 +53,5 @@ def show(results):
              ["memory", "where", "on demand: first|instruction", "fully|there",
               "eager: first|instruction", "fully|there"],
              [[t.mib(r["mib"]), r["place"], t.seconds(r["lazy_first_instruction"]),
-               t.seconds(r["lazy_fully_there"]), t.seconds(r["first_instruction"]),
-               t.seconds(r["fully_there"])] for r in results["lazy"]])]
+               t.seconds(r["lazy_fully_there"]), t.seconds(r.get("first_instruction")),
+               t.seconds(r.get("fully_there"))] for r in results["lazy"]])]

@@ -18,7 +18,7 @@ RATE, KEYS_EACH_MIB = 10000, 6000  # requests a second; keys of 100 bytes
 def windows(session):
     """(interval or None, seconds): first without a checkpoint, then with one each interval."""
     first = session.a.intervals[0]
-    return [(None, max(first, 2))] + [(each, max(each, 2 * first)) for each in
+    return [(None, max(first // 2, 2))] + [(each, max(each, 2 * first)) for each in
                                       session.a.intervals]
 
 
