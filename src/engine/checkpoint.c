@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/priority.h"
 #include "base/thread.h"
+#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/lineage.h"
@@ -29,11 +32,12 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
+#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
-#define AWAIT_PAGES_US (20 * 1000)
+#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
 
 struct checkpoint {
     pid_t pid;
@@ -41,6 +45,8 @@ struct checkpoint {
     struct checkpoint_request *request;
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
+    uint64_t stop_us; /* how long the freeze took */
+    bool own_thread;
 
     struct store_writer *writer;
     struct tree members;
@@ -124,6 +130,14 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
+static void set_pace(struct checkpoint *c)
+{
+    const struct store_pace pace = {
+        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
+
+    store_writer_pace(c->writer, &pace);
+}
+
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -133,31 +147,20 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if (r == 0)
             r = open_form(c, err);
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
-            tries == 20)
+            tries == 20) {
+            if (r == 0)
+                set_pace(c);
             return r;
+        }
         crs_checkpoint_result_clear(&c->result);
     }
 }
 
 /* ---- the freeze ---- */
 
-/* What was restarted on demand is saved when all of it is there. */
-static int prepare_memory(struct checkpoint *c, pid_t pid, struct crs_error *err)
+static int may_wait(const void *checkpoint, struct crs_error *err)
 {
-    int r = memory_prepare(c->address_spaces, pid, NULL);
-
-    for (bool told = false; r == 0 && memory_awaits_pages(c->address_spaces, pid); told = true) {
-        if (!told)
-            kobj_warn(c->options->progress, c->options->progress_arg,
-                      "the memory of process %d is still being brought from its snapshot (crs "
-                      "restart --lazy): waiting until it is there",
-                      pid);
-        usleep(AWAIT_PAGES_US);
-        if (check_time(c, err) < 0)
-            return -ETIMEDOUT;
-        r = memory_prepare(c->address_spaces, pid, NULL);
-    }
-    return r == -ENOMEM ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
+    return check_time(checkpoint, err);
 }
 
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
@@ -168,6 +171,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = memory_set_new(&c->address_spaces, err);
 
+    if (r == 0 && c->options->nice)
+        memory_be_nice(c->address_spaces);
     if (r == 0)
         r = tree_list(&c->members, &founds, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
@@ -181,25 +186,69 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (founds.array.items[i].tool || founds.array.items[i].left_out)
             continue;
-        r = prepare_memory(c, founds.array.items[i].pid, err);
+        r = memory_prepare_whole(c->address_spaces, &c->ctx, founds.array.items[i].pid, may_wait, c,
+                                 err);
     }
     return r;
+}
+
+/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
+ * can't be begun again when something is in the way for a moment. */
+static bool is_worth_it(const struct checkpoint *c)
+{
+    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
+           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
 }
 
 /* Copy memory while the program runs. */
 static int copy_ahead(struct checkpoint *c, struct crs_error *err)
 {
+    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
     struct crs_error reason = {0};
 
-    if (c->options->freeze != CRS_FREEZE_LIVE)
+    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
         return 0;
-    tell(c, "memory");
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, 0, c->options->cancel, c->deadline_us,
-                              &reason, err);
-    if (r == 0 && reason.kind)
+    if (asked)
+        tell(c, "memory");
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
+                              c->options->cancel, c->deadline_us, &reason, err);
+    if (r == 0 && asked && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
+}
+
+/* A limit holds in the freeze, too: that is no surprise for who has been told. */
+static void warn_of_limit(const struct checkpoint *c)
+{
+    uint64_t rate = c->options->limit_bytes_per_second;
+    char limit[UNIT_TEXT_SIZE];
+
+    if (rate == 0 || memory_is_live(c->address_spaces) ||
+        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
+        return;
+    kobj_warn(c->options->progress, c->options->progress_arg,
+              "memory is copied while the program stands still, at no more than %s a second: it is "
+              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
+              format_size(rate, limit));
+}
+
+/* What comes now is done while the program runs, by a thread that ends with it. */
+static void lower_priority(const struct checkpoint *c)
+{
+    if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
+        !c->request->held_until_safe)
+        priority_lower();
+}
+
+static void note_memory(struct checkpoint *c)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    c->result.buffer_bytes =
+        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -270,6 +319,15 @@ static int run_hook(struct checkpoint *c, checkpoint_hook hook, struct crs_error
     return hook ? hook(&c->members, c->request->arg, err) : 0;
 }
 
+/* All the times that they were stopped. */
+static void set_pause(struct checkpoint *c)
+{
+    uint64_t longest = 0, held = memory_held_us(c->address_spaces, &longest);
+
+    c->result.pause_us = c->stop_us + held;
+    c->result.longest_stop_us = c->stop_us > longest ? c->stop_us : longest;
+}
+
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
 static int take(struct checkpoint *c, struct crs_error *err)
 {
@@ -296,7 +354,8 @@ static int take(struct checkpoint *c, struct crs_error *err)
         return r;
     if (c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe)
         r = tree_thaw(&c->members, false, err);
-    c->result.pause_us = now_us() - c->members.frozen_at_us + memory_held_us(c->address_spaces);
+    c->stop_us = now_us() - c->members.frozen_at_us;
+    set_pause(c);
     c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
     return r;
 }
@@ -331,6 +390,7 @@ static int publish(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
+    json_object_set_new(info, "longest_stop_us", json_integer(c->result.longest_stop_us));
     if (c->result.name) {
         json_object_set_new(info, "name", json_string(c->result.name));
     }
@@ -402,6 +462,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     bool chosen = c->request->choice != NULL;
     int r = chosen ? 0 : tracee_check(c->pid, err);
     c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
+    c->ctx.progress = c->options->progress;
+    c->ctx.progress_arg = c->options->progress_arg;
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
@@ -409,8 +471,6 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     c->ctx.writer = c->writer;
-    c->ctx.progress = c->options->progress;
-    c->ctx.progress_arg = c->options->progress_arg;
     c->ctx.tcp_policy = c->options->tcp;
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
@@ -420,9 +480,15 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.tell_closed = c->request->tell_closed;
     r = copy_ahead(c, err);
     if (r == 0)
+        warn_of_limit(c);
+    if (r == 0)
         r = take(c, err);
     if (r == 0)
+        lower_priority(c);
+    if (r == 0)
         r = publish(c, err);
+    if (r == 0)
+        note_memory(c);
     if (r == 0)
         r = afterwards(c, err);
     return r;
@@ -459,6 +525,12 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    if (c->address_spaces)
+        memory_untrack(c->address_spaces);
+    if (r < 0 || c->options->afterwards != CRS_TERMINATE)
+        memory_collapse(c->address_spaces, c->options->cancel);
+    if (r == 0)
+        set_pause(c);
     return r;
 }
 
@@ -591,7 +663,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
     struct checkpoint_request request = {.options = &own};
-    struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
+    struct checkpoint c = {.pid = pid, .options = &own, .request = &request, .own_thread = true};
     uint64_t own_limit = 0;
     pthread_t thread;
 

@@ -5,6 +5,8 @@
 
 #include "memory_image.h"
 
+#define NAP_US 20000
+
 /* Who has one of its own, or whose whole table of descriptors can't be read, serves itself. */
 static bool may_serve_itself(int proc_fd, pid_t tid)
 {
@@ -33,7 +35,7 @@ enum memory_served memory_served(int proc_fd, pid_t tid, uint32_t vm_flags)
     return by == PROC_VM_UFFD_WP ? MEMORY_TRACKED : MEMORY_FILLED;
 }
 
-bool memory_awaits_pages(struct memory_set *set, pid_t pid)
+static bool awaits_pages(struct memory_set *set, pid_t pid)
 {
     struct memory_image *image;
     char path[40];
@@ -49,4 +51,25 @@ bool memory_awaits_pages(struct memory_set *set, pid_t pid)
                memory_served(proc_fd, pid, image->smaps.items[i].flags) == MEMORY_FILLED;
     }
     return false;
+}
+
+int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pid,
+                         int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
+                         struct crs_error *err)
+{
+    int r = memory_prepare(set, pid, NULL);
+
+    for (bool told = false; r == 0 && awaits_pages(set, pid); told = true) {
+        if (!told)
+            kobj_warn(ctx->progress, ctx->progress_arg,
+                      "the memory of process %d is still being brought from its snapshot (crs "
+                      "restart --lazy): waiting until it is there",
+                      pid);
+        usleep(NAP_US);
+        r = may_wait(arg, err);
+        if (r < 0)
+            return r;
+        r = memory_prepare(set, pid, NULL);
+    }
+    return r == -ENOMEM ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
 }
