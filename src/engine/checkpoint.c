@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,13 +19,13 @@
 #include "base/io.h"
 #include "base/priority.h"
 #include "base/thread.h"
-#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
 #include "engine/options.h"
+#include "engine/pace.h"
 #include "engine/sharing.h"
 #include "engine/stream_end.h"
 #include "store/store.h"
@@ -37,7 +36,7 @@
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
-#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
+#define LIMITED_BYTES  (1u << 20)
 
 struct checkpoint {
     pid_t pid;
@@ -130,14 +129,6 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
-static void set_pace(struct checkpoint *c)
-{
-    const struct store_pace pace = {
-        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
-
-    store_writer_pace(c->writer, &pace);
-}
-
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -149,7 +140,7 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
             tries == 20) {
             if (r == 0)
-                set_pace(c);
+                pace_set(c->options, c->deadline_us, c->writer);
             return r;
         }
         crs_checkpoint_result_clear(&c->result);
@@ -210,27 +201,15 @@ static int copy_ahead(struct checkpoint *c, struct crs_error *err)
         return 0;
     if (asked)
         tell(c, "memory");
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
-                              c->options->cancel, c->deadline_us, &reason, err);
+    uint64_t least = asked                                            ? 0
+                     : pace_is_limited(c->options, c->address_spaces) ? LIMITED_BYTES
+                                                                      : LIVE_BYTES;
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, least, c->options->cancel, c->deadline_us,
+                              &reason, err);
     if (r == 0 && asked && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
-}
-
-/* A limit holds in the freeze, too: that is no surprise for who has been told. */
-static void warn_of_limit(const struct checkpoint *c)
-{
-    uint64_t rate = c->options->limit_bytes_per_second;
-    char limit[UNIT_TEXT_SIZE];
-
-    if (rate == 0 || memory_is_live(c->address_spaces) ||
-        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
-        return;
-    kobj_warn(c->options->progress, c->options->progress_arg,
-              "memory is copied while the program stands still, at no more than %s a second: it is "
-              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
-              format_size(rate, limit));
 }
 
 /* What comes now is done while the program runs, by a thread that ends with it. */
@@ -239,16 +218,6 @@ static void lower_priority(const struct checkpoint *c)
     if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
         !c->request->held_until_safe)
         priority_lower();
-}
-
-static void note_memory(struct checkpoint *c)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    c->result.buffer_bytes =
-        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -480,7 +449,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.tell_closed = c->request->tell_closed;
     r = copy_ahead(c, err);
     if (r == 0)
-        warn_of_limit(c);
+        pace_warn(c->options, c->address_spaces);
     if (r == 0)
         r = take(c, err);
     if (r == 0)
@@ -488,7 +457,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = publish(c, err);
     if (r == 0)
-        note_memory(c);
+        pace_note_memory(c->address_spaces, c->writer, &c->result);
     if (r == 0)
         r = afterwards(c, err);
     return r;

@@ -57,7 +57,7 @@ void memory_late_free(struct memory_late *late)
 
 uint64_t memory_late_bytes(const struct memory_late *late)
 {
-    return late ? LATE_BYTES : 0;
+    return late ? late->used : 0;
 }
 
 bool memory_late_begin(struct memory_set *set)
