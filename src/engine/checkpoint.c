@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/priority.h"
 #include "base/thread.h"
+#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/lineage.h"
@@ -34,6 +37,7 @@
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
+#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
 
 struct checkpoint {
     pid_t pid;
@@ -42,6 +46,7 @@ struct checkpoint {
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
     uint64_t stop_us; /* how long the freeze took */
+    bool own_thread;
 
     struct store_writer *writer;
     struct tree members;
@@ -125,6 +130,14 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
+static void set_pace(struct checkpoint *c)
+{
+    const struct store_pace pace = {
+        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
+
+    store_writer_pace(c->writer, &pace);
+}
+
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -134,8 +147,11 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if (r == 0)
             r = open_form(c, err);
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
-            tries == 20)
+            tries == 20) {
+            if (r == 0)
+                set_pace(c);
             return r;
+        }
         crs_checkpoint_result_clear(&c->result);
     }
 }
@@ -150,6 +166,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = memory_set_new(&c->address_spaces, err);
 
+    if (r == 0 && c->options->nice)
+        memory_be_nice(c->address_spaces);
     if (r == 0)
         r = tree_list(&c->members, &founds, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
@@ -219,6 +237,39 @@ static int copy_ahead(struct checkpoint *c, struct crs_error *err)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
+}
+
+/* A limit holds in the freeze, too: that is no surprise for who has been told. */
+static void warn_of_limit(const struct checkpoint *c)
+{
+    uint64_t rate = c->options->limit_bytes_per_second;
+    char limit[UNIT_TEXT_SIZE];
+
+    if (rate == 0 || memory_is_live(c->address_spaces) ||
+        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
+        return;
+    kobj_warn(c->options->progress, c->options->progress_arg,
+              "memory is copied while the program stands still, at no more than %s a second: it is "
+              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
+              format_size(rate, limit));
+}
+
+/* What comes now is done while the program runs, by a thread that ends with it. */
+static void lower_priority(const struct checkpoint *c)
+{
+    if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
+        !c->request->held_until_safe)
+        priority_lower();
+}
+
+static void note_memory(struct checkpoint *c)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    c->result.buffer_bytes =
+        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -455,9 +506,15 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.tell_closed = c->request->tell_closed;
     r = copy_ahead(c, err);
     if (r == 0)
+        warn_of_limit(c);
+    if (r == 0)
         r = take(c, err);
     if (r == 0)
+        lower_priority(c);
+    if (r == 0)
         r = publish(c, err);
+    if (r == 0)
+        note_memory(c);
     if (r == 0)
         r = afterwards(c, err);
     return r;
@@ -633,7 +690,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
     struct checkpoint_request request = {.options = &own};
-    struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
+    struct checkpoint c = {.pid = pid, .options = &own, .request = &request, .own_thread = true};
     uint64_t own_limit = 0;
     pthread_t thread;
 

@@ -65,6 +65,11 @@ bool memory_late_fits(uint64_t n_pages)
     return n_pages * PAGE <= LATE_BYTES;
 }
 
+uint64_t memory_late_bytes(const struct memory_late *late)
+{
+    return late ? LATE_BYTES : 0;
+}
+
 bool memory_late_begin(struct memory_set *set)
 {
     uint64_t pages = 0;
