@@ -191,21 +191,47 @@ static bool is_worth_it(const struct checkpoint *c)
            c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
 }
 
+static bool may_fork(const struct checkpoint *c)
+{
+    return (c->options->freeze == CRS_FREEZE_FORK || c->options->freeze == CRS_FREEZE_AUTO) &&
+           c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe;
+}
+
+/* In the freeze: what is left can be read from copies of the processes. */
+static int fork_rest(struct checkpoint *c, struct crs_error *err)
+{
+    struct crs_error reason = {0};
+    int r = 0;
+
+    if (may_fork(c))
+        r = memory_fork(c->address_spaces, c->options->freeze == CRS_FREEZE_FORK, &reason, err);
+    if (reason.kind)
+        kobj_warn(c->options->progress, c->options->progress_arg,
+                  "memory is copied while the program stands still: %s", reason.text);
+    memory_ask_huge(c->address_spaces);
+    if (r == 0)
+        r = tree_undo(&c->members, err);
+    return r == 0 ? memory_fork_settle(c->address_spaces, err) : r;
+}
+
 /* Copy memory while the program runs. */
 static int copy_ahead(struct checkpoint *c, struct crs_error *err)
 {
     const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
     struct crs_error reason = {0};
 
-    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
+    if (may_fork(c))
+        memory_fork_prepare(c->address_spaces, c->options->freeze == CRS_FREEZE_FORK);
+    if (c->options->freeze == CRS_FREEZE_STOP || c->options->freeze == CRS_FREEZE_FORK ||
+        (!asked && !is_worth_it(c)))
         return 0;
     if (asked)
         tell(c, "memory");
     uint64_t least = asked                                            ? 0
                      : pace_is_limited(c->options, c->address_spaces) ? LIMITED_BYTES
                                                                       : LIVE_BYTES;
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, least, c->options->cancel, c->deadline_us,
-                              &reason, err);
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, least, may_fork(c), c->options->cancel,
+                              c->deadline_us, &reason, err);
     if (r == 0 && asked && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
@@ -312,7 +338,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = tree_undo(&c->members, err);
+        r = fork_rest(c, err);
     if (r == 0) {
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
@@ -325,7 +351,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
         r = tree_thaw(&c->members, false, err);
     c->stop_us = now_us() - c->members.frozen_at_us;
     set_pause(c);
-    c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
+    c->result.freeze = memory_is_forked(c->address_spaces) ? CRS_FREEZE_FORK
+                       : memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE
+                                                           : CRS_FREEZE_STOP;
     return r;
 }
 
@@ -335,7 +363,10 @@ static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
         memory_untrack(c->address_spaces);
-    int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
+    int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
+    memory_fork_end(c->address_spaces);
+    if (r == 0)
+        r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     sharing_reduce(c->tree);
     if (r == 0)
         r = store_put_record(c->writer, "tree", &c->tree->base, err);
@@ -494,6 +525,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    memory_fork_end(c->address_spaces);
     if (c->address_spaces)
         memory_untrack(c->address_spaces);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
@@ -564,7 +596,7 @@ static int check_options(const struct crs_checkpoint_options *o, struct crs_erro
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
-    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_LIVE)
+    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_FORK)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
     if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
         return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);

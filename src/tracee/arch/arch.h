@@ -106,6 +106,8 @@ void arch_calls_batch(struct tracee *t, bool allowed);
 int arch_calls_end(struct tracee *t, struct crs_error *err);
 /* Does the place of live calls, and so what will be put back there, lie between these addresses? */
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
+/* That place, now. False: nothing was put there. */
+bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
 /*

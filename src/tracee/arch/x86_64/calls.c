@@ -233,6 +233,13 @@ bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end)
     return t->calls && t->scratch < end && t->scratch + FRAME_AREA_SIZE > start;
 }
 
+bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size)
+{
+    *ret_start = t->calls ? t->scratch : 0;
+    *ret_size = FRAME_AREA_SIZE;
+    return *ret_start != 0;
+}
+
 /*
  * A main stack that ends right below the stack pointer: the kernel makes it grow when one of its
  * own calls writes there. That one call has no frame to fall back on. Nothing is done where no
