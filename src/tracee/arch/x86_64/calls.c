@@ -88,33 +88,47 @@ static void hold_again(struct tracee_thread *th)
         th->owner->lost = true;
 }
 
+int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct crs_error *err)
+{
+    if (ptrace(request, th->tid, 0, 0) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't run a call");
+    int r = wait_for_call_stop(th, ret_status, err);
+    if (r < 0) {
+        hold_again(th);
+        return r;
+    }
+    const int status = *ret_status;
+    return WIFSTOPPED(status)
+               ? 0
+               : crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
+                          WIFSIGNALED(status) ? "signal" : "exit code",
+                          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+int calls_meet_signal(struct tracee_thread *th, int signal, struct crs_error *err)
+{
+    if (signal == SIGSTOP)
+        th->owner->stop_arrived = true;
+    else if (signal != th->owner->calls->session_signal)
+        return crs_fail(err, CRS_FAILED, EFAULT, "a call met signal %d (%s)", signal,
+                        strsignal(signal));
+    return 0;
+}
+
 /* Let the thread run to its next system-call stop. A SIGSTOP that comes is kept for the thaw. */
 static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
 {
-    int status, signal = 0;
+    int status, r;
 
     for (;;) {
-        if (ptrace(PTRACE_SYSCALL, th->tid, 0, (void *)(long)signal) < 0)
-            return crs_fail_errno(err, CRS_FAILED, "can't run a call");
-        int r = wait_for_call_stop(th, &status, err);
-        if (r < 0) {
-            hold_again(th);
+        r = calls_resume(th, PTRACE_SYSCALL, &status, err);
+        if (r < 0 || WSTOPSIG(status) == SYSCALL_STOP)
             return r;
-        }
-        if (!WIFSTOPPED(status))
-            return crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
-                            WIFSIGNALED(status) ? "signal" : "exit code",
-                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        if (WSTOPSIG(status) == SYSCALL_STOP)
-            return 0;
-        if (status >> 16)
-            continue; /* a group stop, or an event of our own call */
-        if (WSTOPSIG(status) == SIGSTOP) {
-            th->owner->stop_arrived = true;
-            continue;
-        }
-        return crs_fail(err, CRS_FAILED, EFAULT, "a call met signal %d (%s)", WSTOPSIG(status),
-                        strsignal(WSTOPSIG(status)));
+        /* Not a group stop, or an event of our own call. */
+        if (!(status >> 16))
+            r = calls_meet_signal(th, WSTOPSIG(status), err);
+        if (r < 0)
+            return r;
     }
 }
 
@@ -182,6 +196,7 @@ static int begin_session(struct tracee_thread *th, struct crs_error *err)
     regs.user.rax = SYS_getpid;
     regs.user.orig_rax = -1;
     c->session = th;
+    c->session_signal = 0;
     c->session_regs = regs;
     r = arch_set_regs(th->tid, &regs, err);
     if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
@@ -194,12 +209,14 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
 {
     struct arch_calls *c = th->owner->calls;
     int r = c->session == th ? 0 : begin_session(th, err);
+    int signal = r == 0 && n > 1 ? chain_signal(th) : 0;
 
-    for (size_t i = 0; i < n && r == 0; i++)
-        r = run_one(th, &c->session_regs, &calls[i], err);
+    for (size_t i = 0; i < n && r >= 0; i += signal ? r : 1)
+        r = signal ? chain_run(th, signal, calls + i, n - i, err)
+                   : run_one(th, &c->session_regs, &calls[i], err);
     if (r < 0)
         end_session(th->owner, NULL);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
