@@ -6,8 +6,12 @@
 
 #include "altstack.pb-c.h"
 #include "kobj/attributes.h"
+#include "kobj/questions.h"
 
 #define AUTODISARM (1u << 31) /* SS_AUTODISARM */
+
+static const struct kobj_question current = {
+    .number = SYS_sigaltstack, .block_arg = 1, .block_size = sizeof(stack_t)};
 
 static int dump_altstack(struct kobj_dump *ctx, struct tracee_thread *thread,
                          struct bytes *ret_payload, struct crs_error *err)
@@ -15,8 +19,7 @@ static int dump_altstack(struct kobj_dump *ctx, struct tracee_thread *thread,
     Crs__Altstack message = CRS__ALTSTACK__INIT;
     int64_t result;
     stack_t stack;
-    int r = tracee_call_with_block(thread, &result, err, SYS_sigaltstack, (uint64_t[6]){0}, 1, NULL,
-                                   &stack, sizeof(stack));
+    int r = kobj_ask(thread, &current, &result, &stack, err);
 
     if (r == 0 && kobj_call_failed(result))
         r = crs_fail(err, CRS_CANT_CHECKPOINT, -result,
@@ -73,4 +76,6 @@ const struct kobj_thread_kind kobj_altstack = {
     .dump = dump_altstack,
     .restore = restore_altstack,
     .describe = describe_altstack,
+    .questions = &current,
+    .n_questions = 1,
 };

@@ -354,6 +354,8 @@ int kobj_restore_ipc(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 
+struct kobj_question; /* questions.h */
+
 struct kobj_process_kind {
     const char *name, *title, *saved, *conditions, *privilege; /* as above */
     /* A payload left without data: nothing to save, no record is made. (kobj_pack() gives data
@@ -372,6 +374,8 @@ struct kobj_process_kind {
                 struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions; /* that dump() always asks, by kobj_ask() */
+    size_t n_questions;
 };
 
 struct kobj_thread_kind {
@@ -382,6 +386,8 @@ struct kobj_thread_kind {
                    const Crs__Thread *record, const struct bytes *payload, struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions;
+    size_t n_questions;
 };
 
 extern const struct kobj_process_kind *const kobj_process_kinds[];

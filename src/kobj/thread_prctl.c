@@ -6,11 +6,11 @@
 #include <sys/syscall.h>
 
 #include "kobj/attributes.h"
+#include "kobj/questions.h"
 #include "proc/stat.h"
 #include "thread_prctl.pb-c.h"
 
-/* Those that the kernel answers in memory come first, 4 bytes of scratch for each; last the one
- * that few have. */
+/* Last the one that few have. */
 enum {
     DEATH_SIGNAL,
     TSC,
@@ -19,7 +19,6 @@ enum {
     MCE,
     N_QUESTIONS,
 };
-#define N_IN_MEMORY   2
 #define N_SPECULATION 3 /* PR_SPEC_STORE_BYPASS, INDIRECT_BRANCH, L1D_FLUSH */
 
 #ifndef PR_SET_IO_FLUSHER
@@ -35,30 +34,39 @@ enum {
 
 #define SPECULATION_SETTINGS (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC)
 
+#define OPTION(option)                                                                             \
+    {                                                                                              \
+        .number = SYS_prctl, .args = {(option) }                                                   \
+    }
+#define IN_MEMORY(option)                                                                          \
+    {                                                                                              \
+        .number = SYS_prctl, .args = {(option)}, .block_arg = 1, .block_size = 4                   \
+    }
+
+static const struct kobj_question questions[N_QUESTIONS] = {
+    [DEATH_SIGNAL] = IN_MEMORY(PR_GET_PDEATHSIG),
+    [TSC] = IN_MEMORY(PR_GET_TSC),
+    [SLACK] = OPTION(PR_GET_TIMERSLACK),
+    [SECUREBITS] = OPTION(PR_GET_SECUREBITS),
+    [MCE] = OPTION(PR_MCE_KILL_GET),
+};
+
 static int ask(struct tracee_thread *thread, int n, uint32_t values[N_QUESTIONS],
                struct crs_error *err)
 {
-    static const int questions[N_QUESTIONS] = {PR_GET_PDEATHSIG, PR_GET_TSC, PR_GET_TIMERSLACK,
-                                               PR_GET_SECUREBITS, PR_MCE_KILL_GET};
-    struct remote_call calls[N_QUESTIONS] = {0};
-    struct tracee *t = thread->owner;
-    uint32_t in_memory[N_IN_MEMORY];
-    int r = kobj_need_scratch(thread, err);
+    int r = 0;
 
-    for (int i = 0; i < n; i++)
-        calls[i] = (struct remote_call){.number = SYS_prctl, .args = {questions[i]}};
-    for (int i = 0; i < N_IN_MEMORY; i++)
-        calls[i].args[1] = t->scratch + i * sizeof(uint32_t);
-    if (r == 0)
-        r = tracee_calls(thread, calls, n, err);
-    if (r == 0)
-        r = tracee_read(t, t->scratch, in_memory, sizeof(in_memory), err);
     values[MCE] = PR_MCE_KILL_DEFAULT;
-    for (int i = 0; r == 0 && i < n; i++)
+    for (int i = 0; r == 0 && i < n; i++) {
+        uint32_t in_memory;
+        int64_t result;
+        r = kobj_ask(thread, &questions[i], &result, &in_memory, err);
         /* What the kernel can't tell, it hasn't done. */
-        values[i] = kobj_call_failed(calls[i].result) ? 0
-                    : i < N_IN_MEMORY                 ? in_memory[i]
-                                                      : (uint32_t)calls[i].result;
+        if (r == 0)
+            values[i] = kobj_call_failed(result)      ? 0
+                        : questions[i].block_size > 0 ? in_memory
+                                                      : (uint32_t)result;
+    }
     return r;
 }
 
@@ -241,4 +249,6 @@ const struct kobj_thread_kind kobj_thread_prctl = {
     .dump = dump_thread_prctl,
     .restore = restore_thread_prctl,
     .describe = describe_thread_prctl,
+    .questions = questions,
+    .n_questions = MCE, /* and all others only of few */
 };
