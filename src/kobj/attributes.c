@@ -5,6 +5,7 @@
 
 #include "base/io.h"
 #include "kobj/attributes.h"
+#include "kobj/later.h"
 #include "kobj/questions.h"
 
 #define PROC_TEXT_MAX (16u << 20)
@@ -361,9 +362,10 @@ int kobj_restore_thread(struct kobj_restore *ctx, struct tracee_thread *thread,
         if (!(*kind)->restore ||
             !find_attribute(record->attributes, record->n_attributes, (*kind)->name, &payload))
             continue;
+        ctx->later_title = (*kind)->title;
         int r = (*kind)->restore(ctx, thread, record, &payload, err);
         if (r < 0)
             return crs_fail_at(err, r, "%s of thread %u", (*kind)->title, record->tid);
     }
-    return 0;
+    return kobj_make_calls(ctx, thread, record->tid, err);
 }

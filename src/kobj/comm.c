@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 
 #include "comm.pb-c.h"
-#include "kobj/attributes.h"
+#include "kobj/later.h"
 
 #define NAME_SIZE 16
 
@@ -26,13 +26,22 @@ static int dump_comm(struct kobj_dump *ctx, struct tracee_thread *thread, struct
     return kobj_pack(&message.base, ret_payload, err);
 }
 
+static int look_at_name(struct kobj_restore *ctx, struct tracee_thread *thread,
+                        const struct kobj_later *later, struct crs_error *err)
+{
+    int64_t result = later->call.result;
+
+    return kobj_call_failed(result)
+               ? crs_fail(err, CRS_CANT_RESTART, -result, "can't set it: %s", strerror(-result))
+               : 0;
+}
+
 static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
                         const Crs__Thread *record, const struct bytes *payload,
                         struct crs_error *err)
 {
     _cleanup_message_ Crs__Comm *message = NULL;
     char name[NAME_SIZE] = {0};
-    int64_t result;
     int r = kobj_unpack(&crs__comm__descriptor, payload, &message, err);
 
     if (r < 0)
@@ -42,11 +51,12 @@ static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
                         message->name.len);
     if (message->name.len)
         memcpy(name, message->name.data, message->name.len);
-    r = tracee_call_with_block(thread, &result, err, SYS_prctl, (uint64_t[6]){PR_SET_NAME}, 1, name,
-                               NULL, sizeof(name));
-    if (r == 0 && kobj_call_failed(result))
-        r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set it: %s", strerror(-result));
-    return r;
+    const struct kobj_later later = {.call = {.number = SYS_prctl, .args = {PR_SET_NAME}},
+                                     .block_arg = 1,
+                                     .block = name,
+                                     .block_size = sizeof(name),
+                                     .outcome = look_at_name};
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 static int describe_comm(const struct bytes *payload, char *text, size_t size)

@@ -113,6 +113,9 @@ struct kobj_restore {
     bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
+    struct kobj_later_list *later;       /* later.c's own: of the thread whose turn it is, */
+    const char *later_title;             /* and of the kind */
+    void *fresh;                         /* thread_prctl.c's own */
     void *pipes;                         /* pipe.c's own: the pipes made so far */
     void *segments;                      /* sysv_shm.c's own: the segments made so far */
     bool devpts_chosen;                  /* pty_devpts.c's own */

@@ -83,22 +83,40 @@ static int ask(struct tracee_thread *thread, struct kobj_answers *a, size_t size
     return r;
 }
 
-int kobj_ask_all(struct tracee_thread *thread, struct crs_error *err)
+/* The tables' questions, or those `n`. */
+static int ask_at_once(struct tracee_thread *thread, const struct kobj_question *questions,
+                       size_t n, struct crs_error *err)
 {
     struct kobj_answers *a = calloc(1, sizeof(*a) + TRACEE_SCRATCH_SIZE);
+    size_t size = 0;
     int r = kobj_need_scratch(thread, err);
 
     free(thread->answers);
     thread->answers = NULL;
     if (!a)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    if (questions)
+        add(a, questions, n, &size);
+    else
+        size = gather(a, thread == tracee_main(thread->owner));
     if (r == 0)
-        r = ask(thread, a, gather(a, thread == tracee_main(thread->owner)), err);
+        r = ask(thread, a, size, err);
     if (r < 0)
         free(a);
     else
         thread->answers = a;
     return r;
+}
+
+int kobj_ask_all(struct tracee_thread *thread, struct crs_error *err)
+{
+    return ask_at_once(thread, NULL, 0, err);
+}
+
+int kobj_ask_these(struct tracee_thread *thread, const struct kobj_question *questions, size_t n,
+                   struct crs_error *err)
+{
+    return ask_at_once(thread, questions, n, err);
 }
 
 static bool find_answer(struct tracee_thread *thread, const struct kobj_question *q,

@@ -28,6 +28,10 @@ struct kobj_question {
  * failure of single calls is part of their answers. */
 int kobj_ask_all(struct tracee_thread *thread, struct crs_error *err);
 
+/* The same with the questions of one table. */
+int kobj_ask_these(struct tracee_thread *thread, const struct kobj_question *questions, size_t n,
+                   struct crs_error *err);
+
 /* What the kernel returned, and the block (not written to by a call that failed: zeros). *ret_block
  * has room for q->block_size bytes; NULL where there is none. Which question it is is known by its
  * address. */

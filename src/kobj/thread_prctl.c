@@ -5,7 +5,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
 #include "kobj/questions.h"
 #include "proc/stat.h"
 #include "thread_prctl.pb-c.h"
@@ -146,15 +146,24 @@ static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread
     return kobj_pack(&message.base, ret_payload, err);
 }
 
+static int warn_of_failure(struct kobj_restore *ctx, struct tracee_thread *thread,
+                           const struct kobj_later *later, struct crs_error *err)
+{
+    int64_t result = later->call.result;
+
+    if (kobj_call_failed(result))
+        KOBJ_WARN(ctx, "can't %s again: %s", later->what, strerror(-result));
+    return 0;
+}
+
 static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const char *words,
                int option, uint64_t a, uint64_t b, struct crs_error *err)
 {
-    int64_t result;
-    int r = REMOTE(thread, &result, err, SYS_prctl, option, a, b);
+    const struct kobj_later later = {.call = {.number = SYS_prctl, .args = {option, a, b}},
+                                     .outcome = warn_of_failure,
+                                     .what = words};
 
-    if (r == 0 && kobj_call_failed(result))
-        KOBJ_WARN(ctx, "can't %s again: %s", words, strerror(-result));
-    return r;
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 /* "Keep capabilities" is one of them that needs no privilege. */
@@ -197,16 +206,42 @@ static int restore_death_signal(struct kobj_restore *ctx, struct tracee_thread *
     return set(ctx, thread, "set the parent-death signal", PR_SET_PDEATHSIG, number, 0, err);
 }
 
+/* What a process's threads have before anything is set. All are copies of the first one: it is
+ * asked, and the others have the same. */
+struct fresh {
+    const struct tracee *of;
+    uint32_t values[N_QUESTIONS];
+};
+
+static int know_fresh(struct kobj_restore *ctx, struct tracee_thread *thread,
+                      const uint32_t **ret_values, struct crs_error *err)
+{
+    struct fresh *fresh = ctx->fresh ? ctx->fresh : calloc(1, sizeof(*fresh));
+    int r = 0;
+
+    ctx->fresh = fresh;
+    if (!fresh)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    *ret_values = fresh->values;
+    if (fresh->of == thread->owner)
+        return 0;
+    r = kobj_ask_these(thread, questions, N_QUESTIONS, err);
+    if (r == 0)
+        r = ask(thread, N_QUESTIONS, fresh->values, err);
+    fresh->of = r == 0 ? thread->owner : NULL;
+    return r;
+}
+
 static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *thread,
                                 const Crs__Thread *record, const struct bytes *payload,
                                 struct crs_error *err)
 {
     _cleanup_message_ Crs__ThreadPrctl *m = NULL;
-    uint32_t values[N_QUESTIONS];
+    const uint32_t *values = NULL;
     int r = kobj_unpack(&crs__thread_prctl__descriptor, payload, &m, err);
 
     if (r == 0)
-        r = ask(thread, N_QUESTIONS, values, err);
+        r = know_fresh(ctx, thread, &values, err);
     if (r == 0 && m->timer_slack_ns && m->timer_slack_ns != values[SLACK])
         r = set(ctx, thread, "set the timer slack", PR_SET_TIMERSLACK, m->timer_slack_ns, 0, err);
     if (r == 0)
@@ -221,7 +256,8 @@ static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *
     for (size_t i = 0; r == 0 && i < m->n_speculation; i++)
         r = set(ctx, thread, "restrict speculation", PR_SET_SPECULATION_CTRL,
                 m->speculation[i]->feature, m->speculation[i]->control, err);
-    if (r == 0)
+    /* No thread has got one from who made it. */
+    if (r == 0 && m->parent_death_signal)
         r = restore_death_signal(ctx, thread, m->parent_death_signal, err);
     if (r == 0 && m->no_new_privileges)
         r = set(ctx, thread, "set no_new_privs", PR_SET_NO_NEW_PRIVS, 1, 0, err);

@@ -10,7 +10,7 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
 #include "kobj/questions.h"
 #include "tid_address.pb-c.h"
 
@@ -93,9 +93,12 @@ static int restore_tid_address(struct kobj_restore *ctx, struct tracee_thread *t
     _cleanup_message_ Crs__TidAddress *message = NULL;
     int r = kobj_unpack(&crs__tid_address__descriptor, payload, &message, err);
 
-    if (r == 0)
-        r = REMOTE_CHECKED(thread, NULL, err, CRS_CANT_RESTART, "set where its ID is cleared",
-                           SYS_set_tid_address, message->address);
+    if (r < 0)
+        return r;
+    const struct kobj_later later = {
+        .call = {.number = SYS_set_tid_address, .args = {message->address}},
+        .what = "set where its ID is cleared"};
+    r = kobj_call_later(ctx, thread, &later, err);
     return r < 0 ? r : renumber(thread, record, message->address, err);
 }
 

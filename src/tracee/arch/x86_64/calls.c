@@ -393,13 +393,26 @@ static int run_batch(struct tracee_thread *th, struct remote_call *calls, size_t
     return tracee_read(th->owner, c->table, calls, n * sizeof(*calls), err);
 }
 
+/* Those that make threads, or end them, have stops of their own; they come alone. */
+static bool can_be_in_batch(const struct remote_call *call)
+{
+    static const long others[] = {SYS_clone, SYS_clone3,     SYS_fork,
+                                  SYS_vfork, SYS_execve,     SYS_execveat,
+                                  SYS_exit,  SYS_exit_group, SYS_rt_sigreturn};
+
+    for (size_t i = 0; i < ELEMENTS(others); i++)
+        if (call->number == others[i])
+            return false;
+    return true;
+}
+
 static int run_stub(struct tracee_thread *th, struct remote_call *calls, size_t n,
                     struct crs_error *err)
 {
     struct arch_calls *c = th->owner->calls;
     int r = 0;
 
-    while (n > 2 && c->batch_allowed && r == 0) {
+    while (n > 0 && c->batch_allowed && r == 0 && can_be_in_batch(&calls[0])) {
         size_t part = n < c->table_room ? n : c->table_room;
         r = run_batch(th, calls, part, err);
         calls += part;
