@@ -68,6 +68,10 @@ static int wait_for_call_stop(struct tracee_thread *th, int *ret_status, struct 
     uint64_t until = now_us() + CALL_TIME_US;
     int r;
 
+    if (th->owner->stub) {
+        r = tracee_wait(th->tid, 0, ret_status);
+        return r < 0 ? crs_fail(err, CRS_FAILED, -r, "a call did not return: %s", strerror(-r)) : 0;
+    }
     do {
         r = tracee_wait(th->tid, now_us() + LOOK_TIME_US, ret_status);
         if (r == -ETIMEDOUT && !th->owner->stub &&
