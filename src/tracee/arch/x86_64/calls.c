@@ -462,11 +462,10 @@ static int prepare_batch(struct tracee *t, struct crs_error *err)
 int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes maps = {0};
-    struct arch_calls *c = calloc(1, sizeof(*c));
+    struct arch_calls *c = t->calls ? t->calls : calloc(1, sizeof(*c));
 
     if (!c)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    arch_calls_free(t->calls);
     t->calls = c;
     int r = read_maps(t, &maps, err);
     if (r == 0)
@@ -478,6 +477,10 @@ int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
         t->scratch = (arch_stack_pointer(&tracee_main(t)->regs) - (64 << 10)) & ~4095ULL;
         t->scratch_size = 32 << 10;
     }
+    if (c->batch_code && c->batch_code == t->scratch + t->scratch_size - BATCH_AREA)
+        return 0; /* it is still there */
+    c->batch_code = 0;
+    c->batch_allowed = false;
     return t->scratch_size >= (64 << 10) ? prepare_batch(t, err) : 0;
 }
 

@@ -109,7 +109,6 @@ static void search_chunk(const uint8_t *data, size_t size, uint64_t address, str
         if (!g->sigreturn && p - data >= 7 && memcmp(p - 7, "\x48\xc7\xc0\x0f\0\0\0", 7) == 0)
             g->sigreturn = address + (p - data) - 7;
     }
-    search_links(data, end, address, g);
     g->searched += size;
 }
 
@@ -229,6 +228,8 @@ static void search_text(struct tracee *t, const struct text *text, uint8_t *buff
         if (tracee_read(t, start, buffer, size, NULL) < 0)
             return;
         search_chunk(buffer, size, start, g);
+        if (!t->stub)
+            search_links(buffer, buffer + size, start, g);
         if (size <= OVERLAP)
             return;
         start += end - start <= SEARCH_CHUNK ? size : size - OVERLAP;
