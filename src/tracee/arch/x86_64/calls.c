@@ -484,6 +484,21 @@ int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
     return t->scratch_size >= (64 << 10) ? prepare_batch(t, err) : 0;
 }
 
+int arch_calls_in_batch(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                        struct crs_error *err)
+{
+    struct tracee *t = th->owner;
+    int r = tracee_prepare_calls(t, err);
+
+    if (r == 0 && !t->calls->batch_code && t->scratch_size >= 2 * BATCH_AREA)
+        r = prepare_batch(t, err);
+    if (r < 0)
+        return r;
+    if (!t->calls->batch_allowed || n > t->calls->table_room)
+        return 1;
+    return run_batch(th, calls, n, err);
+}
+
 void arch_calls_batch(struct tracee *t, bool allowed)
 {
     if (t->calls)
