@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/priority.h"
 #include "base/thread.h"
+#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/lineage.h"
@@ -29,10 +32,12 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
+#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
+#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
 
 struct checkpoint {
     pid_t pid;
@@ -40,6 +45,8 @@ struct checkpoint {
     struct checkpoint_request *request;
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
+    uint64_t stop_us; /* how long the freeze took */
+    bool own_thread;
 
     struct store_writer *writer;
     struct tree members;
@@ -123,6 +130,14 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
+static void set_pace(struct checkpoint *c)
+{
+    const struct store_pace pace = {
+        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
+
+    store_writer_pace(c->writer, &pace);
+}
+
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -132,8 +147,11 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if (r == 0)
             r = open_form(c, err);
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
-            tries == 20)
+            tries == 20) {
+            if (r == 0)
+                set_pace(c);
             return r;
+        }
         crs_checkpoint_result_clear(&c->result);
     }
 }
@@ -148,6 +166,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = memory_set_new(&c->address_spaces, err);
 
+    if (r == 0 && c->options->nice)
+        memory_be_nice(c->address_spaces);
     if (r == 0)
         r = tree_list(&c->members, &founds, err);
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
@@ -167,20 +187,63 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
+/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
+ * can't be begun again when something is in the way for a moment. */
+static bool is_worth_it(const struct checkpoint *c)
+{
+    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
+           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
+}
+
 /* Copy memory while the program runs. */
 static int copy_ahead(struct checkpoint *c, struct crs_error *err)
 {
+    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
     struct crs_error reason = {0};
 
-    if (c->options->freeze != CRS_FREEZE_LIVE)
+    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
         return 0;
-    tell(c, "memory");
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, 0, c->options->cancel, c->deadline_us,
-                              &reason, err);
-    if (r == 0 && reason.kind)
+    if (asked)
+        tell(c, "memory");
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
+                              c->options->cancel, c->deadline_us, &reason, err);
+    if (r == 0 && asked && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
+}
+
+/* A limit holds in the freeze, too: that is no surprise for who has been told. */
+static void warn_of_limit(const struct checkpoint *c)
+{
+    uint64_t rate = c->options->limit_bytes_per_second;
+    char limit[UNIT_TEXT_SIZE];
+
+    if (rate == 0 || memory_is_live(c->address_spaces) ||
+        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
+        return;
+    kobj_warn(c->options->progress, c->options->progress_arg,
+              "memory is copied while the program stands still, at no more than %s a second: it is "
+              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
+              format_size(rate, limit));
+}
+
+/* What comes now is done while the program runs, by a thread that ends with it. */
+static void lower_priority(const struct checkpoint *c)
+{
+    if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
+        !c->request->held_until_safe)
+        priority_lower();
+}
+
+static void note_memory(struct checkpoint *c)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    c->result.buffer_bytes =
+        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -251,6 +314,15 @@ static int run_hook(struct checkpoint *c, checkpoint_hook hook, struct crs_error
     return hook ? hook(&c->members, c->request->arg, err) : 0;
 }
 
+/* All the times that they were stopped. */
+static void set_pause(struct checkpoint *c)
+{
+    uint64_t longest = 0, held = memory_held_us(c->address_spaces, &longest);
+
+    c->result.pause_us = c->stop_us + held;
+    c->result.longest_stop_us = c->stop_us > longest ? c->stop_us : longest;
+}
+
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
 static int take(struct checkpoint *c, struct crs_error *err)
 {
@@ -277,7 +349,8 @@ static int take(struct checkpoint *c, struct crs_error *err)
         return r;
     if (c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe)
         r = tree_thaw(&c->members, false, err);
-    c->result.pause_us = now_us() - c->members.frozen_at_us + memory_held_us(c->address_spaces);
+    c->stop_us = now_us() - c->members.frozen_at_us;
+    set_pause(c);
     c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
     return r;
 }
@@ -312,6 +385,7 @@ static int publish(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
+    json_object_set_new(info, "longest_stop_us", json_integer(c->result.longest_stop_us));
     if (c->result.name) {
         json_object_set_new(info, "name", json_string(c->result.name));
     }
@@ -401,9 +475,15 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.tell_closed = c->request->tell_closed;
     r = copy_ahead(c, err);
     if (r == 0)
+        warn_of_limit(c);
+    if (r == 0)
         r = take(c, err);
     if (r == 0)
+        lower_priority(c);
+    if (r == 0)
         r = publish(c, err);
+    if (r == 0)
+        note_memory(c);
     if (r == 0)
         r = afterwards(c, err);
     return r;
@@ -440,6 +520,12 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    if (c->address_spaces)
+        memory_untrack(c->address_spaces);
+    if (r < 0 || c->options->afterwards != CRS_TERMINATE)
+        memory_collapse(c->address_spaces, c->options->cancel);
+    if (r == 0)
+        set_pause(c);
     return r;
 }
 
@@ -572,7 +658,7 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
     struct checkpoint_request request = {.options = &own};
-    struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
+    struct checkpoint c = {.pid = pid, .options = &own, .request = &request, .own_thread = true};
     uint64_t own_limit = 0;
     pthread_t thread;
 

@@ -161,6 +161,8 @@ static int hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begin
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     pthread_join(thread, NULL);
     a->set->held_us += h.held_us;
+    if (h.held_us > a->set->longest_held_us)
+        a->set->longest_held_us = h.held_us;
     if (h.result < 0 && err)
         *err = h.err;
     return h.result;
@@ -439,7 +441,7 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
 }
 
 /* As long as each round leaves half as much as the one before, at most. */
-static int run_rounds(struct ahead *a, struct crs_error *err)
+static int run_rounds(struct ahead *a, uint64_t *ret_left, struct crs_error *err)
 {
     uint64_t copied = 0, left = UINT64_MAX;
     int r = 0;
@@ -450,6 +452,7 @@ static int run_rounds(struct ahead *a, struct crs_error *err)
         r = copy_round(a, &copied, err);
         left = count_written(a->set);
     }
+    *ret_left = left;
     return r;
 }
 
@@ -463,13 +466,15 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
 
     if (track_check(ret_reason) < 0)
         return 0;
+    memory_note_huge(set);
     for (size_t i = 0; r == 0 && i < set->images.n && n < MAX_LIVE; i++) {
         r = begin_image(&a, set->images.items[i], err);
         n += set->images.items[i]->live != NULL;
     }
     if (r == 0 && memory_is_live(set)) {
-        memory_late_prepare(set);
-        r = run_rounds(&a, err);
+        uint64_t left;
+        r = run_rounds(&a, &left, err);
+        memory_late_prepare(set, left);
     }
     return r;
 }
@@ -482,8 +487,10 @@ bool memory_is_live(const struct memory_set *set)
     return false;
 }
 
-uint64_t memory_held_us(const struct memory_set *set)
+uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest)
 {
+    if (ret_longest)
+        *ret_longest = set->longest_held_us;
     return set->held_us;
 }
 
