@@ -209,9 +209,10 @@ def targets(env):
     for pause, code, word in ((0.002, 0, "yes"), (0.004, 1, "NO")):
         results = {"schema": 2, "machine": {}, "versions": {}, "skipped": [], "failed": [],
                    "options": {"parts": ["memory", "codecs"]}}
-        results["memory"] = [dict(row, pause_seen=pause, freeze="live", gaps_seen=pause, gap_before=0.0,
-                                  pause_told=pause, total=0.1, plain_write=0.1, bytes=64 << 20,
-                                  first_instruction=0.1, fully_there=0.1, plain_read=0.1)]
+        results["memory"] = [dict(row, pause_seen=pause, freeze="live", gaps_seen=pause,
+                                  gap_before=0.0, pause_told=pause, total=0.1, plain_write=0.1,
+                                  bytes=64 << 20, first_instruction=0.1, fully_there=0.1,
+                                  plain_read=0.1)]
         with open(env.path("made"), "w", encoding="ascii") as file:
             json.dump(results, file)
         out, _ = bench(env, "--check", "--from", env.path("made"), code=code)
