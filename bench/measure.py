@@ -290,8 +290,8 @@ class Round:
         return [int(out.split()[1]) / 1e9]
 
     def measure(self):
-        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A single
-        one is before the checkpoint, and after the restart."""
+        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A
+        single one is before the checkpoint, and after the restart."""
         path = self.place.path("snapshot")
         holder = Holder(self.programs["holder"], self.work, *self.options,
                         before=self.tool.launch())

@@ -45,7 +45,7 @@ def pauses(results):
 
 
 def totals(results):
-    write = Target("memory", "total, uncompressed, against a plain write of as many bytes (and sync)",
+    write = Target("memory", "total, uncompressed, against a plain write of as much (and sync)",
                    1.25, t.ratio)
     for row in rows(results, "memory"):
         write.add("%s, %s" % (t.mib(row["mib"]), row["place"]), row["checkpoint_ratio"])

@@ -10,7 +10,8 @@ def row(session, place, mib):
     what = "%s, %s" % (t.mib(mib), place.name)
     tool = Crs(session.crs, freeze=session.a.freeze)
     options = ["--mib", mib] + (["--huge"] if session.a.huge else [])
-    result = session.rounds(what, place, tool, options, session.runs_of(mib), plain=2 if mib < 8192 else 1)
+    result = session.rounds(what, place, tool, options, session.runs_of(mib),
+                            plain=2 if mib < 8192 else 1)
     if result is None:
         return None
     return dict(result, mib=mib, place=place.name,
