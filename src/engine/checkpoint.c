@@ -21,6 +21,7 @@
 #include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
+#include "engine/freeze_how.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
@@ -31,7 +32,6 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
-#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
@@ -183,59 +183,6 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
-/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
- * can't be begun again when something is in the way for a moment. */
-static bool is_worth_it(const struct checkpoint *c)
-{
-    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
-           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
-}
-
-static bool may_fork(const struct checkpoint *c)
-{
-    return (c->options->freeze == CRS_FREEZE_FORK || c->options->freeze == CRS_FREEZE_AUTO) &&
-           c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe;
-}
-
-/* In the freeze: what is left can be read from copies of the processes. */
-static int fork_rest(struct checkpoint *c, struct crs_error *err)
-{
-    struct crs_error reason = {0};
-    int r = 0;
-
-    if (may_fork(c))
-        r = memory_fork(c->address_spaces, c->options->freeze == CRS_FREEZE_FORK, &reason, err);
-    if (reason.kind)
-        kobj_warn(c->options->progress, c->options->progress_arg,
-                  "memory is copied while the program stands still: %s", reason.text);
-    memory_ask_huge(c->address_spaces);
-    if (r == 0)
-        r = tree_undo(&c->members, err);
-    return r == 0 ? memory_fork_settle(c->address_spaces, err) : r;
-}
-
-/* Copy memory while the program runs. */
-static int copy_ahead(struct checkpoint *c, struct crs_error *err)
-{
-    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
-    struct crs_error reason = {0};
-
-    if (may_fork(c))
-        memory_fork_prepare(c->address_spaces, c->options->freeze == CRS_FREEZE_FORK);
-    if (c->options->freeze == CRS_FREEZE_STOP || c->options->freeze == CRS_FREEZE_FORK ||
-        (!asked && !is_worth_it(c)))
-        return 0;
-    if (asked)
-        tell(c, "memory");
-    uint64_t least = asked                                            ? 0
-                     : pace_is_limited(c->options, c->address_spaces) ? LIMITED_BYTES
-                                                                      : LIVE_BYTES;
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, least, may_fork(c), c->options->cancel,
-                              c->deadline_us, &reason, err);
-    if (r == 0 && asked && reason.kind)
-        kobj_warn(c->options->progress, c->options->progress_arg,
-                  "memory is copied while the program stands still: %s", reason.text);
-    return r == 0 ? check_time(c, err) : r;
 }
 
 /* What comes now is done while the program runs, by a thread that ends with it. */
@@ -338,7 +285,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = fork_rest(c, err);
+        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, err);
     if (r == 0) {
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
@@ -478,7 +425,9 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
-    r = copy_ahead(c, err);
+    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
+    if (r == 0)
+        r = check_time(c, err);
     if (r == 0)
         pace_warn(c->options, c->address_spaces);
     if (r == 0)

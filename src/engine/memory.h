@@ -82,12 +82,14 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
 
 /*
  * In the freeze, when all is planned: processes may be copied by fork(2), so that what the copy has
- * is read from it when they run again. `forced`: each of them; else where that makes the freeze
- * shorter and there's enough memory. *ret_reason: why one couldn't be copied so, that should have
- * been; kind 0. Then, when what was changed in the processes for calls is taken back. After the
- * thaw: what is read from the copies. At the end in any case, in the same thread.
+ * is read from it when they run again. Where that makes the freeze shorter and there's
+ * enough memory; or all. (To be called with `never`, too: what was left to copies is planned then.)
+ * *ret_reason: why one couldn't be copied so, that should have been; kind 0. Then, when what was
+ * changed in the processes for calls is taken back. After the thaw: what is read from the copies.
+ * At the end in any case, in the same thread.
  */
-int memory_fork(struct memory_set *set, bool forced, struct crs_error *ret_reason,
+enum memory_forking { MEMORY_FORK_NEVER, MEMORY_FORK_IF_FASTER, MEMORY_FORK_ALL };
+int memory_fork(struct memory_set *set, enum memory_forking how, struct crs_error *ret_reason,
                 struct crs_error *err);
 int memory_fork_settle(struct memory_set *set, struct crs_error *err);
 int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
@@ -95,7 +97,7 @@ int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volati
 void memory_fork_end(struct memory_set *set); /* NULL is nothing */
 bool memory_is_forked(const struct memory_set *set);
 /* Before the freeze, if any may be copied so: the place for what isn't. */
-void memory_fork_prepare(struct memory_set *set, bool forced);
+void memory_fork_prepare(struct memory_set *set, enum memory_forking how);
 
 /* After the thaw: the record (spaces, objects, files), to be freed by the caller. */
 int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,

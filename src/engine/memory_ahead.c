@@ -34,6 +34,7 @@ struct ahead {
     struct crs_error *reason;
     bool may_leave;     /* all may be left to forked copies */
     bool left;          /* it is */
+    int round;          /* the first is 0 */
     uint64_t done, all; /* of this round: pages of the processes before this one, of all */
 };
 
@@ -313,7 +314,7 @@ static uint64_t count_written(struct memory_set *set)
 
 /* Mark what is to be copied in this round. What fails in the middle may have marked pages that it
  * doesn't tell: then nothing counts. */
-static int mark(struct memory_live *live, struct crs_error *err)
+static int mark(struct memory_live *live, bool first, struct crs_error *err)
 {
     int r = 0;
 
@@ -323,6 +324,8 @@ static int mark(struct memory_live *live, struct crs_error *err)
                             live->ranges.items[i].end, &live->marked, NULL);
     if (r == 0)
         r = live_forget(live, &live->marked);
+    if (r == 0 && !first)
+        r = live_note_round(live);
     if (r == -ENOMEM)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
     if (r < 0)
@@ -455,7 +458,7 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
 
     for (size_t i = 0; r == 0 && i < n; i++)
         if (takes_part(images[i]))
-            r = mark(images[i]->live, err);
+            r = mark(images[i]->live, a->round == 0, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (takes_part(images[i])) {
             settle(a, images[i]);
@@ -480,6 +483,7 @@ static int run_rounds(struct ahead *a, uint64_t *ret_left, struct crs_error *err
     for (int round = 0; r == 0 && round < MAX_ROUNDS && left > FEW_PAGES && !a->left; round++) {
         if (round > 0 && left > copied / 2)
             break;
+        a->round = round;
         r = copy_round(a, &copied, err);
         left = count_written(a->set);
     }

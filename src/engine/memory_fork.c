@@ -167,15 +167,17 @@ static int fork_image(struct memory_image *image, struct crs_error *err)
 }
 
 /* Is it to be copied so? */
-static bool is_worth_it(const struct memory_image *image, bool forced)
+static bool is_worth_it(const struct memory_image *image, enum memory_forking how)
 {
     uint64_t small, all, bytes = count_pages(image, COPY_FORKED_PART) * PAGE;
 
+    if (how == MEMORY_FORK_NEVER)
+        return false;
     sizes(image, &small, &all);
     if (image->deferred.vmas.n > 0)
         bytes += all;
-    if (forced || bytes < LEAST_BYTES)
-        return forced && bytes > 0;
+    if (how == MEMORY_FORK_ALL || bytes < LEAST_BYTES)
+        return how == MEMORY_FORK_ALL && bytes > 0;
     return image->set->fork_first ||
            (!(image->set->late && memory_late_fits(bytes / PAGE)) && is_faster(image, bytes));
 }
@@ -194,7 +196,7 @@ static int plan_rest(struct memory_image *image, struct crs_error *err)
                : memory_plan_deferred(image, fd, err);
 }
 
-int memory_fork(struct memory_set *set, bool forced, struct crs_error *ret_reason,
+int memory_fork(struct memory_set *set, enum memory_forking how, struct crs_error *ret_reason,
                 struct crs_error *err)
 {
     uint64_t taken = 0, n = 0;
@@ -205,13 +207,13 @@ int memory_fork(struct memory_set *set, bool forced, struct crs_error *ret_reaso
         struct crs_error why = {0};
         if (!image->space)
             continue;
-        int can = n < MAX_FORKS && is_worth_it(image, forced) ? 0 : 1;
+        int can = n < MAX_FORKS && is_worth_it(image, how) ? 0 : 1;
         if (can == 0)
             can = check_memory(image, &taken, &why);
         if (can == 0)
             can = fork_image(image, &why);
         n += can == 0;
-        if (can < 0 && !ret_reason->kind && (forced || can != -ENOTSUP))
+        if (can < 0 && !ret_reason->kind && (how == MEMORY_FORK_ALL || can != -ENOTSUP))
             *ret_reason = why;
         r = plan_rest(image, err);
     }
@@ -313,9 +315,9 @@ void memory_fork_end(struct memory_set *set)
     }
 }
 
-void memory_fork_prepare(struct memory_set *set, bool forced)
+void memory_fork_prepare(struct memory_set *set, enum memory_forking how)
 {
-    set->fork_first = forced;
+    set->fork_first = how == MEMORY_FORK_ALL;
     if (!set->late)
         memory_late_prepare(set, 0);
     memory_note_huge(set);
