@@ -61,14 +61,10 @@ int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
         int r = wait_once(tid, looks ? WNOHANG : 0, ret_status);
         if (r != -EAGAIN)
             return r;
-        if (deadline_us == 0) {
-            if (looks)
-                sched_yield();
-            continue;
-        }
-        if (now_us() > deadline_us)
+        if (deadline_us && now_us() > deadline_us)
             return -ETIMEDOUT;
-        nap(turn);
+        if (looks)
+            nap(deadline_us ? turn : 0);
     }
 }
 
