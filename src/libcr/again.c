@@ -141,10 +141,11 @@ bool cri_again_ask(struct cri_request *request, int page_fd, int destination_fd)
     request->page->destination = destination_fd;
     if (!take_last(&to) || to.environment != request->environment)
         return false;
-    uint64_t slice_ns = cri_slice_shorten();
+    bool shortened = cri_slice_shorten();
     bool done = send(&to, page_fd) && wait_until_taken(request->page, to.pid);
 
-    cri_slice_restore(slice_ns);
+    if (shortened)
+        cri_slice_restore();
     errno = saved;
     if (done)
         request->pid = to.pid;

@@ -119,10 +119,11 @@ static int wait_for(struct cri_request *request, enum request_state state, int64
 {
     if (is_over(request, state))
         return 1;
-    uint64_t slice_ns = cri_slice_shorten();
+    bool shortened = until_ns > 0 && cri_slice_shorten();
     int r = wait_until(request, state, until_ns);
 
-    cri_slice_restore(slice_ns);
+    if (shortened)
+        cri_slice_restore();
     return r;
 }
 
