@@ -35,10 +35,10 @@ def show(results):
     return [
         ("Checkpoints of an idle program that holds incompressible memory (not compressed)",
          ["memory", "where", "gap|before", "pause|(seen)", "sum of|gaps", "pause|(told)", "how",
-          "total", "plain|write", "ratio", "snapshot", "the tool's|memory"],
+          "total", "processor|time", "plain|write", "ratio", "snapshot", "the tool's|memory"],
          [[t.mib(r["mib"]), r["place"], t.seconds(r["gap_before"]), t.seconds(r["pause_seen"]),
            t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]), r["freeze"] or "-",
-           t.seconds(r["total"]),
+           t.seconds(r["total"]), t.seconds(r["cpu"]),
            t.seconds(r["plain_write"]), t.ratio(r["checkpoint_ratio"], WRITE_LIMIT),
            t.size(r["bytes"]), t.size(r.get("peak_memory_bytes"))] for r in rows]),
         ("Restarts of the same",
