@@ -271,6 +271,11 @@ struct crs_restart_options {
     const char *const *relocate;
     size_t n_relocate;
     enum crs_membership group, session;
+
+    /* Let the program run before its memory is there: pages come when they are touched, all others
+     * in the background. It takes CAP_SYS_PTRACE in the first user namespace; without, there is a
+     * warning, and all memory is there first. See crs_restarted.lazy. */
+    bool lazy;
 };
 #ifdef __cplusplus
 static inline struct crs_restart_options crs_restart_options_init(void)
@@ -295,6 +300,13 @@ struct crs_restarted {
     int status_fd;      /* for crs_restart_wait(); -1 where wait_pid is the program itself */
     uint64_t first_instruction_us; /* from the call until the program ran */
     uint64_t memory_bytes;
+
+    /* Since crs_restart_options.lazy; not written for who has an older crs.h. */
+    bool lazy;   /* memory comes later. Two processes that are nobody's children (crs-fill) see to
+                    it, and end by themselves; the snapshot may be removed meanwhile. They are copies
+                    of the caller as fork(2) makes them, without its other descriptors. */
+    int fill_fd; /* readable when all memory is there, or it can't be brought; -1: all is there. For
+                    crs_restart_filled(), or to be closed by the caller. */
 };
 
 int crs_restart(const char *path, const struct crs_restart_options *options,
@@ -306,6 +318,14 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
  */
 int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,
                      struct crs_error *err);
+
+/*
+ * Wait at most timeout_ms (-1: for any time) until all memory of a program is there that was
+ * restarted with `lazy`. 0: it is there, or was thrown away by the program, or the program has
+ * ended; fill_fd is closed then. -EAGAIN: not yet. Other errors: a part of it was damaged
+ * (CRS_DAMAGED) or can't be read, or who brought it was killed: the program was killed by SIGKILL.
+ */
+int crs_restart_filled(struct crs_restarted *restarted, int timeout_ms, struct crs_error *err);
 
 /* ---- snapshots ---- */
 

@@ -1,7 +1,9 @@
 /* freeze_how.c - when the memory of a checkpoint is copied */
 #include "engine/freeze_how.h"
+#include "engine/pace.h"
 
-#define LIVE_BYTES (8ull << 20)
+#define LIVE_BYTES    (8ull << 20)
+#define LIMITED_BYTES (1ull << 20) /* where writing is slow */
 
 static void warn(const struct crs_checkpoint_options *o, const struct crs_error *reason)
 {
@@ -23,6 +25,11 @@ static bool is_worth_it(const struct checkpoint_request *request)
 
     return o->freeze == CRS_FREEZE_AUTO && goes_on(request) && o->form == CRS_FORM_DIRECTORY &&
            !o->stream_fd;
+}
+
+static uint64_t least_bytes(const struct checkpoint_request *request, const struct memory_set *set)
+{
+    return pace_is_limited(request->options, set) ? LIMITED_BYTES : LIVE_BYTES;
 }
 
 static enum memory_forking forking(const struct checkpoint_request *request)
@@ -50,8 +57,8 @@ int freeze_copy_ahead(const struct checkpoint_request *request, struct memory_se
         return 0;
     if (asked && o->progress)
         o->progress(&(struct crs_progress){.phase = "memory"}, o->progress_arg);
-    int r = memory_copy_ahead(set, ctx, asked ? 0 : LIVE_BYTES, fork != MEMORY_FORK_NEVER,
-                              o->cancel, deadline_us, &reason, err);
+    int r = memory_copy_ahead(set, ctx, asked ? 0 : least_bytes(request, set),
+                              fork != MEMORY_FORK_NEVER, o->cancel, deadline_us, &reason, err);
     if (r == 0 && asked)
         warn(o, &reason);
     return r;

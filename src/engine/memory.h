@@ -29,6 +29,13 @@ uint64_t memory_resident_bytes(const struct memory_set *set);
 /* Before the freeze: the process runs. */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 
+/* The same, when all of its memory is there: what crs restart --lazy is still bringing is waited
+ * for, with a warning, as long as may_wait() returns 0. Fails only with what fails the checkpoint.
+ */
+int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pid,
+                         int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
+                         struct crs_error *err);
+
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
  * are written to meanwhile, until few are left. Each process is held some times for less than a

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "kobj/questions.h"
 #include "memory_image.h"
 #include "proc/mm.h"
 
@@ -145,7 +146,7 @@ static int collect_mm(struct memory_image *image, struct kobj_dump *ctx, struct 
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "the addresses of code and data in /proc/%d/stat are hidden from this user",
                         image->pid);
-    r = REMOTE(th, &brk, err, SYS_brk, 0);
+    r = kobj_ask(th, &kobj_question_brk, &brk, NULL, err);
     if (r < 0)
         return r;
     space->start_code = mm.start_code;

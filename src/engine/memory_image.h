@@ -243,6 +243,11 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                         struct crs_error *err);
 
+/* memory_served.c: by the flags of a mapping, does another process see to its faults that does so
+ * for a while only? Another checkpoint that copies it; a restart that brings its pages. */
+enum memory_served { MEMORY_NOT_SERVED, MEMORY_TRACKED, MEMORY_FILLED };
+enum memory_served memory_served(int proc_fd, pid_t tid, uint32_t vm_flags);
+
 /* memory_files.c */
 int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
 /* Is what is mapped found under its name, and no device? */

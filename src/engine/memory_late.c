@@ -77,7 +77,7 @@ bool memory_late_fits(uint64_t n_pages)
 
 uint64_t memory_late_bytes(const struct memory_late *late)
 {
-    return late ? LATE_BYTES : 0;
+    return late ? late->used : 0;
 }
 
 bool memory_late_begin(struct memory_set *set)

@@ -38,6 +38,8 @@ def parse():
                    help="checkpoints of victims, programs and kill tests are made with this")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
+    p.add_argument("--lazy", action="store_true",
+                   help="victims and programs are restarted on demand (crs restart --lazy)")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
