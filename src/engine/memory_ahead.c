@@ -488,8 +488,10 @@ static int run_rounds(struct ahead *a, uint64_t *ret_left, struct crs_error *err
         left = count_written(a->set);
     }
     for (size_t i = 0; a->left && i < a->set->images.n; i++)
-        if (a->set->images.items[i]->live)
+        if (a->set->images.items[i]->live) {
             live_give_up(a->set->images.items[i]->live);
+            track_free(TAKE_PTR(a->set->images.items[i]->live->track));
+        }
     a->set->fork_first = a->left;
     *ret_left = a->left ? 0 : left;
     return r;

@@ -317,8 +317,9 @@ void memory_fork_end(struct memory_set *set)
 
 void memory_fork_prepare(struct memory_set *set, enum memory_forking how)
 {
+    uint64_t bytes = memory_resident_bytes(set);
+
     set->fork_first = how == MEMORY_FORK_ALL;
-    if (!set->late)
-        memory_late_prepare(set, 0);
+    memory_late_prepare(set, bytes < LEAST_BYTES ? bytes / PAGE / 2 : 0);
     memory_note_huge(set);
 }

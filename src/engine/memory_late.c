@@ -27,21 +27,31 @@ struct memory_late {
     ARRAY_OF(struct late_chunk) chunks;
 };
 
-void memory_late_prepare(struct memory_set *set, uint64_t n_pages)
+static struct memory_late *new_late(void)
 {
     struct memory_late *late = calloc(1, sizeof(*late));
-    uint64_t ready = (2 * n_pages + MORE_PAGES) * PAGE;
 
     if (!late)
-        return;
+        return NULL;
     late->pool = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (late->pool == MAP_FAILED) {
-        free(late); /* all is written in the freeze, then */
+    if (late->pool != MAP_FAILED)
+        return late;
+    free(late);
+    return NULL;
+}
+
+void memory_late_prepare(struct memory_set *set, uint64_t n_pages)
+{
+    uint64_t ready = LATE_BYTES;
+
+    if (!set->late)
+        set->late = new_late();
+    if (!set->late) /* all is written in the freeze, then */
         return;
-    }
+    if (n_pages < LATE_BYTES / PAGE / 2 - MORE_PAGES)
+        ready = (2 * n_pages + MORE_PAGES) * PAGE;
     /* What isn't there by then is made in the freeze. */
-    madvise(late->pool, ready < LATE_BYTES ? ready : LATE_BYTES, 23 /* MADV_POPULATE_WRITE */);
-    set->late = late;
+    madvise(set->late->pool, ready, 23 /* MADV_POPULATE_WRITE */);
 }
 
 void memory_late_free(struct memory_late *late)

@@ -116,9 +116,19 @@ static int check(struct tracee *t, struct crs_error *err)
 /* Its table of descriptors is the program's as long as nothing else was said. */
 static int leave_descriptors(struct tracee *child, struct crs_error *err)
 {
-    return REMOTE_CHECKED(tracee_main(child), NULL, err, CRS_CANT_CHECKPOINT,
-                          "leave the program's descriptors", SYS_close_range, 0, ~0U,
-                          2 /* CLOSE_RANGE_UNSHARE */);
+    int64_t result = 0;
+    int r = REMOTE(tracee_main(child), &result, err, SYS_close_range, 0, ~0U,
+                   2 /* CLOSE_RANGE_UNSHARE */);
+
+    if (r == 0 && result == -ENOSYS)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
+                        "this kernel has no close_range(2), by which another process leaves the "
+                        "program's descriptors: Linux 5.9 has it");
+    if (r == 0 && result < 0)
+        return crs_fail(err, CRS_CANT_CHECKPOINT, -result,
+                        "another process can't leave the program's descriptors: %s",
+                        strerror(-result));
+    return r;
 }
 
 int tracee_spawn(struct tracee *t, struct tracee **ret, struct crs_error *err)
