@@ -21,6 +21,7 @@
 #include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
+#include "engine/freeze_how.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
@@ -31,7 +32,6 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
-#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
@@ -149,6 +149,11 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 
 /* ---- the freeze ---- */
 
+static int may_wait(const void *checkpoint, struct crs_error *err)
+{
+    return check_time(checkpoint, err);
+}
+
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
  * now. */
@@ -172,39 +177,12 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (founds.array.items[i].tool || founds.array.items[i].left_out)
             continue;
-        if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
-            r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        r = memory_prepare_whole(c->address_spaces, &c->ctx, founds.array.items[i].pid, may_wait, c,
+                                 err);
     }
     return r;
 }
 
-/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
- * can't be begun again when something is in the way for a moment. */
-static bool is_worth_it(const struct checkpoint *c)
-{
-    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
-           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
-}
-
-/* Copy memory while the program runs. */
-static int copy_ahead(struct checkpoint *c, struct crs_error *err)
-{
-    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
-    struct crs_error reason = {0};
-
-    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
-        return 0;
-    if (asked)
-        tell(c, "memory");
-    uint64_t least = asked                                            ? 0
-                     : pace_is_limited(c->options, c->address_spaces) ? LIMITED_BYTES
-                                                                      : LIVE_BYTES;
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, least, c->options->cancel, c->deadline_us,
-                              &reason, err);
-    if (r == 0 && asked && reason.kind)
-        kobj_warn(c->options->progress, c->options->progress_arg,
-                  "memory is copied while the program stands still: %s", reason.text);
-    return r == 0 ? check_time(c, err) : r;
 }
 
 /* What comes now is done while the program runs, by a thread that ends with it. */
@@ -307,7 +285,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = tree_undo(&c->members, err);
+        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, err);
     if (r == 0) {
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
@@ -320,7 +298,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
         r = tree_thaw(&c->members, false, err);
     c->stop_us = now_us() - c->members.frozen_at_us;
     set_pause(c);
-    c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
+    c->result.freeze = memory_is_forked(c->address_spaces) ? CRS_FREEZE_FORK
+                       : memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE
+                                                           : CRS_FREEZE_STOP;
     return r;
 }
 
@@ -330,7 +310,10 @@ static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
         memory_untrack(c->address_spaces);
-    int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
+    int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
+    memory_fork_end(c->address_spaces);
+    if (r == 0)
+        r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     sharing_reduce(c->tree);
     if (r == 0)
         r = store_put_record(c->writer, "tree", &c->tree->base, err);
@@ -426,6 +409,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     bool chosen = c->request->choice != NULL;
     int r = chosen ? 0 : tracee_check(c->pid, err);
     c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
+    c->ctx.progress = c->options->progress;
+    c->ctx.progress_arg = c->options->progress_arg;
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
@@ -433,8 +418,6 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     c->ctx.writer = c->writer;
-    c->ctx.progress = c->options->progress;
-    c->ctx.progress_arg = c->options->progress_arg;
     c->ctx.tcp_policy = c->options->tcp;
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
@@ -442,7 +425,9 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
-    r = copy_ahead(c, err);
+    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
+    if (r == 0)
+        r = check_time(c, err);
     if (r == 0)
         pace_warn(c->options, c->address_spaces);
     if (r == 0)
@@ -489,6 +474,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    memory_fork_end(c->address_spaces);
     if (c->address_spaces)
         memory_untrack(c->address_spaces);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
@@ -559,7 +545,7 @@ static int check_options(const struct crs_checkpoint_options *o, struct crs_erro
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
-    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_LIVE)
+    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_FORK)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
     if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
         return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);

@@ -27,8 +27,8 @@ void pace_warn(const struct crs_checkpoint_options *options, const struct memory
 {
     char limit[UNIT_TEXT_SIZE];
 
-    if (options->afterwards == CRS_TERMINATE || memory_is_live(set) ||
-        !pace_is_limited(options, set))
+    if (options->afterwards == CRS_TERMINATE || options->freeze == CRS_FREEZE_FORK ||
+        memory_is_live(set) || !pace_is_limited(options, set))
         return;
     kobj_warn(options->progress, options->progress_arg,
               "memory is copied while the program stands still, at no more than %s a second: it is "
