@@ -96,8 +96,10 @@ static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in
         free_runs(runs, n);
         return r;
     }
+    Crs__Run **fitting =
+        reallocarray(runs, n ? n : 1, sizeof(*runs)); /* of hundreds of places few are used */
     free_runs(chunk->runs, chunk->n_runs);
-    chunk->runs = runs;
+    chunk->runs = fitting ? fitting : runs;
     chunk->n_runs = n;
     return 0;
 }
