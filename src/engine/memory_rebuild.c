@@ -59,15 +59,11 @@ static int make_scratch(struct kobj_restore *ctx, struct crs_error *err)
     return arch_calls_prepare_stub(ctx->t, err);
 }
 
-/* One range, after which the instruction that calls are made with may be elsewhere. */
-static int unmap(struct kobj_restore *ctx, uint64_t start, uint64_t end, struct crs_error *err)
+static void add_unmap(struct memory_calls *calls, uint64_t start, uint64_t end)
 {
-    if (start >= end)
-        return 0;
-    int r = REMOTE_CHECKED(tracee_main(ctx->t), NULL, err, CRS_CANT_RESTART,
-                           "can't unmap what the new process was started with", SYS_munmap, start,
-                           end - start);
-    return r < 0 ? r : arch_calls_prepare_stub(ctx->t, err);
+    if (start < end)
+        memory_calls_add(calls, "unmap what the new process was started with", SYS_munmap, start,
+                         end - start, 0, 0, 0, 0);
 }
 
 /* Leave nothing but the scratch and the vDSO, both in the work area. */
@@ -82,12 +78,14 @@ static int clear_out(struct kobj_restore *ctx, const struct proc_map *vdso, size
     if (n_vdso == 0)
         return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
                         "this kernel gives processes no vDSO (vdso=0)");
+    _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
     int r = memory_vdso_move(ctx, vdso, n_vdso, vdso_at, room, err);
-    if (r == 0)
-        r = unmap(ctx, PAGE, work, err);
-    if (r == 0)
-        r = unmap(ctx, room + vdso_size, MEMORY_TOP, err);
-    return r;
+    if (r < 0)
+        return r;
+    /* The instruction that calls are made with is in the vDSO, which stays. */
+    add_unmap(&calls, PAGE, work);
+    add_unmap(&calls, room + vdso_size, MEMORY_TOP);
+    return memory_calls_run(&calls, err);
 }
 
 /* The pages, or that they will come. */

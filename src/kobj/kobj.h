@@ -113,6 +113,9 @@ struct kobj_restore {
     bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
+    struct kobj_later_list *later;       /* later.c's own: of the thread whose turn it is, */
+    const char *later_title;             /* and of the kind */
+    void *fresh;                         /* thread_prctl.c's own */
     void *pipes;                         /* pipe.c's own: the pipes made so far */
     void *segments;                      /* sysv_shm.c's own: the segments made so far */
     bool devpts_chosen;                  /* pty_devpts.c's own */
@@ -355,6 +358,8 @@ int kobj_restore_ipc(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 
+struct kobj_question; /* questions.h */
+
 struct kobj_process_kind {
     const char *name, *title, *saved, *conditions, *privilege; /* as above */
     /* A payload left without data: nothing to save, no record is made. (kobj_pack() gives data
@@ -373,6 +378,8 @@ struct kobj_process_kind {
                 struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions; /* that dump() always asks, by kobj_ask() */
+    size_t n_questions;
 };
 
 struct kobj_thread_kind {
@@ -383,6 +390,8 @@ struct kobj_thread_kind {
                    const Crs__Thread *record, const struct bytes *payload, struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions;
+    size_t n_questions;
 };
 
 extern const struct kobj_process_kind *const kobj_process_kinds[];

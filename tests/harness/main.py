@@ -34,7 +34,7 @@ def parse():
     p.add_argument("-j", type=int, default=2, metavar="N", help="cases at the same time")
     p.add_argument("--full", action="store_true", help="the full counts of the long cases")
     p.add_argument("--slow", action="store_true", help="the tool is instrumented: be patient")
-    p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live"],
+    p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live", "fork"],
                    help="checkpoints of victims, programs and kill tests are made with this")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")

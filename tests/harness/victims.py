@@ -129,8 +129,8 @@ class Play:
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        self.env.crs(*self.env.setup.checkpoint, *extra, "--output", path, self.pid,
-                     timeout=self.tool_s)
+        self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
+                               self.pid, timeout=self.tool_s))
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
@@ -141,6 +141,9 @@ class Play:
         self.end_foreground(killed=True)
         self.env.expect_alone(strangers, "after --terminate")
         return path
+
+    def said(self, out):
+        """For those who want to know what the tool said."""
 
     def expect_running(self, what):
         """It runs, and nobody from outside holds any process of it."""
