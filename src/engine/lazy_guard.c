@@ -20,10 +20,10 @@
 
 #include "base/io.h"
 #include "base/passing.h"
+#include "engine/lazy_mark.h"
 #include "engine/lazy_server.h"
 #include "engine/lazy_uffd.h"
 
-#define GUARD_NAME   "crs-fill-guard"
 #define MAX_PIDS     8192
 #define SHORT_NAP_US 2000
 #define LONG_NAP_US  200000
@@ -204,7 +204,7 @@ _Noreturn static void guard(struct lazy_shared *shared, int server_pidfd)
     struct pollfd end = {.fd = server_pidfd, .events = POLLIN};
     struct crs_error why = {0};
 
-    prctl(PR_SET_NAME, GUARD_NAME);
+    prctl(PR_SET_NAME, LAZY_GUARD_NAME);
     while (poll(&end, 1, -1) <= 0)
         ;
     if (!shared->done) {

@@ -206,7 +206,7 @@ int lazy_list(const Crs__AddressSpace *space, const struct lazy_part *part,
         source->chunks[source->n_chunks++] = space->chunks[i];
         r = for_each_part(space, space->chunks[i], add_piece, &adding);
     }
-    return r;
+    return r < 0 ? r : lazy_order(space->hot, space->n_hot, source);
 }
 
 /* ---- in order ---- */

@@ -29,10 +29,10 @@
 #include "base/cleanup.h"
 #include "base/passing.h"
 #include "base/thread.h"
+#include "engine/lazy_mark.h"
 #include "engine/lazy_server.h"
 #include "engine/lazy_uffd.h"
 
-#define SERVER_NAME     "crs-fill"
 #define MAX_THREADS     3
 #define BACKGROUND_NICE 10
 #define NAP_US          20
@@ -524,9 +524,11 @@ _Noreturn void lazy_serve(const struct lazy_work *work)
     pid_t guard = 0;
     int guard_fd = -1;
 
-    prctl(PR_SET_NAME, SERVER_NAME);
+    prctl(PR_SET_NAME, LAZY_SERVER_NAME);
     raise_limit();
     int r = set_up(&s, work);
+    if (r == 0)
+        r = lazy_mark_new();
     if (r == 0)
         r = make_worker(&s, &own);
     if (r == 0)

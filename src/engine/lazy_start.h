@@ -12,6 +12,9 @@
 int lazy_list(const Crs__AddressSpace *space, const struct lazy_part *part,
               struct lazy_source *source);
 
+/* lazy_order.c: chunks with hot pages come first, in the order of these. -ENOMEM. */
+int lazy_order(Crs__Run *const *hot, size_t n_hot, struct lazy_source *source);
+
 /* The chunks that come later are the server's to bring. Takes part->uffd over. */
 int lazy_add(struct lazy *lazy, const Crs__AddressSpace *space, struct lazy_part *part,
              struct crs_error *err);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "engine/lazy_mark.h"
 #include "engine/tree.h"
 #include "kobj/supervisor_mark.h"
 #include "proc/children.h"
@@ -173,6 +174,8 @@ static int add_children_of(const struct tree *tree, pid_t pid, const char *threa
                                          .parent = pid,
                                          .parent_thread = adopted ? 0 : atoi(thread),
                                          .whole = tree->choice != NULL};
+        if (adopted && lazy_mark_is_at(children[i]))
+            continue;
         if (!member || is_more(member, found.whole))
             r = add(ret, &found, err);
     }
@@ -292,7 +295,7 @@ static bool belongs(const struct wanted *w, const struct proc_stat *stat, bool *
     }
     parent = tree_find_member(w->tree, stat->parent);
     return stat->pid == w->tree->root || (parent && !parent->tool) ||
-           (w->tree->adopter && stat->parent == w->tree->adopter);
+           (w->tree->adopter && stat->parent == w->tree->adopter && !lazy_mark_is_at(stat->pid));
 }
 
 static int read_wanted(struct wanted *w, struct crs_error *err)
