@@ -66,7 +66,7 @@ int chain_signal(struct tracee_thread *th)
     struct arch_calls *c = t->calls;
     const struct gadgets *g = &c->gadgets;
 
-    if (!c->frame_area || t->rehearsal || th->seccomp || !gadgets_chain(g))
+    if (!c->frame_area || t->rehearsal || th->seccomp || th->inner_tid <= 0 || !gadgets_chain(g))
         return 0;
     if (!c->signals_known)
         c->signals = usable_signals(t);
