@@ -3,17 +3,21 @@
  *
  *     requests NUMBER [CONTEXTS]
  *
- * CONTEXTS: t a callback of thread context, s one of signal context. The contexts go to /dev/null.
+ * CONTEXTS: t a callback of thread context, s one of signal context, c four threads that do nothing
+ * but enter and leave critical sections. The contexts go to /dev/null.
  * Prints the mean times in seconds: until a request was accepted, until it had ended, and the
  * longest.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <libcr.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+
+#define N_THREADS 4
 
 static double now_s(void)
 {
@@ -27,6 +31,30 @@ static int callback(void *arg)
 {
     (void)arg;
     return cr_checkpoint(CR_CHECKPOINT_READY) < 0;
+}
+
+/* Each has a callback as well. */
+static void *enter_and_leave(void *arg)
+{
+    int id = cr_init();
+
+    if (id < 0 || cr_register_callback(callback, NULL, CR_SIGNAL_CONTEXT) < 0)
+        return NULL;
+    for (;;) {
+        cr_enter_cs(id);
+        cr_leave_cs(id);
+    }
+    return arg;
+}
+
+static int start_threads(void)
+{
+    pthread_t thread;
+    int r = 0;
+
+    for (int i = 0; i < N_THREADS && r == 0; i++)
+        r = pthread_create(&thread, NULL, enter_and_leave, NULL);
+    return r == 0 ? 0 : -1;
 }
 
 /* How long it took until it was accepted, or less than 0. */
@@ -56,6 +84,8 @@ static int set_up(const char *contexts)
     if (strchr(contexts, 't') && cr_register_callback(callback, NULL, CR_THREAD_CONTEXT) < 0)
         return -1;
     if (strchr(contexts, 's') && cr_register_callback(callback, NULL, CR_SIGNAL_CONTEXT) < 0)
+        return -1;
+    if (strchr(contexts, 'c') && start_threads() < 0)
         return -1;
     return open("/dev/null", O_WRONLY | O_CLOEXEC);
 }

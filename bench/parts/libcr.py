@@ -23,7 +23,8 @@ def row(session, callbacks, contexts):
 
 def measure(session):
     rows = [row(session, *what) for what in
-            (("none", ""), ("thread context", "t"), ("both contexts", "ts"))]
+            (("none", ""), ("thread context", "t"), ("both contexts", "ts"),
+             ("both contexts, against four threads in critical sections", "tsc"))]
     return [r for r in rows if r]
 
 

@@ -20,9 +20,11 @@ static int check_thread(struct tracee_thread *th, struct crs_error *err)
         return crs_fail(err, CRS_FAILED, ENOTSUP,
                         "thread %d of process %d can't run a function: %s", th->tid, t->pid,
                         th->exited ? "it has exited" : "it isn't held");
-    const char *features = task_read(t->proc_fd, th->tid, "status", &status) < 0
-                               ? NULL
-                               : strstr((char *)status.data, "\nx86_Thread_features:");
+    /* Read when it was held: it stays so. */
+    const struct bytes *text = th->status.data ? &th->status : &status;
+    if (text == &status)
+        task_read(t->proc_fd, th->tid, "status", &status);
+    const char *features = text->data ? strstr((char *)text->data, "\nx86_Thread_features:") : NULL;
     size_t line = features ? strcspn(features + 1, "\n") + 1 : 0;
     if (features && memmem(features, line, "shstk", 5))
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
