@@ -57,7 +57,8 @@ def of_trees(rows):
 
 def of_slowdown(rows):
     for r in rows:
-        plain = next(o for o in rows if o["program"] == r["program"] and not o["job"])
+        plain = next(o for o in rows if o["program"] == r["program"] and o["interval"] is None
+                     and (o["job"] or r["program"] == "redis"))
         if r["interval"] and r["program"] == "redis":
             yield ("Redis, a checkpoint every %g s" % r["interval"], r["place"], "p99 of answers",
                    r["p99"], "without", plain["p99"])
