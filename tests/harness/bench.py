@@ -212,7 +212,7 @@ def targets(env):
         results["memory"] = [dict(row, pause_seen=pause, freeze="live", gaps_seen=pause,
                                   gap_before=0.0, pause_told=pause, total=0.1, plain_write=0.1,
                                   bytes=64 << 20, first_instruction=0.1, fully_there=0.1,
-                                  plain_read=0.1)]
+                                  plain_read=0.1, cpu=0.1)]
         with open(env.path("made"), "w", encoding="ascii") as file:
             json.dump(results, file)
         out, _ = bench(env, "--check", "--from", env.path("made"), code=code)
