@@ -183,8 +183,6 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
-}
-
 /* What comes now is done while the program runs, by a thread that ends with it. */
 static void lower_priority(const struct checkpoint *c)
 {
