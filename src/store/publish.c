@@ -20,14 +20,24 @@ static json_t *time_text(void)
     return json_string(text);
 }
 
+/* In what was linked, too. */
+static bool has_codec(const struct store_writer *w, unsigned kind)
+{
+    for (size_t i = 0; i < w->index.chunks.n; i++)
+        if (w->index.chunks.items[i].codec == kind && w->index.chunks.items[i].live_pages)
+            return true;
+    return false;
+}
+
 /* What a reader must be able to do, beyond what every reader of this version can. */
 static json_t *required_features(const struct store_writer *w, const json_t *info)
 {
     json_t *list = json_array(), *item;
     size_t i;
 
-    if (w->codec.kind != CRS__CODEC__CODEC_NONE)
-        json_array_append_new(list, json_string(codec_name(w->codec.kind)));
+    for (unsigned kind = CRS__CODEC__CODEC_LZ4; kind <= CRS__CODEC__CODEC_ZSTD; kind++)
+        if (w->codec.kind == kind || has_codec(w, kind))
+            json_array_append_new(list, json_string(codec_name((Crs__Codec)kind)));
     json_array_foreach(json_object_get(info, "requires"), i, item) json_array_append(list, item);
     return list;
 }
@@ -72,6 +82,8 @@ static int make_manifest(struct store_writer *w, json_t *info, struct bytes *ret
         json_object_set(manifest, "files", files) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the manifest of %s", w->path);
     json_object_del(manifest, "checksum");
+    if (w->linked_bytes == 0)
+        json_object_del(manifest, "base");
     return manifest_seal(manifest, ret, err);
 }
 

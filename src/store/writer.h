@@ -7,7 +7,9 @@
 #include <pthread.h>
 
 #include "store/checksum.h"
+#include "store/base.h"
 #include "store/codec.h"
+#include "store/index.h"
 #include "store/store.h"
 #include "store/stream_writer.h"
 #include "store/temporary.h"
@@ -17,8 +19,9 @@
 
 struct pack_entry {
     uint64_t offset;
-    uint32_t stored_bytes;
-    uint8_t checksum[CHECKSUM_SIZE];
+    uint32_t stored_bytes, raw_bytes;
+    uint8_t checksum[CHECKSUM_SIZE], raw_checksum[CHECKSUM_SIZE];
+    uint8_t codec;
 };
 
 /* A pack belongs to one store_put_chunk() at a time, so that nothing in it needs a lock, and
@@ -30,6 +33,7 @@ struct pack {
     uint64_t end;
     uint64_t written_back; /* from here on nothing was told to go to the disk yet */
     uint64_t raw_bytes, stored_bytes;
+    uint64_t unnoted_bytes; /* of chunks that aren't in the index */
     struct codec_context context;
     ARRAY_OF(struct pack_entry) entries;
     bool busy;
@@ -50,10 +54,14 @@ struct store_writer {
     struct codec codec;
     uint64_t file_limit; /* RLIMIT_FSIZE: met, it would kill us */
     ARRAY_OF(struct writer_file) files;
-    pthread_mutex_t lock; /* guards the rest */
+    struct store_base *base; /* NULL: none */
+    uint64_t linked_bytes;   /* of its packs, in this snapshot */
+    pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;
     struct pack *packs[WRITER_PACKS];
     unsigned n_packs;
+    struct chunk_index index;
+    uint64_t found_bytes; /* before compression: of chunks that were there already */
 };
 
 /* Make a file of the snapshot: new, 0600. */
@@ -88,6 +96,13 @@ int writer_end_file(struct store_writer *w, struct writer_part *part, struct crs
 /* All files are there: write the manifest's text, and let the snapshot appear. */
 int writer_publish(struct store_writer *w, const struct bytes *manifest, uint64_t *ret_size_bytes,
                    struct crs_error *err);
+
+/* store_put_chunk(), of a chunk that all of will be needed, whatever message it is told in. */
+int writer_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
+                     struct crs_error *err);
+
+/* Note which chunks the message refers to, and how many pages of them it needs. */
+void writer_note_live(struct store_writer *w, const ProtobufCMessage *message);
 
 /* No chunk is put any more: write the record of what is in the packs. */
 int writer_finish_packs(struct store_writer *w, struct crs_error *err);
