@@ -35,6 +35,8 @@ struct copy_chunk {
     uint32_t n_runs, n_pages;
     uint32_t sink;
     int fd;             /* -1: the process's memory */
+    uint64_t window;    /* of its last page: number / STORE_CHUNK_PAGES */
+    bool mixed;         /* of several windows with few pages each */
     Crs__Chunk *result; /* NULL: nothing left of it */
 };
 
