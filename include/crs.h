@@ -168,6 +168,12 @@ struct crs_checkpoint_options {
     unsigned save_files;
 
     enum crs_freeze freeze;
+
+    /* An older snapshot: the new one shares with it what hasn't changed, by hard links, and each
+     * stays complete by itself. A path, or NAME or NAME@SEQ of the store. NULL: the newest complete
+     * one of the same name in the store, for a snapshot in the store; others are full. */
+    const char *base;
+    int full; /* not 0: all is written anew; not with `base` */
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -193,6 +199,8 @@ struct crs_checkpoint_result {
     uint64_t total_us;     /* the whole checkpoint */
     unsigned n_processes, n_threads;
     enum crs_freeze freeze; /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
+    char *base;             /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
+    uint64_t new_bytes;     /* of size_bytes: those that it doesn't share with its base */
 };
 
 /*

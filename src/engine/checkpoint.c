@@ -20,6 +20,7 @@
 #include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
+#include "engine/increment.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
@@ -136,6 +137,17 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
             return r;
         crs_checkpoint_result_clear(&c->result);
     }
+}
+
+/* Which snapshot it shares what hasn't changed with. The name is NAME@SEQ so far. */
+static int open_base(struct checkpoint *c, struct crs_error *err)
+{
+    const char *at = c->result.name ? strrchr(c->result.name, '@') : NULL;
+    _cleanup_free_ char *name = at ? strndup(c->result.name, at - c->result.name) : NULL;
+
+    if (at && !name)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    return increment_begin(c->options, name, c->writer, &c->result.base, err);
 }
 
 /* ---- the freeze ---- */
@@ -299,6 +311,17 @@ static int write_records(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
+static void note_new_bytes(struct checkpoint *c)
+{
+    uint64_t linked = store_writer_linked_bytes(c->writer);
+
+    c->result.new_bytes = c->result.size_bytes - linked;
+    if (linked > 0)
+        return;
+    free(c->result.base); /* nothing of it was of use */
+    c->result.base = NULL;
+}
+
 static int publish(struct checkpoint *c, struct crs_error *err)
 {
     uint64_t stored;
@@ -315,9 +338,14 @@ static int publish(struct checkpoint *c, struct crs_error *err)
     if (c->result.name) {
         json_object_set_new(info, "name", json_string(c->result.name));
     }
+    if (c->result.base)
+        json_object_set_new(info, "base", json_string(c->result.base));
     store_writer_sizes(c->writer, &c->result.memory_bytes, &stored);
     tell(c, "sync");
-    return store_writer_publish(c->writer, info, &c->result.size_bytes, err);
+    r = store_writer_publish(c->writer, info, &c->result.size_bytes, err);
+    if (r == 0)
+        note_new_bytes(c);
+    return r;
 }
 
 /*
@@ -385,6 +413,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
     if (r == 0)
         r = open_writer(c, err);
+    if (r == 0)
+        r = open_base(c, err);
     if (r == 0)
         r = prepare(c, err);
     if (r < 0)
@@ -508,6 +538,11 @@ static int check_options(const struct crs_checkpoint_options *o, struct crs_erro
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
     if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
         return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);
+    if (o->base && o->full)
+        return crs_fail(err, CRS_USAGE, EINVAL, "a full snapshot has no base");
+    if (o->base && (o->stream_fd || o->form == CRS_FORM_STREAM))
+        return crs_fail(err, CRS_USAGE, EINVAL,
+                        "a stream has all of its pages in itself: it can't have a base");
     if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a snapshot has a descriptor above 0 to be written to, an output path or a "
@@ -602,5 +637,6 @@ void crs_checkpoint_result_clear(struct crs_checkpoint_result *result)
 {
     free(result->path);
     free(result->name);
+    free(result->base);
     *result = (struct crs_checkpoint_result){0};
 }

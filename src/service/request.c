@@ -90,6 +90,10 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "form", json_string(form_names[options->form]));
     if (message && options->freeze)
         json_object_set_new(message, "freeze", json_string(freeze_names[options->freeze]));
+    if (message && options->base)
+        json_object_set_new(message, "base", bytes_to_json(options->base));
+    if (message && options->full)
+        json_object_set_new(message, "full", json_true());
     if (message && options->save_files)
         json_object_set_new(message, "save_files", json_integer(options->save_files));
     if (message && options->stream_fd)
@@ -115,19 +119,21 @@ static void report(const struct crs_checkpoint_options *options, const json_t *m
 static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
-    json_int_t size = 0, memory = 0, pause = 0, total = 0;
+    json_int_t size = 0, memory = 0, pause = 0, total = 0, new_bytes = 0;
     const char *name = NULL, *freeze = "stop";
-    const json_t *path = NULL;
+    const json_t *path = NULL, *base = NULL;
     int processes = 0, threads = 0;
 
-    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s}", "path",
-                    &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us",
-                    &pause, "total_us", &total, "processes", &processes, "threads", &threads,
-                    "freeze", &freeze) < 0)
+    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?o, s?I}",
+                    "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory,
+                    "pause_us", &pause, "total_us", &total, "processes", &processes, "threads",
+                    &threads, "freeze", &freeze, "base", &base, "new_bytes", &new_bytes) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
     struct crs_checkpoint_result result = {
         .path = bytes_from_json(path),
         .name = name ? strdup(name) : NULL,
+        .base = base ? bytes_from_json(base) : NULL,
+        .new_bytes = new_bytes,
         .size_bytes = size,
         .memory_bytes = memory,
         .pause_us = pause,
@@ -137,9 +143,8 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
         .freeze = find_name(freeze, freeze_names, ELEMENTS(freeze_names)) == CRS_FREEZE_LIVE
                       ? CRS_FREEZE_LIVE
                       : CRS_FREEZE_STOP};
-    if (!result.path || (name && !result.name)) {
-        free(result.path);
-        free(result.name);
+    if (!result.path || (name && !result.name) || (base && !result.base)) {
+        crs_checkpoint_result_clear(&result);
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }
     *ret = result;
@@ -290,6 +295,7 @@ void request_clear(struct request *request)
 {
     json_decref(request->json);
     free(request->output);
+    free(request->base);
     if (request->stream_fd > 0)
         close(request->stream_fd);
     *request = (struct request){0};
@@ -304,6 +310,17 @@ static int parse_output(struct request *request, const json_t *output, struct cr
     if (!request->output || request->output[0] != '/')
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's directory is not understood");
     request->options.output = request->output;
+    return 0;
+}
+
+static int parse_base(struct request *request, const json_t *base, struct crs_error *err)
+{
+    if (!base)
+        return 0;
+    request->base = bytes_from_json(base);
+    if (!request->base)
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request's base is not understood");
+    request->options.base = request->base;
     return 0;
 }
 
@@ -340,19 +357,19 @@ static int parse_request(struct request *request, struct crs_error *err)
     struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory", "auto"};
     int stream = 0, save_files = 0;
     const char *what;
-    json_t *output = NULL;
+    json_t *output = NULL, *base = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
                        "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i, "
-                       "s?s}",
+                       "s?s, s?o, s?b}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
                        "form", &words.form, "stream", &stream, "save_files", &save_files, "freeze",
-                       &words.freeze) < 0)
+                       &words.freeze, "base", &base, "full", &options->full) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
@@ -363,7 +380,8 @@ static int parse_request(struct request *request, struct crs_error *err)
         return crs_fail(err, CRS_USAGE, EBADF,
                         "the descriptor that the snapshot is to be written to didn't come");
     options->stream_fd = stream ? request->stream_fd : 0;
-    return parse_output(request, output, err);
+    int r = parse_output(request, output, err);
+    return r == 0 ? parse_base(request, base, err) : r;
 }
 
 int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)
@@ -426,6 +444,10 @@ void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 
     if (message && result->name)
         json_object_set_new(message, "name", json_string(result->name));
+    if (message && result->base)
+        json_object_set_new(message, "base", bytes_to_json(result->base));
+    if (message)
+        json_object_set_new(message, "new_bytes", json_integer(result->new_bytes));
     wire_send(fd, message, true);
 }
 
