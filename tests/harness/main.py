@@ -35,6 +35,9 @@ def parse():
     p.add_argument("--slow", action="store_true", help="the tool is instrumented: be patient")
     p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live"],
                    help="checkpoints of victims, programs and kill tests are made with this")
+    p.add_argument("--increments", action="store_true",
+                   help="checkpoints of victims are made twice, under one name: the second shares "
+                        "with the first, which is removed then")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
