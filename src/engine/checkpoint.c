@@ -23,6 +23,7 @@
 #include "engine/increment.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
+#include "engine/memory_session.h"
 #include "engine/namespaces.h"
 #include "engine/options.h"
 #include "engine/sharing.h"
@@ -152,6 +153,16 @@ static int open_base(struct checkpoint *c, struct crs_error *err)
 
 /* ---- the freeze ---- */
 
+/* The next checkpoint will share with this one, if this one can be shared with. */
+static void use_session(struct checkpoint *c)
+{
+    const struct crs_checkpoint_options *o = c->options;
+
+    if (o->form == CRS_FORM_DIRECTORY && !o->stream_fd && !o->full &&
+        o->afterwards != CRS_TERMINATE)
+        memory_set_use(c->address_spaces, c->request->session);
+}
+
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
  * now. */
@@ -160,8 +171,10 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = memory_set_new(&c->address_spaces, err);
 
-    if (r == 0)
+    if (r == 0) {
+        use_session(c);
         r = tree_list(&c->members, &founds, err);
+    }
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     if (r == 0 && c->options->stream_fd)
@@ -430,12 +443,16 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
     r = copy_ahead(c, err);
+    if (c->request->session) /* of processes that have no part in this */
+        memory_session_clear(c->request->session);
     if (r == 0)
         r = take(c, err);
     if (r == 0)
         r = publish(c, err);
     if (r == 0)
         r = afterwards(c, err);
+    if (r == 0)
+        memory_session_keep(c->address_spaces, c->memory, c->result.path);
     return r;
 }
 
@@ -602,11 +619,12 @@ int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_che
     return r;
 }
 
-int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
-                   struct crs_checkpoint_result *ret, struct crs_error *err)
+int checkpoint_in_session(pid_t pid, const struct crs_checkpoint_options *options,
+                          struct memory_session *session, struct crs_checkpoint_result *ret,
+                          struct crs_error *err)
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
-    struct checkpoint_request request = {.options = &own};
+    struct checkpoint_request request = {.options = &own, .session = session};
     struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
     uint64_t own_limit = 0;
     pthread_t thread;
@@ -631,6 +649,12 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     r = finish(&c, ret, err);
     descriptors_give_back(own_limit);
     return r;
+}
+
+int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
+                   struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    return checkpoint_in_session(pid, options, NULL, ret, err);
 }
 
 void crs_checkpoint_result_clear(struct crs_checkpoint_result *result)

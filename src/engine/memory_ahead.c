@@ -18,6 +18,7 @@
 #include "base/thread.h"
 #include "engine/tree.h"
 #include "memory_live.h"
+#include "memory_session.h"
 
 #define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
 #define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
@@ -41,13 +42,14 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Its own memory, which nobody else can write to. The main stack is where our own calls run. */
+/* Its own memory, which nobody else can write to. The main stack is where our own calls run.
+ * Whether it is tracked by somebody else, will be seen. */
 static bool may_be_tracked(const struct proc_smap *smap)
 {
     const uint32_t not_these = PROC_VM_SHADOW_STACK | PROC_VM_PFNMAP | PROC_VM_IO |
                                PROC_VM_MIXEDMAP | PROC_VM_HUGETLB | PROC_VM_SEALED |
-                               PROC_VM_DROPPABLE | PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP |
-                               PROC_VM_UFFD_MINOR | PROC_VM_GROWSDOWN;
+                               PROC_VM_DROPPABLE | PROC_VM_UFFD_MISSING | PROC_VM_UFFD_MINOR |
+                               PROC_VM_GROWSDOWN;
     const char *name = smap->map.name;
 
     return smap->map.inode == 0 && !smap->map.shared && !(smap->flags & not_these) &&
@@ -248,23 +250,40 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
         r = check_shared(a->set, image->pid, err);
     if (r == 0)
         r = open_files(live, image->pid, err);
-    if (r == 0)
+    if (r == 0 && !live->track)
         r = hold(a, image->pid, live, true, err);
-    if (r == 0)
-        add_ranges(live);
-    return r;
+    if (r < 0)
+        return r;
+    add_ranges(live);
+    live->lasting = a->set->session != NULL;
+    r = memory_session_prune(live, a->ctx->writer);
+    return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
+}
+
+/* Of the checkpoint before, where there is something. */
+static struct memory_live *new_live(const struct ahead *a, struct memory_image *image)
+{
+    struct memory_live *live = memory_session_take(image, a->ctx->writer);
+
+    if (live) {
+        track_begin_again(live->track);
+        return live;
+    }
+    live = calloc(1, sizeof(*live));
+    if (live)
+        live->pagemap_fd = live->mem_fd = -1;
+    return live;
 }
 
 /* Whatever keeps it from being tracked is no failure: it is copied in the freeze. */
 static int begin_image(struct ahead *a, struct memory_image *image, struct crs_error *err)
 {
-    struct memory_live *live = calloc(1, sizeof(*live));
+    struct memory_live *live = new_live(a, image);
     struct crs_error why = {0};
     uint64_t pages = 0;
 
     if (!live)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    live->pagemap_fd = live->mem_fd = -1;
     int r = choose_ranges(image, live, a->least_bytes ? LEAST_PAGES : 1, &pages);
     if (r < 0 || live->ranges.n == 0 || pages * PAGE < a->least_bytes) {
         memory_live_free(live);
@@ -316,6 +335,9 @@ static int mark(struct memory_live *live, struct crs_error *err)
     for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
         r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
                             live->ranges.items[i].end, &live->marked, NULL);
+    if (r == 0)
+        r = page_runs_unite(&live->marked, &live->again);
+    page_runs_clear(&live->again);
     if (r == 0)
         r = live_forget(live, &live->marked);
     if (r == -ENOMEM)
@@ -491,7 +513,7 @@ void memory_untrack(struct memory_set *set)
 {
     for (size_t i = 0; i < set->images.n; i++) {
         struct memory_live *live = set->images.items[i]->live;
-        if (live)
+        if (live && !live->lasting)
             track_free(TAKE_PTR(live->track));
     }
 }

@@ -45,7 +45,7 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
     /* At once, while what the kernel knows of the pages is in this processor's cache. */
     snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
-    if (r == 0 &&
+    if (r == 0 && !memory_policy_is_asked(image) &&
         read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */
         r = memory_policy_list(image, (const char *)numa.data, err);
     return r;
@@ -289,6 +289,6 @@ int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_
     if (!image->space)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
     crs__address_space__init(image->space);
-    *ret_id = image->space->id = ++set->n_spaces;
+    *ret_id = image->space->id = image->space_id = ++set->n_spaces;
     return collect(image, ctx, err);
 }

@@ -142,6 +142,7 @@ struct memory_image {
     struct proc_smaps smaps;
     bool smaps_of_freeze;           /* they were read in the freeze */
     ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
+    bool policy_unknown;            /* any may have one */
     struct proc_maps maps;
     ARRAY_OF(struct memory_vma) vmas;
     ARRAY_OF(struct memory_descriptor) descriptors;
@@ -152,6 +153,7 @@ struct memory_image {
     struct copy_plan plan;
     struct memory_live *live; /* what was copied before the freeze; NULL: nothing */
     Crs__AddressSpace *space;
+    uint32_t space_id; /* of it, also when it has been handed over */
     dev_t exe_dev;
     ino_t exe_ino;
     uint32_t exe_file;
@@ -171,6 +173,7 @@ struct memory_set {
     uint64_t held_us; /* how long processes were held before the freeze */
     size_t last;      /* where memory_image_get() looks first */
     struct memory_aside *aside;
+    struct memory_session *session; /* NULL: none; the caller's */
 };
 
 /* ---- parts ---- */
@@ -181,6 +184,7 @@ int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **re
 
 /* memory_policy.c: which mappings may have one, from the text of numa_maps; and that of a mapping
  * with a record. */
+bool memory_policy_is_asked(struct memory_image *image); /* without the list */
 int memory_policy_list(struct memory_image *image, const char *text, struct crs_error *err);
 int memory_policy_collect(struct memory_image *image, struct kobj_dump *ctx,
                           const struct memory_vma *vma, struct crs_error *err);

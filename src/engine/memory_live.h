@@ -26,6 +26,9 @@ struct memory_live {
     struct page_runs covered;
     struct page_runs marked; /* of this round: to be copied */
     struct page_runs kept;   /* in the freeze: covered, and not written to since */
+    bool lasting;            /* for a session: what is copied in the freeze gets its mark there, */
+    struct page_runs fresh;  /* and these have */
+    struct page_runs again;  /* of the session before: to be copied again, written to or not */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
     bool given_up; /* nothing of it counts */
@@ -33,6 +36,9 @@ struct memory_live {
 
 /* The copies of these pages are out of date. 0 or -ENOMEM. */
 int live_forget(struct memory_live *live, const struct page_runs *pages);
+
+/* Of the chunks only these pages count. 0 or -ENOMEM. */
+int live_drop_others(struct memory_live *live, const struct page_runs *pages);
 
 /* Nothing of it counts any more, and nothing is tracked. */
 void live_give_up(struct memory_live *live);

@@ -70,7 +70,8 @@ static bool named(const struct proc_map *map)
     return stat(map->name, &st) == 0 && st.st_dev == map->dev && st.st_ino == map->inode;
 }
 
-/* Without a userfaultfd of its own, it is ours: of another tool that copies it. */
+/* Without a userfaultfd of its own, it is a tool's that copies it, or will again: nothing of the
+ * program's. */
 static bool is_tracked(struct kobj_dump *ctx, pid_t tid, const struct memory_vma *vma)
 {
     static const char own[] = "anon_inode:[userfaultfd]";
@@ -101,12 +102,9 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
         if (starts_with(map->name, refused_names[i].prefix) &&
             (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
             return refuse(map, refused_names[i].words, err);
-    if (is_tracked(ctx, image->tid, vma))
-        return crs_fail(err, CRS_BUSY, EBUSY,
-                        "another checkpoint of process %d is being made: wait for its end",
-                        image->pid);
+    uint32_t flags = vma->vm_flags & ~(is_tracked(ctx, image->tid, vma) ? PROC_VM_UFFD_WP : 0);
     for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
-        if (vma->vm_flags & refused_flags[i].flags)
+        if (flags & refused_flags[i].flags)
             return refuse(map, refused_flags[i].words, err);
     return 0;
 }

@@ -115,8 +115,11 @@ static int link_pack(struct store_writer *w, struct store_base *base, const Crs_
     return 0;
 }
 
-static int index_pack(struct store_writer *w, const Crs__Pack *t, struct crs_error *err)
+static int index_pack(struct store_writer *w, struct base_pack *pack, struct crs_error *err)
 {
+    const Crs__Pack *t = pack->table;
+
+    pack->noted = true;
     for (size_t i = 0; i < t->n_offsets; i++) {
         struct indexed_chunk c = {.offset = t->offsets[i],
                                   .pack = t->number,
@@ -125,8 +128,10 @@ static int index_pack(struct store_writer *w, const Crs__Pack *t, struct crs_err
                                   .codec = t->codecs.data[i]};
         memcpy(c.checksum, t->checksums.data + i * CHECKSUM_SIZE, CHECKSUM_SIZE);
         memcpy(c.raw_checksum, t->raw_checksums.data + i * CHECKSUM_SIZE, CHECKSUM_SIZE);
-        if (index_add(&w->index, &c) < 0)
+        int r = index_add(&w->index, &c);
+        if (r < 0)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks");
+        pack->noted &= r > 0;
     }
     return 0;
 }
@@ -143,7 +148,7 @@ static int link_packs(struct store_writer *w, struct store_base *base, struct cr
             continue;
         if (pack->table->number > base->highest)
             base->highest = pack->table->number;
-        r = index_pack(w, pack->table, err);
+        r = index_pack(w, pack, err);
     }
     return r;
 }
@@ -191,15 +196,55 @@ const char *store_writer_base(const struct store_writer *w)
     return w->base && w->base->highest ? store_reader_path(w->base->reader) : NULL;
 }
 
+const char *store_writer_base_id(const struct store_writer *w)
+{
+    return w->base ? json_string_value(
+                         json_object_get(store_reader_manifest(w->base->reader), "checksum"))
+                   : NULL;
+}
+
+char *store_snapshot_id(const char *path)
+{
+    struct store_reader *r = NULL;
+
+    if (store_reader_open(path, &r, NULL) < 0)
+        return NULL;
+    const char *id = json_string_value(json_object_get(store_reader_manifest(r), "checksum"));
+    char *copy = id ? strdup(id) : NULL;
+    store_reader_free(r);
+    return copy;
+}
+
+static uint64_t live_pages(const Crs__Chunk *chunk)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < chunk->n_runs; i++)
+        pages += chunk->runs[i]->dropped ? 0 : chunk->runs[i]->count;
+    return pages;
+}
+
+bool store_keep_chunk(struct store_writer *w, const Crs__Chunk *chunk)
+{
+    for (size_t i = 0; w->base && i < w->base->items.n; i++) {
+        const struct base_pack *pack = &w->base->items.items[i];
+        if (!pack->linked || pack->table->number != chunk->pack)
+            continue;
+        pthread_mutex_lock(&w->lock);
+        w->found_bytes += live_pages(chunk) * STORE_PAGE_SIZE;
+        pthread_mutex_unlock(&w->lock);
+        return true;
+    }
+    return false;
+}
+
 /* ---- what is needed of them ---- */
 
 static void note_list(struct store_writer *w, Crs__Chunk *const *chunks, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         struct indexed_chunk *c = index_find_place(&w->index, chunks[i]->pack, chunks[i]->offset);
-        uint64_t pages = 0;
-        for (size_t k = 0; k < chunks[i]->n_runs; k++)
-            pages += chunks[i]->runs[k]->dropped ? 0 : chunks[i]->runs[k]->count;
+        uint64_t pages = live_pages(chunks[i]);
         if (c && pages > c->live_pages)
             c->live_pages = pages;
     }
@@ -249,7 +294,8 @@ int base_finish(struct store_writer *w, Crs__Pack *ret, size_t *n, struct crs_er
         if (!pack->linked)
             continue;
         pack_name(pack->table->number, name);
-        uint64_t live = writer_live_bytes(w, pack->table->number);
+        uint64_t live =
+            pack->noted ? writer_live_bytes(w, pack->table->number) : pack->table->size_bytes;
         if (live == 0) {
             unlinkat(w->temporary.fd, name, 0);
             continue;

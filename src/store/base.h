@@ -19,6 +19,7 @@
 struct base_pack {
     const Crs__Pack *table; /* in the record below */
     bool linked;
+    bool noted; /* all of its chunks are in the index; else all of them count as needed */
 };
 
 struct store_base {

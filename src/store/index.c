@@ -41,7 +41,8 @@ static void enter_chunk(struct chunk_index *index, size_t i)
 {
     const struct indexed_chunk *c = &index->chunks.items[i];
 
-    enter(index->by_checksum, index->n_slots, slot_of_checksum(index, c->raw_checksum), i + 1);
+    if (!index_find(index, c->raw_checksum, c->raw_bytes))
+        enter(index->by_checksum, index->n_slots, slot_of_checksum(index, c->raw_checksum), i + 1);
     enter(index->by_place, index->n_slots, slot_of_place(index, c->pack, c->offset), i + 1);
 }
 
@@ -97,8 +98,7 @@ struct indexed_chunk *index_find_place(const struct chunk_index *index, uint32_t
 
 int index_add(struct chunk_index *index, const struct indexed_chunk *chunk)
 {
-    if (index->chunks.n >= INDEX_MAX ||
-        index_find(index, chunk->raw_checksum, chunk->raw_bytes) != NULL)
+    if (index->chunks.n >= INDEX_MAX)
         return 0;
     if (2 * (index->chunks.n + 1) > index->n_slots && grow(index) < 0)
         return -ENOMEM;

@@ -29,7 +29,7 @@ struct chunk_index {
 
 void index_clear(struct chunk_index *index);
 
-/* 1: it was added; 0: it is full, or has one with this content; -ENOMEM. */
+/* 1: it was added; 0: it is full; -ENOMEM. Of several with the same content the first is found. */
 int index_add(struct chunk_index *index, const struct indexed_chunk *chunk);
 
 /* NULL: there is none. Valid until the next one is added. */

@@ -65,6 +65,13 @@ int store_writer_set_base(struct store_writer *w, const char *path, struct crs_e
                           struct crs_error *err);
 /* The base's path; NULL: there is none, or nothing of it is of use. */
 const char *store_writer_base(const struct store_writer *w);
+/* Which snapshot that is, whatever its path; NULL: there is none. */
+const char *store_writer_base_id(const struct store_writer *w);
+/* The same of a snapshot. Allocated; NULL: it can't be read. */
+char *store_snapshot_id(const char *path);
+/* Is the chunk, which is one of the base, in the new snapshot, too, at the same place? Then records
+ * may refer to it as to one that was put. */
+bool store_keep_chunk(struct store_writer *w, const Crs__Chunk *chunk);
 /* When published: bytes of files that it shares with others. */
 uint64_t store_writer_linked_bytes(const struct store_writer *w);
 
