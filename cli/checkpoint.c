@@ -176,13 +176,14 @@ static void print_json(FILE *file, const struct crs_checkpoint_result *r, const 
     static const char *const then[] = {
         [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
     json_t *document = json_pack(
-        "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:I}", "path",
+        "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:I}", "path",
         output_text(r->path), "name", r->name, "pid", (int)job->program.pid, "afterwards",
         then[afterwards], "freeze", r->freeze == CRS_FREEZE_LIVE ? "live" : "stop", "size_bytes",
         (json_int_t)r->size_bytes, "memory_bytes", (json_int_t)r->memory_bytes, "pause_us",
-        (json_int_t)r->pause_us, "total_us", (json_int_t)r->total_us, "processes",
-        (int)r->n_processes, "threads", (int)r->n_threads, "base",
-        r->base ? output_text(r->base) : json_null(), "new_bytes", (json_int_t)r->new_bytes);
+        (json_int_t)r->pause_us, "longest_stop_us", (json_int_t)r->longest_stop_us, "total_us",
+        (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads,
+        "base", r->base ? output_text(r->base) : json_null(), "new_bytes",
+        (json_int_t)r->new_bytes);
 
     output_document(file, document);
 }

@@ -130,11 +130,14 @@ enum crs_form {
 
 /* When memory is copied. */
 enum crs_freeze {
-    CRS_FREEZE_AUTO = 0, /* the library chooses: CRS_FREEZE_STOP in this version */
+    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_LIVE, without the warning, for processes with 8 MiB or
+                            more of memory, where the program goes on afterwards and the snapshot is
+                            a directory; else as CRS_FREEZE_STOP */
     CRS_FREEZE_STOP = 1, /* while the program stands still */
     CRS_FREEZE_LIVE = 2, /* while it runs; the freeze copies what was written to meanwhile, and what
-                            the kernel doesn't tell that of. Where nothing can be done so, there is
-                            a warning, and all is copied in the freeze. */
+                            the kernel doesn't tell that of. Transparent huge pages that were split
+                            by that are joined again before the call returns. Where nothing can be
+                            done so, there is a warning, and all is copied in the freeze. */
 };
 
 struct crs_checkpoint_options {
@@ -198,9 +201,10 @@ struct crs_checkpoint_result {
     uint64_t pause_us;     /* how long the program was stopped, altogether */
     uint64_t total_us;     /* the whole checkpoint */
     unsigned n_processes, n_threads;
-    enum crs_freeze freeze; /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
-    char *base;             /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
-    uint64_t new_bytes;     /* of size_bytes: those that it doesn't share with its base */
+    enum crs_freeze freeze;   /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
+    uint64_t longest_stop_us; /* the longest of the stops that pause_us is the sum of */
+    char *base;               /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
+    uint64_t new_bytes;       /* of size_bytes: those that it doesn't share with its base */
 };
 
 /*

@@ -31,6 +31,7 @@
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
+#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
@@ -42,6 +43,7 @@ struct checkpoint {
     struct checkpoint_request *request;
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
+    uint64_t stop_us; /* how long the freeze took */
 
     struct store_writer *writer;
     struct tree members;
@@ -192,17 +194,27 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     return r;
 }
 
+/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
+ * can't be begun again when something is in the way for a moment. */
+static bool is_worth_it(const struct checkpoint *c)
+{
+    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
+           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
+}
+
 /* Copy memory while the program runs. */
 static int copy_ahead(struct checkpoint *c, struct crs_error *err)
 {
+    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
     struct crs_error reason = {0};
 
-    if (c->options->freeze != CRS_FREEZE_LIVE)
+    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
         return 0;
-    tell(c, "memory");
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, 0, c->options->cancel, c->deadline_us,
-                              &reason, err);
-    if (r == 0 && reason.kind)
+    if (asked)
+        tell(c, "memory");
+    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
+                              c->options->cancel, c->deadline_us, &reason, err);
+    if (r == 0 && asked && reason.kind)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
@@ -276,6 +288,15 @@ static int run_hook(struct checkpoint *c, checkpoint_hook hook, struct crs_error
     return hook ? hook(&c->members, c->request->arg, err) : 0;
 }
 
+/* All the times that they were stopped. */
+static void set_pause(struct checkpoint *c)
+{
+    uint64_t longest = 0, held = memory_held_us(c->address_spaces, &longest);
+
+    c->result.pause_us = c->stop_us + held;
+    c->result.longest_stop_us = c->stop_us > longest ? c->stop_us : longest;
+}
+
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
 static int take(struct checkpoint *c, struct crs_error *err)
 {
@@ -302,7 +323,8 @@ static int take(struct checkpoint *c, struct crs_error *err)
         return r;
     if (c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe)
         r = tree_thaw(&c->members, false, err);
-    c->result.pause_us = now_us() - c->members.frozen_at_us + memory_held_us(c->address_spaces);
+    c->stop_us = now_us() - c->members.frozen_at_us;
+    set_pause(c);
     c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
     return r;
 }
@@ -312,7 +334,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
-        memory_untrack(c->address_spaces);
+        memory_untrack(c->address_spaces, false);
     int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     sharing_reduce(c->tree);
     if (r == 0)
@@ -348,6 +370,7 @@ static int publish(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
+    json_object_set_new(info, "longest_stop_us", json_integer(c->result.longest_stop_us));
     if (c->result.name) {
         json_object_set_new(info, "name", json_string(c->result.name));
     }
@@ -487,6 +510,12 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    if (c->address_spaces)
+        memory_untrack(c->address_spaces, true);
+    if (r < 0 || c->options->afterwards != CRS_TERMINATE)
+        memory_collapse(c->address_spaces, c->options->cancel);
+    if (r == 0)
+        set_pause(c);
     return r;
 }
 

@@ -34,12 +34,18 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
                       struct crs_error *ret_reason, struct crs_error *err);
 /* Was anything copied so? */
 bool memory_is_live(const struct memory_set *set);
-/* How long were they held for that, together? */
-uint64_t memory_held_us(const struct memory_set *set);
+/* How long were they held besides the freeze, together? *ret_longest (may be NULL): the longest. */
+uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest);
 /* In the freeze, at once: that it was held before is made up for in what is left of timeouts. */
 void memory_held_again(const struct memory_set *set, struct tracee *t);
-/* The processes run again: they are tracked no more. */
-void memory_untrack(struct memory_set *set);
+/* The processes run again: they are tracked no more, but, unless `all`, for the next checkpoint. */
+void memory_untrack(struct memory_set *set, bool all);
+
+/* Which pages are in transparent huge ones, before anything is done that may split them (this is
+ * part of memory_copy_ahead()). At the end of all, while the processes run, whether the checkpoint
+ * succeeded or not: those that were split are joined again, as far as the kernel lets us. */
+void memory_note_huge(struct memory_set *set);
+void memory_collapse(struct memory_set *set, const volatile int *cancel); /* NULL is nothing */
 
 /* In the freeze, for ctx->t: mappings, their flags, which pages hold data, guards, brk, auxv, exe,
  * vDSO. *ret_id: AddressSpace.id. What was not prepared is read now. Refuses what can't be saved

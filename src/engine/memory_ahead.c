@@ -23,6 +23,7 @@
 #define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
 #define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
 #define FEW_PAGES    1024 /* left to the freeze */
+#define HUGE_SHARE   8    /* more than one part in so many is much */
 #define MAX_ROUNDS   8
 #define MAX_LIVE     128 /* processes: each takes three descriptors of ours */
 #define NEXT_BYTES   (1ull << 30)
@@ -163,6 +164,8 @@ static int hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begin
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     pthread_join(thread, NULL);
     a->set->held_us += h.held_us;
+    if (h.held_us > a->set->longest_held_us)
+        a->set->longest_held_us = h.held_us;
     if (h.result < 0 && err)
         *err = h.err;
     return h.result;
@@ -241,6 +244,17 @@ static void add_ranges(struct memory_live *live)
     live->ranges.n = n;
 }
 
+/* Huge pages that are marked for long can't be joined again when they were split. */
+static bool is_mostly_huge(const struct memory_image *image)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < image->smaps.n; i++)
+        if (may_be_tracked(&image->smaps.items[i]))
+            pages += image->smaps.items[i].resident_pages;
+    return page_runs_count(&image->huge) > pages / HUGE_SHARE;
+}
+
 static int begin_tracking(struct ahead *a, struct memory_image *image, struct memory_live *live,
                           struct crs_error *err)
 {
@@ -255,7 +269,7 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
     if (r < 0)
         return r;
     add_ranges(live);
-    live->lasting = a->set->session != NULL;
+    live->lasting = a->set->session && !is_mostly_huge(image);
     r = memory_session_prune(live, a->ctx->writer);
     return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
 }
@@ -461,7 +475,7 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
 }
 
 /* As long as each round leaves half as much as the one before, at most. */
-static int run_rounds(struct ahead *a, struct crs_error *err)
+static int run_rounds(struct ahead *a, uint64_t *ret_left, struct crs_error *err)
 {
     uint64_t copied = 0, left = UINT64_MAX;
     int r = 0;
@@ -472,6 +486,7 @@ static int run_rounds(struct ahead *a, struct crs_error *err)
         r = copy_round(a, &copied, err);
         left = count_written(a->set);
     }
+    *ret_left = left;
     return r;
 }
 
@@ -485,13 +500,15 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
 
     if (track_check(ret_reason) < 0)
         return 0;
+    memory_note_huge(set);
     for (size_t i = 0; r == 0 && i < set->images.n && n < MAX_LIVE; i++) {
         r = begin_image(&a, set->images.items[i], err);
         n += set->images.items[i]->live != NULL;
     }
     if (r == 0 && memory_is_live(set)) {
-        memory_late_prepare(set);
-        r = run_rounds(&a, err);
+        uint64_t left;
+        r = run_rounds(&a, &left, err);
+        memory_late_prepare(set, left);
     }
     return r;
 }
@@ -504,16 +521,18 @@ bool memory_is_live(const struct memory_set *set)
     return false;
 }
 
-uint64_t memory_held_us(const struct memory_set *set)
+uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest)
 {
+    if (ret_longest)
+        *ret_longest = set->longest_held_us;
     return set->held_us;
 }
 
-void memory_untrack(struct memory_set *set)
+void memory_untrack(struct memory_set *set, bool all)
 {
     for (size_t i = 0; i < set->images.n; i++) {
         struct memory_live *live = set->images.items[i]->live;
-        if (live && !live->lasting)
+        if (live && (all || !live->lasting))
             track_free(TAKE_PTR(live->track));
     }
 }

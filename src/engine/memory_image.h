@@ -152,6 +152,8 @@ struct memory_image {
     struct page_runs guards;
     struct copy_plan plan;
     struct memory_live *live; /* what was copied before the freeze; NULL: nothing */
+    struct page_runs huge;    /* memory_collapse.c: what was in transparent huge pages, by */
+    int huge_fd;              /* the pagemap of then */
     Crs__AddressSpace *space;
     uint32_t space_id; /* of it, also when it has been handed over */
     dev_t exe_dev;
@@ -170,8 +172,9 @@ struct memory_set {
     uint32_t n_spaces;
     unsigned save_files; /* enum crs_save_files */
     struct memory_late *late;
-    uint64_t held_us; /* how long processes were held before the freeze */
-    size_t last;      /* where memory_image_get() looks first */
+    uint64_t held_us;         /* how long processes were held before and after the freeze, and */
+    uint64_t longest_held_us; /* the longest of these */
+    size_t last;              /* where memory_image_get() looks first */
     struct memory_aside *aside;
     struct memory_session *session; /* NULL: none; the caller's */
 };
@@ -250,10 +253,10 @@ void memory_live_free(struct memory_live *live); /* NULL is nothing */
 
 /*
  * memory_late.c: few pages are read in the freeze and written after it. Before it: the place for
- * them. In it: are they few enough? Then the plan of each image is read, with any thread's source.
- * After it.
+ * them (n_pages: how many there will be, about). In it: are they few enough? Then the plan of each
+ * image is read, with any thread's source. After it.
  */
-void memory_late_prepare(struct memory_set *set);
+void memory_late_prepare(struct memory_set *set, uint64_t n_pages);
 bool memory_late_begin(struct memory_set *set);
 int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err);
 int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);

@@ -12,6 +12,7 @@
 #include "memory_image.h"
 
 #define LATE_BYTES (16ull << 20)
+#define MORE_PAGES 256 /* of stacks, libraries, ... */
 
 struct late_chunk {
     struct memory_image *image;
@@ -26,18 +27,21 @@ struct memory_late {
     ARRAY_OF(struct late_chunk) chunks;
 };
 
-void memory_late_prepare(struct memory_set *set)
+void memory_late_prepare(struct memory_set *set, uint64_t n_pages)
 {
     struct memory_late *late = calloc(1, sizeof(*late));
+    uint64_t ready = (2 * n_pages + MORE_PAGES) * PAGE;
 
     if (!late)
         return;
-    late->pool = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (late->pool == MAP_FAILED)
+    late->pool = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (late->pool == MAP_FAILED) {
         free(late); /* all is written in the freeze, then */
-    else
-        set->late = late;
+        return;
+    }
+    /* What isn't there by then is made in the freeze. */
+    madvise(late->pool, ready < LATE_BYTES ? ready : LATE_BYTES, 23 /* MADV_POPULATE_WRITE */);
+    set->late = late;
 }
 
 void memory_late_free(struct memory_late *late)

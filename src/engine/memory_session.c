@@ -240,6 +240,7 @@ static int keep_image(struct memory_session *session, struct memory_image *image
         r = -ENOMEM;
     if (r < 0)
         return r;
+    page_runs_clear(&image->huge); /* they stay marked */
     item.live = TAKE_PTR(image->live);
     *place = item;
     return 0;

@@ -39,7 +39,7 @@ int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **re
         free(image);
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
     }
-    *image = (struct memory_image){.set = set, .pid = pid, .pagemap_fd = -1};
+    *image = (struct memory_image){.set = set, .pid = pid, .pagemap_fd = -1, .huge_fd = -1};
     *ret = *place = image;
     return 0;
 }
@@ -64,6 +64,8 @@ static void image_free(struct memory_image *image)
     if (image->space)
         crs__address_space__free_unpacked(image->space, NULL);
     cleanup_close(&image->pagemap_fd);
+    cleanup_close(&image->huge_fd);
+    page_runs_clear(&image->huge);
     memory_live_free(image->live);
     copy_plan_clear(&image->plan);
     page_runs_clear(&image->guards);

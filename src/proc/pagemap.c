@@ -28,6 +28,7 @@ struct scan_arg {
 #define SCAN_PRESENT (1 << 3)
 #define SCAN_SWAPPED (1 << 4)
 #define SCAN_PFNZERO (1 << 5)
+#define SCAN_HUGE    (1 << 6)
 #define SCAN_GUARD   (1 << 8)
 #define SCAN_PROTECT (1 << 0) /* flags: set the mark of those that match; */
 #define SCAN_TRACKED (1 << 1) /* fail where no userfaultfd lets it be set */
@@ -178,6 +179,15 @@ int pagemap_unprotected(int fd, uint64_t start, uint64_t end, struct page_runs *
     /* With exactly these masks the kernel goes through the entries in the fastest way. */
     const struct scan_arg what = {
         .flags = SCAN_TRACKED, .category_mask = SCAN_WRITTEN, .return_mask = SCAN_WRITTEN};
+
+    return scan_all(fd, &what, start, end, ret, NULL, err);
+}
+
+int pagemap_present(int fd, bool huge, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err)
+{
+    const struct scan_arg what = {.category_mask = SCAN_PRESENT | (huge ? SCAN_HUGE : 0),
+                                  .return_mask = SCAN_PRESENT};
 
     return scan_all(fd, &what, start, end, ret, NULL, err);
 }

@@ -57,4 +57,9 @@ int pagemap_written(int fd, bool guards, uint64_t start, uint64_t end, struct pa
 int pagemap_unprotected(int fd, uint64_t start, uint64_t end, struct page_runs *ret,
                         struct crs_error *err);
 
+/* The pages of [start, end) that are there; `huge`: those that are part of transparent huge ones.
+ * With the ioctl only. */
+int pagemap_present(int fd, bool huge, uint64_t start, uint64_t end, struct page_runs *ret,
+                    struct crs_error *err);
+
 #endif

@@ -54,7 +54,8 @@ static bool take_pages(const char *line, const char *field, uint64_t *ret)
 static void parse_field(const char *line, struct proc_smap *smap)
 {
     if (take_pages(line, "Rss:", &smap->resident_pages) ||
-        take_pages(line, "Swap:", &smap->swapped_pages))
+        take_pages(line, "Swap:", &smap->swapped_pages) ||
+        take_pages(line, "AnonHugePages:", &smap->huge_resident_pages))
         return;
     if (strncmp(line, "KernelPageSize:", 15) == 0)
         smap->page_bytes = strtoull(line + 15, NULL, 10) << 10;

@@ -41,6 +41,8 @@ struct proc_smap {
     uint32_t protection_key;
     uint64_t page_bytes; /* the kernel's own (hugetlb); not of transparent huge pages */
     uint64_t resident_pages, swapped_pages;
+    uint64_t huge_resident_pages; /* of the resident ones: in transparent huge pages, counted in
+                                   * small ones */
 };
 
 struct proc_smaps {

@@ -119,15 +119,16 @@ static void report(const struct crs_checkpoint_options *options, const json_t *m
 static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
-    json_int_t size = 0, memory = 0, pause = 0, total = 0, new_bytes = 0;
+    json_int_t size = 0, memory = 0, pause = 0, longest = 0, total = 0, new_bytes = 0;
     const char *name = NULL, *freeze = "stop";
     const json_t *path = NULL, *base = NULL;
     int processes = 0, threads = 0;
 
-    if (json_unpack((json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?o, s?I}",
-                    "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory,
-                    "pause_us", &pause, "total_us", &total, "processes", &processes, "threads",
-                    &threads, "freeze", &freeze, "base", &base, "new_bytes", &new_bytes) < 0)
+    if (json_unpack(
+            (json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?I, s?o, s?I}",
+            "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us",
+            &pause, "total_us", &total, "processes", &processes, "threads", &threads, "freeze",
+            &freeze, "longest_stop_us", &longest, "base", &base, "new_bytes", &new_bytes) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
     struct crs_checkpoint_result result = {
         .path = bytes_from_json(path),
@@ -137,6 +138,7 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
         .size_bytes = size,
         .memory_bytes = memory,
         .pause_us = pause,
+        .longest_stop_us = longest,
         .total_us = total,
         .n_processes = processes,
         .n_threads = threads,
@@ -436,11 +438,12 @@ void request_answer_progress(int fd, const struct crs_progress *progress)
 void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 {
     json_t *message = json_pack(
-        "{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:i, s:s}", "schema", 1, "event", "result",
+        "{s:i, s:s, s:o, s:I, s:I, s:I, s:I, s:i, s:i, s:s, s:I}", "schema", 1, "event", "result",
         "path", bytes_to_json(result->path), "size_bytes", (json_int_t)result->size_bytes,
         "memory_bytes", (json_int_t)result->memory_bytes, "pause_us", (json_int_t)result->pause_us,
         "total_us", (json_int_t)result->total_us, "processes", (int)result->n_processes, "threads",
-        (int)result->n_threads, "freeze", freeze_names[result->freeze]);
+        (int)result->n_threads, "freeze", freeze_names[result->freeze], "longest_stop_us",
+        (json_int_t)result->longest_stop_us);
 
     if (message && result->name)
         json_object_set_new(message, "name", json_string(result->name));

@@ -181,11 +181,11 @@ int tracee_call_with_block(struct tracee_thread *th, int64_t *ret, struct crs_er
 int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err);
 
 /*
- * A call that makes a descriptor, which the caller gets (close-on-exec) and the live process has no
- * more at the end. If the tool is killed meanwhile the thread closes it by itself. -ENOTSUP: that
- * can't be seen to here.
+ * A call that makes a descriptor, which the caller gets (close-on-exec) and which the live process
+ * never has: another process makes it, which shares its memory (spawn.h). -ENOTSUP: it is of a kind
+ * that can't be made to.
  */
-int tracee_take_fd(struct tracee_thread *th, int *ret_fd, struct crs_error *err, const char *what,
+int tracee_take_fd(struct tracee *t, int *ret_fd, struct crs_error *err, const char *what,
                    long number, const uint64_t args[6]);
 
 /* ---- undo ---- */

@@ -143,7 +143,7 @@ int track_begin(struct tracee *t, struct track **ret, struct crs_error *err)
     if (!track)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     track->fd = -1;
-    int r = tracee_take_fd(tracee_main(t), &track->fd, err, "make a userfaultfd", SYS_userfaultfd,
+    int r = tracee_take_fd(t, &track->fd, err, "make a userfaultfd", SYS_userfaultfd,
                            (const uint64_t[6]){O_CLOEXEC | UFFD_USER_ONLY});
     if (r < 0)
         return r;

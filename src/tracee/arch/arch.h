@@ -108,10 +108,21 @@ int arch_calls_end(struct tracee *t, struct crs_error *err);
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
-/* A call that opens descriptor `fd`, in a live process: left alone at any instant until its next
- * call has begun, the thread closes it. */
-int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
+/*
+ * A live process makes another one (spawn.h), which shares its memory and its descriptors, and
+ * stands in its first stop, held by us. Until it has ended th stands still. Left alone at any
+ * instant it ends, and th waits for its end before it goes back to where it was. *ret_pid as we see
+ * it.
+ */
+int arch_spawn(struct tracee_thread *th, pid_t *ret_pid, struct crs_error *err);
+/* It has ended: th has seen that. */
+int arch_spawn_ended(struct tracee_thread *th, struct crs_error *err);
+/* That process makes another one, in the same way, with these flags of clone(2): it need not see
+ * its end. */
+int arch_spawn_from(struct tracee_thread *th, unsigned long flags, pid_t *ret_pid,
                     struct crs_error *err);
+/* A process made so: calls in it are made as in `from`, but with its own registers. */
+int arch_spawn_adopt(struct tracee *t, const struct tracee *from, struct crs_error *err);
 
 /* ---- functions of its own that a thread is made to run (inject.h) ---- */
 

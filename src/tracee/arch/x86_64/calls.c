@@ -50,8 +50,7 @@ _Static_assert(sizeof(batch_code) == 43 && sizeof(batch_code) <= BATCH_CODE, "jn
 
 /* ---- one stop after the other ---- */
 
-/* Does the thread stand at the exit of a call, and what was its result? */
-static bool at_call_exit(pid_t tid, int64_t *ret_result)
+bool calls_at_exit(pid_t tid, int64_t *ret_result)
 {
     struct __ptrace_syscall_info info = {0};
 
@@ -88,8 +87,7 @@ static void hold_again(struct tracee_thread *th)
         th->owner->lost = true;
 }
 
-/* Let the thread run to its next system-call stop. A SIGSTOP that comes is kept for the thaw. */
-static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
+int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err)
 {
     int status, signal = 0;
 
@@ -105,10 +103,9 @@ static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
             return crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
                             WIFSIGNALED(status) ? "signal" : "exit code",
                             WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-        if (WSTOPSIG(status) == SYSCALL_STOP)
+        *ret_event = status >> 16;
+        if (WSTOPSIG(status) == SYSCALL_STOP || *ret_event)
             return 0;
-        if (status >> 16)
-            continue; /* a group stop, or an event of our own call */
         if (WSTOPSIG(status) == SIGSTOP) {
             th->owner->stop_arrived = true;
             continue;
@@ -118,11 +115,22 @@ static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
     }
 }
 
-static int run_one(struct tracee_thread *th, const struct arch_regs *base, struct remote_call *call,
-                   struct crs_error *err)
+/* Let the thread run to its next system-call stop. Group stops, and events of our own call, aren't
+ * any. */
+static int run_to_call_stop(struct tracee_thread *th, struct crs_error *err)
 {
-    struct arch_regs regs = *base;
-    struct user_regs_struct *u = &regs.user;
+    int event, r;
+
+    do
+        r = calls_next_stop(th, &event, err);
+    while (r == 0 && event);
+    return r;
+}
+
+void calls_set(const struct tracee_thread *th, const struct remote_call *call,
+               struct arch_regs *regs)
+{
+    struct user_regs_struct *u = &regs->user;
 
     u->rip = th->owner->calls->gadgets.call;
     u->orig_rax = -1;
@@ -133,6 +141,14 @@ static int run_one(struct tracee_thread *th, const struct arch_regs *base, struc
     u->r10 = call->args[3];
     u->r8 = call->args[4];
     u->r9 = call->args[5];
+}
+
+int calls_run_one(struct tracee_thread *th, const struct arch_regs *base, struct remote_call *call,
+                  struct crs_error *err)
+{
+    struct arch_regs regs = *base;
+
+    calls_set(th, call, &regs);
     int r = arch_set_regs(th->tid, &regs, err);
     /* The first stop is at the entry, unless the thread was on its way out of another call. */
     if (r == 0)
@@ -140,7 +156,7 @@ static int run_one(struct tracee_thread *th, const struct arch_regs *base, struc
     do {
         if (r == 0)
             r = run_to_call_stop(th, err);
-    } while (r == 0 && !at_call_exit(th->tid, &call->result));
+    } while (r == 0 && !calls_at_exit(th->tid, &call->result));
     return r;
 }
 
@@ -196,32 +212,15 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
     int r = c->session == th ? 0 : begin_session(th, err);
 
     for (size_t i = 0; i < n && r == 0; i++)
-        r = run_one(th, &c->session_regs, &calls[i], err);
+        r = calls_run_one(th, &c->session_regs, &calls[i], err);
     if (r < 0)
         end_session(th->owner, NULL);
     return r;
 }
 
-int arch_calls_open(struct tracee_thread *th, struct remote_call *call, int fd,
-                    struct crs_error *err)
+int calls_begin(struct tracee_thread *th, struct crs_error *err)
 {
-    struct arch_calls *c = th->owner->calls;
-    struct arch_regs regs;
-
-    if (!c->frame_area)
-        return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,
-                        "nothing in process %d leads a thread back that opens a descriptor",
-                        th->owner->pid);
-    int r = c->session == th ? 0 : begin_session(th, err);
-    if (r < 0)
-        return r;
-    regs = c->session_regs;
-    r = frame_write_closing(th, fd, (uint64_t *)&regs.user.rsp, err);
-    if (r == 0)
-        r = run_one(th, &regs, call, err);
-    if (r < 0)
-        end_session(th->owner, NULL);
-    return r;
+    return th->owner->calls->session == th ? 0 : begin_session(th, err);
 }
 
 int arch_calls_end(struct tracee *t, struct crs_error *err)
@@ -247,7 +246,7 @@ static int grow_stack(struct tracee *t, struct crs_error *err)
 
     if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block signals");
-    int r = run_one(th, &th->regs, &call, err);
+    int r = calls_run_one(th, &th->regs, &call, err);
     int back = put_back(th, r < 0 ? NULL : err);
     return r < 0 ? r : back;
 }
@@ -389,7 +388,7 @@ static int run_stub(struct tracee_thread *th, struct remote_call *calls, size_t 
         n -= part;
     }
     for (size_t i = 0; i < n && r == 0; i++)
-        r = run_one(th, &th->regs, &calls[i], err);
+        r = calls_run_one(th, &th->regs, &calls[i], err);
     return r;
 }
 
@@ -410,7 +409,7 @@ static int prepare_batch(struct tracee *t, struct crs_error *err)
     struct remote_call call = {.number = SYS_mprotect,
                                .args = {area, BATCH_AREA, 7 /* read, write, execute */}};
 
-    int r = run_one(tracee_main(t), &tracee_main(t)->regs, &call, err);
+    int r = calls_run_one(tracee_main(t), &tracee_main(t)->regs, &call, err);
     if (r < 0)
         return r;
     if (call.result < 0) /* a policy against such memory: calls are then made one by one */

@@ -5,6 +5,7 @@
  * vector state that it points to.
  */
 #include <signal.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ucontext.h>
@@ -176,21 +177,26 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
     return tracee_write(th->owner, at, area, sizeof(area), err);
 }
 
-int frame_write_closing(struct tracee_thread *th, int fd, uint64_t *ret_sp, struct crs_error *err)
+int frame_write_call(struct tracee_thread *th, size_t offset, const struct remote_call *call,
+                     uint64_t *ret_sp, struct crs_error *err)
 {
     const struct arch_calls *c = th->owner->calls;
-    struct user_regs_struct back = c->session_regs.user;
-    uint64_t at = c->frame_area + FRAME_CLOSING_OFFSET;
+    struct arch_regs back = c->session_regs;
+    uint64_t at = c->frame_area + offset;
     _Alignas(16) uint8_t area[16 + sizeof(struct frame)] = {0};
     struct frame *f = (struct frame *)(area + 16);
 
-    back.rip = c->gadgets.call;
-    back.rax = SYS_close;
-    back.rdi = fd;
-    frame_fill_registers(&back, f);
+    calls_set(th, call, &back);
+    frame_fill_registers(&back.user, f);
     f->uc_sigmask = ~0ULL; /* no vector state: the next frame has it */
     *ret_sp = set_way(&c->gadgets, area, at, f);
     return tracee_write(th->owner, at, area, sizeof(area), err);
+}
+
+uint64_t frame_first_argument(const struct tracee_thread *th, size_t offset)
+{
+    return th->owner->calls->frame_area + offset + 16 + offsetof(struct frame, uc_mcontext) +
+           offsetof(mcontext_t, gregs) + REG_RDI * sizeof(greg_t);
 }
 
 /*

@@ -31,6 +31,7 @@ struct arch_calls {
     uint64_t frame_area; /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
     struct tracee_thread *session; /* live: the thread that stands on its frame, or NULL, */
     struct arch_regs session_regs; /* with these registers */
+    struct arch_regs spawn_regs;   /* spawn.c: those with the way over one frame more */
     uint64_t table;                /* stub: where a batch's table goes; 0: no batches */
     uint64_t batch_code;
     size_t table_room; /* calls that fit */
@@ -54,7 +55,8 @@ struct frame {
 
 /* Layout of the frame area: the scratch block, room for pops, the frame, the vector state. */
 #define FRAME_SCRATCH_OFFSET 0
-#define FRAME_CLOSING_OFFSET 1024 /* in the scratch block: of a call that needs none */
+#define FRAME_WAITING_OFFSET 1024 /* in the scratch block: of calls that need none (spawn.c) */
+#define FRAME_ENDING_OFFSET  2048
 #define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
 #define FRAME_XSTATE_OFFSET  (FRAME_OFFSET + 1024)
 #define FRAME_AREA_SIZE      (24 << 10)
@@ -85,9 +87,27 @@ bool frame_in_use(struct tracee_thread *th);
 /* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
 int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
 
-/* The thread stands on its frame: write one more, for a call that opens descriptor `fd`. Left alone
- * the thread closes it, and goes on over its own frame. *ret_sp as before. */
-int frame_write_closing(struct tracee_thread *th, int fd, uint64_t *ret_sp, struct crs_error *err);
+/* The thread stands on its frame: write one more at that offset of the area, which leads to a call
+ * and then to th's own frame. *ret_sp as before. And where the call's first argument lies in it. */
+int frame_write_call(struct tracee_thread *th, size_t offset, const struct remote_call *call,
+                     uint64_t *ret_sp, struct crs_error *err);
+uint64_t frame_first_argument(const struct tracee_thread *th, size_t offset);
+
+/* ---- calls.c, for spawn.c ---- */
+
+/* th stands on its frame, if it didn't yet. */
+int calls_begin(struct tracee_thread *th, struct crs_error *err);
+/* Let the registers lead to a call. */
+void calls_set(const struct tracee_thread *th, const struct remote_call *call,
+               struct arch_regs *regs);
+/* Run one with the registers `base`, from wherever the thread stands. */
+int calls_run_one(struct tracee_thread *th, const struct arch_regs *base, struct remote_call *call,
+                  struct crs_error *err);
+/* Let the thread run to its next stop at the entry or exit of a call (*ret_event 0), or of another
+ * kind (PTRACE_EVENT_...). A SIGSTOP that comes is kept for the thaw. */
+int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err);
+/* Does the thread stand at the exit of a call, and what was its result? */
+bool calls_at_exit(pid_t tid, int64_t *ret_result);
 
 /*
  * The registers with which th makes the call again that its stop interrupted, with what was left of
