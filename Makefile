@@ -4,7 +4,8 @@
 #   make check     all tests (TESTS=OPTIONS of tests/run, JOBS=N at the same time: most of them wait)
 #   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
-#   make bench     measure
+#   make bench     measure all: tables, plots, targets (BENCH=OPTIONS of bench/run: --quick, ...)
+#   make bench-peers  CRIU beside it, in the same run (as root)
 #   make install   PREFIX=/usr/local, DESTDIR=
 #   make clean
 #
@@ -35,7 +36,13 @@ check-kernel: all
 	@tests/kernel/run --build $(BUILD) $(KERNEL_TESTS)
 
 bench: all
-	@bench/run --build $(BUILD)
+	@tools/deps bench || echo "without what is missing: it is said below what is skipped"
+	@bench/run --build $(BUILD) $(BENCH)
+
+bench-peers: all
+	@tools/deps bench || echo "without what is missing: it is said below what is skipped"
+	@[ $$(id -u) != 0 ] || tools/criu $(BUILD)/criu || echo "without CRIU"
+	@bench/run --build $(BUILD) --peers $(BENCH)
 
 install: $(BUILD)/build.ninja
 	@meson configure $(BUILD) -Dprefix=$(PREFIX)
@@ -49,4 +56,4 @@ uninstall:
 clean:
 	@rm -rf $(BUILD) crs
 
-.PHONY: all demo check check-kernel bench install uninstall clean
+.PHONY: all demo check check-kernel bench bench-peers install uninstall clean

@@ -2,30 +2,34 @@
  * holder.c - a program that holds memory and other things, and sees each moment it didn't run
  *
  *     holder DIR [--mib N] [--fill random|heap] [--huge] [--gap-us N]
- *                [--threads N] [--mappings N] [--descriptors N] [--write N]
+ *                [--threads N] [--mappings N] [--descriptors N] [--rate N | --rewrite]
  *
- * Its only work is to read the clock, again and again, and with --write to write to N of its pages
- * in every millisecond, anywhere, what they hold. What it sees and does is in files of DIR,
- * none of which it keeps open, so that it holds nothing but what it was told to:
+ * Its only work is to read the clock, again and again. With --rate it writes to N of its pages in a
+ * second, anywhere; with --rewrite to all of them, one after the other, as fast as it can. Each
+ * write changes every word of the page, and is counted elsewhere: pages and counts that are not of
+ * the same instant are found. What it sees and does is in files of DIR, none of which it keeps
+ * open, so that it holds nothing but what it was told to:
  *     ready      its PID, once everything is set up
- *     gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began, how long it
- *                was, CLOCK_REALTIME when it ended, all in nanoseconds
+ *     gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began and how long it
+ *                was, in nanoseconds; written at each order
  *     order      read at a SIGUSR1: `write PATH` or `write-sync PATH` writes its memory to a new
- *                file, in pieces of 1 MiB, with fdatasync(2) at the end for the second; any
- *                other word does nothing
- *     answer     how long that took, in nanoseconds; all earlier gaps are in `gaps` then
- *     restarted  made by whoever restarts it: after the next gap it touches all its memory, checks
- *                it, and writes
- *     touched    CLOCK_REALTIME of its first instruction, of the moment when all memory had been
- *                touched, and the number of pages that aren't as they were
+ *                file, in pieces of 1 MiB, with fdatasync(2) at the end for the second; `change N`
+ *                writes to N in a million of its pages, scattered; `check` compares all memory;
+ *                any other word does nothing
+ *     answer     how long writing took, in nanoseconds; of the others, how many pages were changed,
+ *                and were wrong; all earlier gaps are in `gaps` then
+ *     restarted  made by whoever restarts it, with CLOCK_REALTIME (ns): after the next gap it
+ * touches all its memory, checks it, and writes touched    CLOCK_REALTIME of its first instruction,
+ * of the moment when all memory had been touched, and the number of pages that aren't as they were
  * CLOCK_REALTIME is what a restart doesn't turn back.
  */
+#include "dialogue.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -35,91 +39,28 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <time.h>
 #include <unistd.h>
 
 #define PAGE       4096u
 #define PAGE_WORDS (PAGE / sizeof(uint64_t))
 #define PIECE      (1u << 20)
+#define MOST_GAPS  65536u
+#define AT_ONCE    8                        /* pages between two looks at the clock */
 #define LIFE_NS    (30 * 60 * 1000000000ll) /* should nobody be left to end it */
 
 static struct {
-    const char *dir;
-    bool like_heap, huge;
-    uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors, n_writes;
+    bool like_heap, huge, rewrite;
+    uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors, rate;
 } options = {.gap_us = 100};
 
 static uint64_t *heap;
+static uint32_t *versions; /* how often each page was written to */
 static size_t heap_pages;
+static struct gap {
+    int64_t begin_ns, length_ns;
+} gaps[MOST_GAPS]; /* since the last order */
+static size_t n_gaps;
 static volatile sig_atomic_t ordered;
-
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...)
-{
-    int saved = errno;
-    va_list ap;
-
-    va_start(ap, format);
-    fputs("holder: ", stderr);
-    vfprintf(stderr, format, ap);
-    fprintf(stderr, ": %s\n", strerror(saved));
-    exit(1);
-}
-
-static int64_t clock_ns(clockid_t clock)
-{
-    struct timespec ts;
-
-    clock_gettime(clock, &ts);
-    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
-}
-
-/* ---- files of DIR ---- */
-
-static void path_of(char path[PATH_MAX], const char *name)
-{
-    snprintf(path, PATH_MAX, "%s/%s", options.dir, name);
-}
-
-static void append(const char *name, const char *text)
-{
-    char path[PATH_MAX];
-
-    path_of(path, name);
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-    if (fd < 0 || write(fd, text, strlen(text)) < 0)
-        die("can't write %s", path);
-    close(fd);
-}
-
-/* Appears whole. */
-static void put(const char *name, const char *text)
-{
-    char temporary[PATH_MAX], path[PATH_MAX], hidden[64];
-
-    snprintf(hidden, sizeof(hidden), ".%s", name);
-    append(hidden, text);
-    path_of(temporary, hidden);
-    path_of(path, name);
-    if (rename(temporary, path) < 0)
-        die("can't rename %s", temporary);
-}
-
-/* Take a file away; false when there is none. */
-static bool take(const char *name, char *text, size_t size)
-{
-    char path[PATH_MAX];
-
-    path_of(path, name);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return false;
-    ssize_t n = read(fd, text, size - 1);
-    close(fd);
-    unlink(path);
-    text[n < 0 ? 0 : n] = 0;
-    text[strcspn(text, "\n")] = 0;
-    return true;
-}
 
 /* ---- memory ---- */
 
@@ -155,9 +96,36 @@ static void make_heap(void)
     if (options.huge)
         madvise(heap, size, MADV_HUGEPAGE);
     heap_pages = size / PAGE;
+    versions = calloc(heap_pages, sizeof(*versions));
+    if (!versions)
+        die("no memory for %zu counts", heap_pages);
     for (size_t page = 0; page < heap_pages; page++)
         for (size_t word = 0; word < PAGE_WORDS; word++)
             heap[page * PAGE_WORDS + word] = word_of(page, word);
+}
+
+static void change_page(size_t page)
+{
+    uint64_t *words = &heap[page * PAGE_WORDS];
+
+    for (size_t word = 0; word < PAGE_WORDS; word++)
+        words[word]++;
+    versions[page]++;
+}
+
+static size_t change_some(uint64_t in_a_million)
+{
+    static uint64_t n_orders;
+    size_t n_changed = 0;
+
+    n_orders++;
+    for (size_t page = 0; page < heap_pages; page++) {
+        if (mix(page ^ (n_orders << 40)) % 1000000 < in_a_million) {
+            change_page(page);
+            n_changed++;
+        }
+    }
+    return n_changed;
 }
 
 /* Read and write each page, so that nothing can still be on its way. */
@@ -175,7 +143,8 @@ static size_t count_bad_pages(void)
 
     for (size_t page = 0; page < heap_pages; page++) {
         size_t word = 0;
-        while (word < PAGE_WORDS && heap[page * PAGE_WORDS + word] == word_of(page, word))
+        while (word < PAGE_WORDS &&
+               heap[page * PAGE_WORDS + word] == word_of(page, word) + versions[page])
             word++;
         bad += word < PAGE_WORDS;
     }
@@ -278,6 +247,44 @@ static void on_order(int sig)
     ordered = 1;
 }
 
+/* Whether it was asked for. */
+static bool answer_restart(int64_t first_ns)
+{
+    char text[128];
+
+    if (!take("restarted", text, sizeof(text)))
+        return false;
+    if (first_ns < strtoll(text, NULL, 10)) /* saved between the look at the clock and here */
+        first_ns = clock_ns(CLOCK_REALTIME);
+    touch_heap();
+    int64_t touched_ns = clock_ns(CLOCK_REALTIME);
+    snprintf(text, sizeof(text), "%lld %lld %zu\n", (long long)first_ns, (long long)touched_ns,
+             count_bad_pages());
+    put("touched", text);
+    return true;
+}
+
+static void note_gap(int64_t begin_ns, int64_t length_ns)
+{
+    if (n_gaps < MOST_GAPS)
+        gaps[n_gaps++] = (struct gap){begin_ns, length_ns};
+}
+
+static void write_gaps(void)
+{
+    char path[PATH_MAX];
+
+    path_of(path, "gaps");
+    FILE *file = fopen(path, "ae");
+    if (!file)
+        die("can't write %s", path);
+    for (size_t i = 0; i < n_gaps; i++)
+        fprintf(file, "%lld %lld\n", (long long)gaps[i].begin_ns, (long long)gaps[i].length_ns);
+    if (fclose(file) != 0)
+        die("can't write %s", path);
+    n_gaps = 0;
+}
+
 static void obey(void)
 {
     char order[PATH_MAX + 32], text[64];
@@ -285,88 +292,81 @@ static void obey(void)
     ordered = 0;
     if (!take("order", order, sizeof(order)))
         return;
-    char *path = strchr(order, ' ');
-    bool sync = strncmp(order, "write-sync ", 11) == 0;
-    int64_t took = path ? write_heap(path + 1, sync) : 0;
-    snprintf(text, sizeof(text), "%lld\n", (long long)took);
+    char *rest = strchr(order, ' ');
+    int64_t answer = 0;
+    if (strcmp(order, "check") == 0)
+        answer = (int64_t)count_bad_pages();
+    else if (rest && strncmp(order, "change ", 7) == 0)
+        answer = (int64_t)change_some(strtoull(rest + 1, NULL, 10));
+    else if (rest)
+        answer = write_heap(rest + 1, strncmp(order, "write-sync ", 11) == 0);
+    write_gaps();
+    snprintf(text, sizeof(text), "%lld\n", (long long)answer);
     put("answer", text);
 }
 
-static void answer_restart(int64_t first_ns)
+/* Pages that are due by now; after a gap only those of its last 10 ms. */
+static void write_due(int64_t now)
 {
-    char text[128];
-
-    if (!take("restarted", text, sizeof(text)))
-        return;
-    touch_heap();
-    int64_t touched_ns = clock_ns(CLOCK_REALTIME);
-    snprintf(text, sizeof(text), "%lld %lld %zu\n", (long long)first_ns, (long long)touched_ns,
-             count_bad_pages());
-    put("touched", text);
-}
-
-static void note_gap(int64_t begin, int64_t length, int64_t real_end)
-{
-    char text[128];
-
-    snprintf(text, sizeof(text), "%lld %lld %lld\n", (long long)begin, (long long)length,
-             (long long)real_end);
-    append("gaps", text);
-}
-
-static void write_some(int64_t now)
-{
-    static int64_t next_ns;
+    static int64_t written_until;
     static uint64_t n;
+    int64_t each = 1000000000 / (int64_t)options.rate;
 
-    if (now < next_ns)
-        return;
-    next_ns = now + 1000000;
-    for (uint64_t i = 0; i < options.n_writes; i++) {
-        volatile uint64_t *word = &heap[mix(n++) % heap_pages * PAGE_WORDS];
-        *word = *word;
+    if (now - written_until > 10000000)
+        written_until = now - 10000000;
+    for (unsigned i = 0; i < AT_ONCE && written_until + each <= now; i++) {
+        change_page(mix(++n) % heap_pages);
+        written_until += each;
     }
+}
+
+static void rewrite_next(void)
+{
+    static size_t next;
+
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        change_page(next++ % heap_pages);
+}
+
+static void work(int64_t now)
+{
+    if (options.rewrite)
+        rewrite_next();
+    else if (options.rate > 0)
+        write_due(now);
 }
 
 static void run(void)
 {
-    int64_t gap_ns = options.gap_us * 1000;
+    int64_t gap_ns = options.gap_us * 1000, end = clock_ns(CLOCK_REALTIME) + LIFE_NS;
     int64_t last = clock_ns(CLOCK_MONOTONIC), last_real = clock_ns(CLOCK_REALTIME);
 
-    for (int64_t end = last_real + LIFE_NS; last_real < end;) {
-        int64_t now = clock_ns(CLOCK_MONOTONIC), real = clock_ns(CLOCK_REALTIME);
-        if (now - last < gap_ns && real - last_real < gap_ns && !ordered) {
-            last = now;
-            last_real = real;
-            if (heap_pages > 0 && options.n_writes > 0)
-                write_some(now);
-            continue;
-        }
-        int64_t length = now - last, real_length = real - last_real;
-        length = length > real_length ? length : real_length; /* it may lie between the two */
-        if (length >= gap_ns) {
-            note_gap(last, length, real);
-            answer_restart(real);
-        }
-        if (ordered)
-            obey();
+    while (last_real < end) {
+        int64_t begin = last, length = -last, real_length = -last_real;
+        bool busy = false;
         last = clock_ns(CLOCK_MONOTONIC);
         last_real = clock_ns(CLOCK_REALTIME);
+        length += last;
+        real_length += last_real;
+        length = length > real_length ? length : real_length; /* it may lie between the two */
+        if (length >= gap_ns) {
+            note_gap(begin, length);
+            busy = answer_restart(last_real);
+        }
+        if (ordered) {
+            obey();
+            busy = true;
+        }
+        if (busy) {
+            last = clock_ns(CLOCK_MONOTONIC);
+            last_real = clock_ns(CLOCK_REALTIME);
+        } else if (heap_pages > 0) {
+            work(last);
+        }
     }
 }
 
 /* ---- options ---- */
-
-static uint64_t number(const char *text)
-{
-    char *end;
-    unsigned long long n = text ? strtoull(text, &end, 10) : 0;
-
-    errno = EINVAL;
-    if (!text || !*text || *end)
-        die("a number is missing or wrong");
-    return n;
-}
 
 static void parse(char **argv)
 {
@@ -378,9 +378,9 @@ static void parse(char **argv)
                    {"--threads", &options.n_threads},
                    {"--mappings", &options.n_mappings},
                    {"--descriptors", &options.n_descriptors},
-                   {"--write", &options.n_writes}};
+                   {"--rate", &options.rate}};
 
-    options.dir = *argv++;
+    dialogue_dir = *argv++;
     for (; *argv; argv++) {
         uint64_t *to = NULL;
         for (size_t i = 0; i < sizeof(numbers) / sizeof(*numbers); i++)
@@ -388,9 +388,11 @@ static void parse(char **argv)
                 to = numbers[i].to;
         errno = EINVAL;
         if (to)
-            *to = number(*++argv);
+            *to = number_of(*++argv);
         else if (strcmp(*argv, "--huge") == 0)
             options.huge = true;
+        else if (strcmp(*argv, "--rewrite") == 0)
+            options.rewrite = true;
         else if (strcmp(*argv, "--fill") == 0 && argv[1])
             options.like_heap = strcmp(*++argv, "heap") == 0;
         else

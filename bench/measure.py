@@ -1,6 +1,6 @@
-"""What is measured, and with which programs: the held program, and the tools that save it."""
+"""With what is measured: the programs that are saved, and the places of snapshots."""
 
-import json
+import ctypes
 import os
 import shutil
 import signal
@@ -15,6 +15,26 @@ class Failed(Exception):
     """A measurement that could not be made; its words say why."""
 
 
+PR_SET_CHILD_SUBREAPER = 36
+
+
+def become_subreaper():
+    """What is restarted becomes a child of ours once its restarter has ended; so do orphans."""
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError("prctl(PR_SET_CHILD_SUBREAPER)")
+
+
+def wait_gone(pid, seconds=120):
+    """Until its PID is free. It may be a child of ours, or be about to become one."""
+    until = time.monotonic() + seconds
+    while os.path.exists("/proc/%d" % pid) and time.monotonic() < until:
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
+            pass
+        time.sleep(0.002)
+
+
 def run(command, **more):
     """Run a command to its end; returns its output and seconds."""
     begin = time.monotonic()
@@ -22,7 +42,7 @@ def run(command, **more):
     seconds = time.monotonic() - begin
     if done.returncode != 0:
         words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failed("%s: exit code %d%s" % (" ".join(command[:2]), done.returncode,
+        raise Failed("%s: exit code %d%s" % (" ".join(map(str, command[:2])), done.returncode,
                                              ": " + words[-1] if words else ""))
     return done.stdout, seconds
 
@@ -42,30 +62,30 @@ def size_of(directory):
     return sum(e.stat().st_size for e in os.scandir(directory) if e.is_file())
 
 
-class Holder:
-    """bench/holder.c, running; restarted ones too."""
+class Program:
+    """One of the programs of bench/, running in a directory of its own; restarted ones too."""
 
-    def __init__(self, program, base, *options):
-        self.dir = tempfile.mkdtemp(prefix="holder.", dir=base)
-        self.child = self.pidfd = None
-        words = os.path.join(self.dir, "words")
+    def __init__(self, command, base, before=()):
+        """command: with {dir} for the directory; before: what starts it (crs run)."""
+        self.dir = tempfile.mkdtemp(prefix="program.", dir=base)
+        self.pid = self.pidfd = None
+        words = self.path("words")
         with open(words, "w") as stderr:
             self.child = subprocess.Popen(
-                [program, self.dir, *map(str, options)], stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL, stderr=stderr, start_new_session=True)
-        self.hold(self.child.pid)
+                [*before, *(str(word).format(dir=self.dir) for word in command)],
+                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr,
+                start_new_session=True)
         try:
-            wait_for(self.path("ready"), 300, lambda: self.child.poll() is None)
-        except Failed:
+            text = self.wait_ready()
+            self.hold(int(text) if text.strip() else self.child.pid)
+        except Failed as e:
+            with open(words) as f:
+                said = f.read().strip()
             self.close()
-            raise
-        finally:
-            if os.path.exists(words):
-                with open(words) as f:
-                    said = f.read().strip()
-        if said:
-            self.close()
-            raise Failed(said)
+            raise Failed(said or str(e)) from None
+
+    def wait_ready(self):
+        return wait_for(self.path("ready"), 300, lambda: self.child.poll() is None)
 
     def path(self, name):
         return os.path.join(self.dir, name)
@@ -98,6 +118,29 @@ class Holder:
             if os.path.exists(answer):
                 os.unlink(answer)
 
+    def kill(self):
+        """End it, and wait until its PID is free."""
+        if self.pidfd is not None:
+            self.signal(signal.SIGKILL)
+            wait_gone(self.pid)
+        elif self.child and self.child.poll() is None:
+            self.child.kill()
+        self.release()
+        if self.child:
+            self.child.wait(120)
+            self.child = None
+
+    def close(self):
+        self.kill()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+
+class Holder(Program):
+    """bench/holder.c"""
+
+    def __init__(self, program, base, *options, before=()):
+        super().__init__([program, "{dir}", *options], base, before)
+
     def write(self, path, sync):
         """Seconds of a plain write of its memory to a new file, which is removed again."""
         try:
@@ -107,103 +150,62 @@ class Holder:
                 os.unlink(path)
         return int(answer) / 1e9
 
-    def gaps(self, begin_ns, end_ns):
-        """Seconds of each gap in its running that lies, in part, between two moments."""
+    def gaps(self, begin_ns, end_ns, clipped=False):
+        """Seconds of each gap in its running that lies, in part, between two moments: of all of it,
+        or of that part."""
+        self.order("answer")  # then the last one is written
         with open(self.path("gaps")) as f:
             lines = [[int(word) for word in line.split()] for line in f]
-        return [length / 1e9 for begin, length, _ in lines
-                if begin < end_ns and begin + length > begin_ns]
+        there = [(begin, begin + length) for begin, length in lines
+                 if begin < end_ns and begin + length > begin_ns]
+        if clipped:
+            there = [(max(begin, begin_ns), min(end, end_ns)) for begin, end in there]
+        return [(end - begin) / 1e9 for begin, end in there]
 
-    def ended(self):
-        """Wait until it is gone (it was ended by a checkpoint)."""
-        self.release()
-        if self.child:
-            self.child.wait(60)
-            self.child = None
+    def change(self, share):
+        """Have it write to a share of its pages; returns how many."""
+        return int(self.order("change %d" % round(share * 1e6)))
 
-    def expect_restart(self):
-        with open(self.path("restarted"), "w"):
-            pass
+    def check(self):
+        bad = int(self.order("check"))
+        if bad:
+            raise Failed("%d pages were wrong in the program that went on" % bad)
 
-    def restarted(self):
-        """CLOCK_REALTIME (ns) of its first instruction, and when all memory had been touched."""
-        first, touched, bad = map(int, wait_for(self.path("touched"), 300).split())
+    def restart(self, tool, path, cold=False, **more):
+        """Bring it back, and have all its memory touched and checked; seconds from the command's
+        beginning until its first instruction, and until all was there."""
+        if cold:
+            drop_cached(path)
+        begin = time.time_ns()
+        with open(self.path("restarted.new"), "w") as f:
+            f.write("%d\n" % begin)
+        os.rename(f.name, self.path("restarted"))
+        self.hold(tool.restart(path, **more))
+        try:
+            first, touched, bad = map(int, wait_for(self.path("touched"), 300).split())
+        finally:
+            for name in ("restarted", "touched"):
+                if os.path.exists(self.path(name)):
+                    os.unlink(self.path(name))
         if bad:
             raise Failed("%d pages were wrong after the restart" % bad)
-        return first, touched
-
-    def close(self):
-        if self.pidfd is not None:
-            self.signal(signal.SIGKILL)
-            until = time.monotonic() + 60
-            while os.path.exists("/proc/%d" % self.pid) and time.monotonic() < until:
-                if self.child and self.child.poll() is not None:
-                    break
-                time.sleep(0.002)
-        self.ended()
-        shutil.rmtree(self.dir, ignore_errors=True)
+        return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9}
 
 
-class Crs:
-    name = "crs"
-
-    def __init__(self, program, compress="none", freeze=None):
-        self.program = program
-        self.options = ["--compress", compress] if compress else []
-        self.options += [f"--freeze={freeze}"] if freeze else []
-
-    def checkpoint(self, pid, path, terminate=False):
-        """Returns seconds: the pause as the tool says it, and the whole; and bytes."""
-        out, seconds = run([self.program, "checkpoint", "--json", "--output", path, *self.options,
-                            *(["--terminate"] if terminate else []), str(pid)])
-        told = json.loads(out)
-        return {"pause_told": told["pause_us"] / 1e6, "total": seconds,
-                "bytes": told["size_bytes"]}
-
-    def restart(self, path):
-        """Returns the PID."""
-        out, _ = run([self.program, "restart", "--json", "--detach", path])
-        return json.loads(out)["pid"]
-
-    def remove(self, path):
-        shutil.rmtree(path, ignore_errors=True)
+QUIET_S = 0.2
 
 
-class Criu:
-    name = "CRIU"
-
-    @staticmethod
-    def why_not():
-        """Why it can't be measured here; None when it can."""
-        program = shutil.which("criu", path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
-        if not program:
-            return "criu is not installed"
-        if os.geteuid() != 0:
-            return "criu needs root, or capabilities given to its file"
-        done = subprocess.run([program, "check"], stdin=subprocess.DEVNULL, capture_output=True,
-                              text=True)
-        words = [line.strip() for line in (done.stderr + done.stdout).splitlines()
-                 if line.strip() and "exited, status" not in line]
-        if done.returncode != 0:
-            return "`criu check` fails: %s" % (words[0] if words else done.returncode)
-        Criu.program = program
-        return None
-
-    def checkpoint(self, pid, path, terminate=False):
-        os.mkdir(path)
-        _, seconds = run([self.program, "dump", "--tree", str(pid), "--images-dir", path,
-                          "--log-file", "log", *([] if terminate else ["--leave-running"])])
-        return {"pause_told": None, "total": seconds, "bytes": size_of(path)}
-
-    def restart(self, path):
-        pid_file = os.path.join(path, "pid")
-        run([self.program, "restore", "--images-dir", path, "--log-file", "log",
-             "--restore-detached", "--pidfile", pid_file])
-        with open(pid_file) as f:
-            return int(f.read())
-
-    def remove(self, path):
-        shutil.rmtree(path, ignore_errors=True)
+def take_checkpoint(tool, holder, *where):
+    """While the program goes on: what the tool says, and the longest gap that the program saw, the
+    sum of all, and the longest in a while before: others' doing."""
+    quiet = time.monotonic_ns()
+    time.sleep(QUIET_S)
+    begin = time.monotonic_ns()
+    result = tool.checkpoint(*where)
+    end = time.monotonic_ns()
+    gaps = holder.gaps(begin, end)
+    return dict(result, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps),
+                gap_before=max(holder.gaps(quiet, begin, True), default=0.0))
 
 
 class Place:
@@ -226,17 +228,19 @@ class Place:
     def in_memory(self):
         return self.file_system() in ("tmpfs", "ramfs")
 
-    def why_not(self, mib):
-        """Why a program of that size can't be measured here; None when it can."""
+    def why_not(self, mib, files=2.0):
+        """Why a program of that size, and as much in files (so many times), can't be measured here;
+        None when it can."""
         if not os.path.isdir(self.parent):
             return "%s is not there" % self.parent
         if self.name == "disk" and self.in_memory():
             return "%s is in memory; name another directory with --disk" % self.parent
         stat = os.statvfs(self.parent)
         room, free = stat.f_bavail * stat.f_frsize // MIB, available_mib()
-        need = (mib * 21 if self.in_memory() else mib * 11) // 10 + 512
-        if room < mib * 11 // 10 + 64:
-            return "%d MiB are free in %s" % (room, self.parent)
+        in_files = int(mib * files * 1.05) + 64
+        need = int(mib * 1.05) + 512 + (in_files if self.in_memory() else 0)
+        if room < in_files:
+            return "%d MiB are free in %s, %d are needed" % (room, self.parent, in_files)
         if free < need:
             return "%d MiB of memory are free, %d are needed" % (free, need)
         return None
@@ -262,65 +266,54 @@ def drop_cached(directory):
             os.close(fd)
 
 
-class Bench:
-    """One program, one tool, one place: a round of everything."""
+class Round:
+    """One program, one tool, one place: everything once."""
 
-    def __init__(self, programs, work, place):
-        self.holder_program, self.plain_read = programs
-        self.work, self.place = work, place
+    def __init__(self, session, place, tool, options=(), plain=0, eager=True, lazy=False):
+        """plain: beside so many plain writes and reads; restarted eagerly, on demand, or both."""
+        self.programs, self.work, self.cold = session.programs, session.work, session.a.cold
+        self.place, self.tool, self.options = place, tool, options
+        self.plain, self.eager, self.lazy = plain, eager, lazy
 
-    def plain_write(self, holder):
-        return holder.write(self.place.path("plain"), not self.place.in_memory())
+    def plain_write(self, holder, nth):
+        if self.plain < nth:
+            return []
+        return [holder.write(self.place.path("plain"), not self.place.in_memory())]
 
-    def read_plain(self, path):
-        out, _ = run([self.plain_read] + sorted(e.path for e in os.scandir(path) if e.is_file()))
-        return int(out.split()[1]) / 1e9
+    def plain_read(self, path, nth):
+        if self.plain < nth:
+            return []
+        if self.cold:
+            drop_cached(path)
+        files = sorted(e.path for e in os.scandir(path) if e.is_file())
+        out, _ = run([self.programs["plain_read"], *files])
+        return [int(out.split()[1]) / 1e9]
 
-    def checkpoint(self, tool, holder):
-        """The program goes on."""
+    def measure(self):
+        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A single
+        one is before the checkpoint, and after the restart."""
         path = self.place.path("snapshot")
-        begin = time.monotonic_ns()
+        holder = Holder(self.programs["holder"], self.work, *self.options,
+                        before=self.tool.launch())
         try:
-            result = tool.checkpoint(holder.pid, path)
-        finally:
-            end = time.monotonic_ns()
-            tool.remove(path)
-        holder.order("answer")  # then the last gap is written
-        gaps = holder.gaps(begin, end)
-        return dict(result, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps))
-
-    def restart(self, tool, holder, path, cold):
-        if cold:
-            drop_cached(path)
-        holder.expect_restart()
-        begin = time.time_ns()
-        pid = tool.restart(path)
-        holder.hold(pid)
-        first, touched = holder.restarted()
-        return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9}
-
-    def round(self, tool, options, plain=False, cold=False):
-        """Plain ones before and after, so that what drifts (or is warm the second time) is fair."""
-        path = self.place.path("ended")
-        holder = Holder(self.holder_program, self.work, *options)
-        try:
-            writes = [self.plain_write(holder)] if plain else []
-            result = self.checkpoint(tool, holder)
-            writes += [self.plain_write(holder)] if plain else []
-            tool.checkpoint(holder.pid, path, terminate=True)
-            holder.ended()
-            reads = [self.cold_read(path, cold)] if plain else []
-            result.update(self.restart(tool, holder, path, cold))
-            holder.close()
-            reads += [self.cold_read(path, cold)] if plain else []
+            writes = self.plain_write(holder, 1)
+            result = take_checkpoint(self.tool, holder, holder.pid, path)
+            result.pop("path", None)
+            writes += self.plain_write(holder, 2)
+            holder.check()
+            holder.kill()
+            reads = self.plain_read(path, 2)
+            if self.eager:
+                result.update(holder.restart(self.tool, path, self.cold))
+                holder.kill()
+            if self.lazy:
+                lazy = holder.restart(self.tool, path, self.cold, lazy=True)
+                result.update({"lazy_" + key: value for key, value in lazy.items()})
+                holder.kill()
+            reads += self.plain_read(path, 1)
         finally:
             holder.close()
-            tool.remove(path)
-        if plain:
-            result.update(plain_write=sum(writes) / 2, plain_read=sum(reads) / 2)
+            self.tool.remove(path)
+        if self.plain:
+            result.update(plain_write=sum(writes) / len(writes), plain_read=sum(reads) / len(reads))
         return result
-
-    def cold_read(self, path, cold):
-        if cold:
-            drop_cached(path)
-        return self.read_plain(path)

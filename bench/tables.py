@@ -33,6 +33,14 @@ def ratio(value, limit=None):
     return "%.2f%s" % (value, " !" if limit and value > limit else "")
 
 
+def share(value):
+    """Of a whole, in percent."""
+    if value is None:
+        return "-"
+    percent = 100 * value
+    return "%.0f %%" % percent if abs(percent) >= 10 else "%.2g %%" % percent
+
+
 def markdown(title, columns, rows):
     """columns: the headings, with a | where a line may be broken; rows: lists of text."""
     lines = ["**%s**" % title, "",

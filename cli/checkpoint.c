@@ -16,6 +16,8 @@
 struct arguments {
     int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes, form;
     int save_files, freeze, full;
+    int nice;
+    uint64_t limit;
     const char *name, *output, *store, *compress, *base;
 };
 
@@ -45,7 +47,11 @@ static const struct cli_option options[] = {
     {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
-     .words = "none lz4 zstd", .help = "none, lz4, zstd or zstd:LEVEL"},
+     .words = "auto none lz4 zstd", .help = "auto (default), none, lz4, zstd or zstd:LEVEL"},
+    {"limit", 0, CLI_RATE, offsetof(struct arguments, limit), .metavar = "RATE",
+     .help = "write no more than RATE bytes a second: 500K, 100M, 1.5G"},
+    {"nice", 0, CLI_FLAG, offsetof(struct arguments, nice), .value = 1,
+     .help = "leave processors and disks to others while the program runs"},
     {"tcp", 0, CLI_CHOICE, offsetof(struct arguments, tcp), .metavar = "POLICY",
      .words = "refuse close keep",
      .help = "TCP connections to others: refuse (default), close or keep"},
@@ -185,6 +191,8 @@ static void print_json(FILE *file, const struct crs_checkpoint_result *r, const 
         "base", r->base ? output_text(r->base) : json_null(), "new_bytes",
         (json_int_t)r->new_bytes);
 
+    json_object_set_new(document, "peak_memory_bytes", json_integer(r->peak_memory_bytes));
+    json_object_set_new(document, "buffer_bytes", json_integer(r->buffer_bytes));
     output_document(file, document);
 }
 
@@ -249,6 +257,8 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.full = a->full;
     o.save_files = a->save_files > CRS_SAVE_ALL ? CRS_SAVE_ALL : a->save_files;
     o.freeze = a->freeze ? (enum crs_freeze)(a->freeze - 1) : CRS_FREEZE_AUTO;
+    o.limit_bytes_per_second = a->limit;
+    o.nice = a->nice;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

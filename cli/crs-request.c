@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
@@ -21,6 +22,7 @@
 #include "requests/requests.h"
 
 #define EXIT_NO_REQUEST 2
+#define STACK_SIZE      (8u << 20)
 
 /* An error before this is told with the end. */
 static void on_accepted(int error, void *arg)
@@ -31,6 +33,20 @@ static void on_accepted(int error, void *arg)
         return;
     page->accepted = 1;
     request_page_tell(&page->state, REQUEST_ACCEPTED);
+}
+
+static void on_ending(const struct requests_result *result, uint32_t rounds, void *arg)
+{
+    struct request_page *page = arg;
+
+    if (!page->knows_end)
+        return;
+    if (result->log)
+        request_page_log(page, result->log);
+    page->error = 0;
+    page->n_processes = result->n_processes;
+    page->rounds = rounds;
+    request_page_tell(&page->state, REQUEST_ACCEPTED | REQUEST_ENDING);
 }
 
 /* ---- surroundings ---- */
@@ -70,6 +86,14 @@ static int get_away(void)
     return 0;
 }
 
+/* Is our own stack as large as that of a thread would be? It may be the program that wants less. */
+static bool has_stack(void)
+{
+    struct rlimit limit;
+
+    return getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur >= STACK_SIZE;
+}
+
 static void checkpoint(struct request_page *page)
 {
     struct requests_checkpoint_options options = REQUESTS_CHECKPOINT_OPTIONS_INIT;
@@ -83,7 +107,10 @@ static void checkpoint(struct request_page *page)
     options.timeout_s = page->timeout_s;
     options.fd = REQUEST_DESTINATION_FD;
     options.cancel = &cancelled;
+    options.here = has_stack();
+    options.ending = on_ending;
     requests_checkpoint(&options, &result, on_accepted, page);
+    close(REQUEST_DESTINATION_FD); /* who reads it sees its end before who asked does */
     if (result.log)
         request_page_log(page, result.log);
     page->error = result.error;

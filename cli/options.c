@@ -165,6 +165,22 @@ static int find_word(const char *words, const char *word)
     return 0;
 }
 
+static int set_rate(const struct cli_command *command, const struct cli_option *o, void *place,
+                    const char *text)
+{
+    uint64_t rate = 0;
+    int r = parse_size(text, &rate);
+
+    if (r == -ERANGE)
+        return cli_usage(command, "--%s: '%s' is too much", o->name, text);
+    if (r < 0 || rate == 0)
+        return cli_usage(command,
+                         "--%s: '%s' is no number of bytes a second: 500K, 100M, 1.5G, ...",
+                         o->name, text);
+    *(uint64_t *)place = rate;
+    return CLI_GO_ON;
+}
+
 /* Words between commas, as bits. */
 static int set_words(const struct cli_command *command, const struct cli_option *o, int *place,
                      const char *text)
@@ -225,6 +241,8 @@ static int set_option(const struct cli_command *command, const struct cli_option
                              "or 10s",
                              o->name, text);
         return CLI_GO_ON;
+    case CLI_RATE:
+        return set_rate(command, o, place, text);
     case CLI_CHOICE:
         r = find_word(o->words, text);
         if (r == 0)

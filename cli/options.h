@@ -24,6 +24,7 @@ enum cli_type {
     CLI_FLAG = 1, /* int: becomes `value` */
     CLI_TEXT,     /* const char * */
     CLI_DURATION, /* int: milliseconds */
+    CLI_RATE,     /* uint64_t: bytes a second, at least 1 */
     CLI_CHOICE,   /* int: 1 for the first of `words`, 2 for the second, ... */
     CLI_LIST,     /* struct cli_list; may be given several times */
     CLI_SET,      /* int: bit 0 for the first of `words`, ...; written --name=A,B or, for `value`,

@@ -147,8 +147,9 @@ struct crs_checkpoint_options {
     const char *store;  /* NULL: $CRS_STORE, $XDG_STATE_HOME/crs, ~/.local/state/crs */
     const char *name;   /* the job's name in the store; NULL: the command's name and PID */
     enum crs_afterwards afterwards;
-    int timeout_ms;           /* for everything; 0: none */
-    const char *compress;     /* "none", "lz4", "zstd", "zstd:LEVEL"; NULL: the default */
+    int timeout_ms;       /* for everything; 0: none */
+    const char *compress; /* "auto", "none", "lz4", "zstd", "zstd:LEVEL"; NULL: auto, which takes
+                             what writes the snapshot in the shortest time, piece by piece */
     crs_progress_fn progress; /* NULL: none */
     void *progress_arg;
     const volatile int *cancel; /* not NULL: stop and undo when it becomes non-zero */
@@ -177,6 +178,14 @@ struct crs_checkpoint_options {
      * one of the same name in the store, for a snapshot in the store; others are full. */
     const char *base;
     int full; /* not 0: all is written anew; not with `base` */
+
+    /* Write no more than so many bytes a second, by all threads together; 0: no limit. What is
+     * copied while the program stands still is written no faster, either: there is a warning. */
+    uint64_t limit_bytes_per_second;
+
+    /* The program and others go before, for the processors and the disk, in all that is done while
+     * the program runs. What is done while it stands still has the caller's priority. */
+    bool nice;
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -201,10 +210,12 @@ struct crs_checkpoint_result {
     uint64_t pause_us;     /* how long the program was stopped, altogether */
     uint64_t total_us;     /* the whole checkpoint */
     unsigned n_processes, n_threads;
-    enum crs_freeze freeze;   /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
-    uint64_t longest_stop_us; /* the longest of the stops that pause_us is the sum of */
-    char *base;               /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
-    uint64_t new_bytes;       /* of size_bytes: those that it doesn't share with its base */
+    enum crs_freeze freeze;     /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
+    uint64_t longest_stop_us;   /* the longest of the stops that pause_us is the sum of */
+    uint64_t peak_memory_bytes; /* the most that the process which made it had in memory, ever */
+    uint64_t buffer_bytes;      /* of these, buffers: they don't grow with the program */
+    char *base;         /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
+    uint64_t new_bytes; /* of size_bytes: those that it doesn't share with its base */
 };
 
 /*

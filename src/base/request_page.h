@@ -33,6 +33,15 @@ enum request_state { /* of the word `state`, by futex(2), shared */
                      REQUEST_DONE = 2, /* `error` says how it ended, `log` is complete */
 };
 
+/*
+ * Set in `state` beside REQUEST_ACCEPTED, for who asks for itself alone and says that it knows
+ * this: the context is safe, `error` is 0 and `log` is complete, and its callbacks have been told.
+ * The request has ended when the `rounds` of its own block (base/cooperation.h) is not that of the
+ * page any more; it need not wait until crs-request has seen that as well. REQUEST_DONE follows as
+ * ever.
+ */
+#define REQUEST_ENDING 0x80000000u
+
 /* In flags, beside CR_CHKPT_* below 0x10000. */
 #define REQUEST_ANY 0x10000u /* processes without a checkpoint library as well */
 
@@ -56,7 +65,10 @@ struct request_page {
     uint32_t n_moved; /* in: so many texts OLD=NEW stand in `log`, each with its 0 */
     int32_t root;     /* out: the PID of the program's first process; 0: it is to be an orphan */
     uint32_t leaving; /* enum request_leaving, by futex(2), shared */
-    char log[REQUEST_SIZE - 72];
+    char log[REQUEST_SIZE - 76];
+    /* of a checkpoint, see REQUEST_ENDING; 0 in pages of those who don't know it */
+    uint32_t knows_end; /* in */
+    uint32_t rounds;    /* out */
 };
 
 enum request_leaving {

@@ -63,6 +63,29 @@ int parse_duration(const char *text, int *ret_ms)
     return -EINVAL;
 }
 
+int parse_size(const char *text, uint64_t *ret_bytes)
+{
+    static const char units[] = "KMGT";
+    uint64_t thousandths;
+    unsigned shift = 0;
+    int r = parse_thousandths(&text, &thousandths);
+
+    if (r < 0)
+        return r;
+    const char *unit = *text ? strchr(units, *text) : NULL;
+    if (unit) {
+        shift = 10 * (unsigned)(unit - units + 1);
+        text += strcmp(text + 1, "iB") == 0 ? 3 : 1;
+    }
+    if (*text)
+        return -EINVAL;
+    __uint128_t bytes = (((__uint128_t)thousandths << shift) + 999) / 1000;
+    if (bytes > INT64_MAX)
+        return -ERANGE;
+    *ret_bytes = (uint64_t)bytes;
+    return 0;
+}
+
 int parse_number(const char *text, uint64_t max, uint64_t *ret)
 {
     uint64_t n = 0;

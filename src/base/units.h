@@ -21,6 +21,12 @@ int parse_duration(const char *text, int *ret_ms);
 /* A whole number without sign in decimal, up to `max`. -EINVAL, -ERANGE. */
 int parse_number(const char *text, uint64_t max, uint64_t *ret);
 
+/* A size: a number, perhaps with a fraction, and K, M, G or T, powers of 1024 (KiB, MiB, ... as
+ * well); without a unit: bytes. Rounded up. -EINVAL: no such thing; -ERANGE: too much (2^63
+ * bytes at the latest).
+ */
+int parse_size(const char *text, uint64_t *ret_bytes);
+
 /* "17 B", "1.5 KiB", "2.3 GiB": three digits or so, binary units. Returns text. */
 const char *format_size(uint64_t size_bytes, char text[UNIT_TEXT_SIZE]);
 

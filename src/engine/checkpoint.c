@@ -11,13 +11,16 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/priority.h"
 #include "base/thread.h"
+#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/increment.h"
@@ -36,6 +39,7 @@
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
+#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
 
 struct checkpoint {
     pid_t pid;
@@ -44,6 +48,7 @@ struct checkpoint {
     struct crs_checkpoint_result result;
     uint64_t started_us, deadline_us;
     uint64_t stop_us; /* how long the freeze took */
+    bool own_thread;
 
     struct store_writer *writer;
     struct tree members;
@@ -127,6 +132,14 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
+static void set_pace(struct checkpoint *c)
+{
+    const struct store_pace pace = {
+        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
+
+    store_writer_pace(c->writer, &pace);
+}
+
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -136,21 +149,13 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if (r == 0)
             r = open_form(c, err);
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
-            tries == 20)
+            tries == 20) {
+            if (r == 0)
+                set_pace(c);
             return r;
+        }
         crs_checkpoint_result_clear(&c->result);
     }
-}
-
-/* Which snapshot it shares what hasn't changed with. The name is NAME@SEQ so far. */
-static int open_base(struct checkpoint *c, struct crs_error *err)
-{
-    const char *at = c->result.name ? strrchr(c->result.name, '@') : NULL;
-    _cleanup_free_ char *name = at ? strndup(c->result.name, at - c->result.name) : NULL;
-
-    if (at && !name)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    return increment_begin(c->options, name, c->writer, &c->result.base, err);
 }
 
 /* ---- the freeze ---- */
@@ -173,6 +178,8 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int r = memory_set_new(&c->address_spaces, err);
 
+    if (r == 0 && c->options->nice)
+        memory_be_nice(c->address_spaces);
     if (r == 0) {
         use_session(c);
         r = tree_list(&c->members, &founds, err);
@@ -218,6 +225,39 @@ static int copy_ahead(struct checkpoint *c, struct crs_error *err)
         kobj_warn(c->options->progress, c->options->progress_arg,
                   "memory is copied while the program stands still: %s", reason.text);
     return r == 0 ? check_time(c, err) : r;
+}
+
+/* A limit holds in the freeze, too: that is no surprise for who has been told. */
+static void warn_of_limit(const struct checkpoint *c)
+{
+    uint64_t rate = c->options->limit_bytes_per_second;
+    char limit[UNIT_TEXT_SIZE];
+
+    if (rate == 0 || memory_is_live(c->address_spaces) ||
+        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
+        return;
+    kobj_warn(c->options->progress, c->options->progress_arg,
+              "memory is copied while the program stands still, at no more than %s a second: it is "
+              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
+              format_size(rate, limit));
+}
+
+/* What comes now is done while the program runs, by a thread that ends with it. */
+static void lower_priority(const struct checkpoint *c)
+{
+    if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
+        !c->request->held_until_safe)
+        priority_lower();
+}
+
+static void note_memory(struct checkpoint *c)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    c->result.buffer_bytes =
+        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -450,7 +490,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
-        r = open_base(c, err);
+        r = increment_begin(c->options, c->result.name, c->writer, &c->result.base, err);
     if (r == 0)
         r = prepare(c, err);
     if (r < 0)
@@ -469,9 +509,15 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (c->request->session) /* of processes that have no part in this */
         memory_session_clear(c->request->session);
     if (r == 0)
+        warn_of_limit(c);
+    if (r == 0)
         r = take(c, err);
     if (r == 0)
+        lower_priority(c);
+    if (r == 0)
         r = publish(c, err);
+    if (r == 0)
+        note_memory(c);
     if (r == 0)
         r = afterwards(c, err);
     if (r == 0)
@@ -553,54 +599,6 @@ static void *run_in_thread(void *arg)
 
 /* ---- the interface ---- */
 
-static int check_pid(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
-{
-    if (pid <= 0)
-        return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
-    if (pid == getpid() || pid == o->tool)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a process can't be checkpointed from inside itself: start another one for "
-                        "it");
-    return 0;
-}
-
-static int check_options(const struct crs_checkpoint_options *o, struct crs_error *err)
-{
-    if (o->output && o->name)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a snapshot has an output directory or a name in the store, not both");
-    if ((int)o->afterwards < CRS_CONTINUE || o->afterwards > CRS_STOP)
-        return crs_fail(err, CRS_USAGE, EINVAL, "afterwards is %d", o->afterwards);
-    if ((int)o->scope < CRS_TREE || o->scope > CRS_SESSION)
-        return crs_fail(err, CRS_USAGE, EINVAL, "the scope is %d", o->scope);
-    if ((int)o->tcp < CRS_TCP_REFUSE || o->tcp > CRS_TCP_KEEP)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for TCP connections: %d",
-                        o->tcp);
-    if ((int)o->unix_sockets < CRS_UNIX_REFUSE || o->unix_sockets > CRS_UNIX_RECONNECT)
-        return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
-    if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
-        return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
-    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_LIVE)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
-    if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
-        return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);
-    if (o->base && o->full)
-        return crs_fail(err, CRS_USAGE, EINVAL, "a full snapshot has no base");
-    if (o->base && (o->stream_fd || o->form == CRS_FORM_STREAM))
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a stream has all of its pages in itself: it can't have a base");
-    if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a snapshot has a descriptor above 0 to be written to, an output path or a "
-                        "name in the store: one of these");
-    if ((int)o->form < CRS_FORM_DIRECTORY || o->form > CRS_FORM_STREAM)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown form of snapshots: %d", o->form);
-    if (o->form == CRS_FORM_STREAM && !o->output && !o->stream_fd)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a store has directories only: a stream needs an output path");
-    return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
-}
-
 static void begin(struct checkpoint *c)
 {
     c->members = (struct tree){.root = c->pid,
@@ -633,10 +631,10 @@ int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_che
 {
     struct checkpoint c = {.pid = pid, .options = request->options, .request = request};
     uint64_t own_limit = 0;
-    int r = request->choice ? 0 : check_pid(pid, request->options, err);
+    int r = request->choice ? 0 : checkpoint_check_pid(pid, request->options, err);
 
     if (r == 0)
-        r = check_options(request->options, err);
+        r = checkpoint_check_options(request->options, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
@@ -654,15 +652,15 @@ int checkpoint_in_session(pid_t pid, const struct crs_checkpoint_options *option
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
     struct checkpoint_request request = {.options = &own, .session = session};
-    struct checkpoint c = {.pid = pid, .options = &own, .request = &request};
+    struct checkpoint c = {.pid = pid, .options = &own, .request = &request, .own_thread = true};
     uint64_t own_limit = 0;
     pthread_t thread;
 
     int r = options_take(&own, sizeof(own), options, CHECKPOINT_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
-        r = check_pid(pid, &own, err);
+        r = checkpoint_check_pid(pid, &own, err);
     if (r == 0)
-        r = check_options(&own, err);
+        r = checkpoint_check_options(&own, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)

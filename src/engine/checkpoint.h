@@ -27,6 +27,11 @@ struct checkpoint_request {
     bool held_until_safe;           /* they go on only then; `frozen` may still set it */
 };
 
+/* CRS_USAGE: they exclude each other, or are none. */
+int checkpoint_check_options(const struct crs_checkpoint_options *options, struct crs_error *err);
+int checkpoint_check_pid(pid_t pid, const struct crs_checkpoint_options *options,
+                         struct crs_error *err);
+
 /* crs_checkpoint(), which goes by the session and leaves to it what the next one needs. One at a
  * time. */
 struct memory_session;

@@ -31,11 +31,13 @@ static void say_full(const struct crs_checkpoint_options *o, const struct crs_er
     kobj_warn(o->progress, o->progress_arg, "the snapshot is a full one: %s", why->text);
 }
 
-int increment_begin(const struct crs_checkpoint_options *o, const char *name,
-                    struct store_writer *w, char **ret_base, struct crs_error *err)
+int increment_begin(const struct crs_checkpoint_options *o, const char *own, struct store_writer *w,
+                    char **ret_base, struct crs_error *err)
 {
-    _cleanup_free_ char *path = NULL;
+    _cleanup_free_ char *path = NULL, *name = own ? strndup(own, strcspn(own, "@")) : NULL;
     struct crs_error why = {0}, reason = {0};
+    if (own && !name)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     int r = find_base(o, name, &path, &why);
 
     if (r == 0 && path)

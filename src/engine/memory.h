@@ -19,6 +19,13 @@ int memory_set_new(struct memory_set **ret, struct crs_error *err);
 void memory_set_free(struct memory_set *set); /* NULL is nothing */
 DEFINE_CLEANUP(struct memory_set, memory_set)
 
+/* What is copied while the processes run is copied with the lowest priority. */
+void memory_be_nice(struct memory_set *set);
+/* The most memory that was there for buffers, at a time. */
+uint64_t memory_buffer_bytes(const struct memory_set *set);
+/* What the processes have in memory that no file has, as prepared. */
+uint64_t memory_resident_bytes(const struct memory_set *set);
+
 /* Before the freeze: the process runs. */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 

@@ -6,9 +6,10 @@
 
 #include "base/io.h"
 #include "memory_image.h"
+#include "memory_session.h"
 #include "proc/mm.h"
 
-#define MAPS_LIMIT (256u << 20)
+#define MAPS_LIMIT MEMORY_TEXT_LIMIT
 #define VDSO_LIMIT (1u << 20)
 #define AUXV_LIMIT 65536u
 
@@ -31,11 +32,19 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0}, numa = {0};
     struct memory_image *image;
+    struct memory_beside beside;
     char path[40];
 
     memory_aside_begin(set, pid);
+    bool known = memory_session_has(set->session, pid), has_numa = false;
+    if (!known)
+        memory_beside_begin(&beside, pid);
     snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
     int r = read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &text);
+    /* Without a thread: at once, while what the kernel knows of the pages is in this processor's
+     * cache. */
+    if (!known)
+        has_numa = memory_beside_end(&beside, &numa) == 0; /* not on every kernel */
     if (r == -ESRCH || r == -ENOENT)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
     if (r < 0)
@@ -43,10 +52,11 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     r = memory_image_get(set, pid, &image, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
-    /* At once, while what the kernel knows of the pages is in this processor's cache. */
-    snprintf(path, sizeof(path), "/proc/%d/numa_maps", pid);
-    if (r == 0 && !memory_policy_is_asked(image) &&
-        read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &numa) == 0) /* not on every kernel */
+    if (r == 0 && known && !memory_policy_is_asked(image)) {
+        memory_beside_begin(&beside, pid);
+        has_numa = memory_beside_end(&beside, &numa) == 0;
+    }
+    if (r == 0 && has_numa)
         r = memory_policy_list(image, (const char *)numa.data, err);
     return r;
 }

@@ -1,15 +1,17 @@
 /* memory_copy.c - pages into packs, by several threads */
 #include <pthread.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
 #include "base/io.h"
+#include "base/priority.h"
+#include "base/processors.h"
 #include "base/thread.h"
 #include "memory_image.h"
+#include "tracee/tracee.h"
 
-#define MAX_THREADS 4
+#define MAX_THREADS 8
 #define FEW_CHUNKS  2 /* not worth a thread */
 #define POLL_US     50000
 
@@ -19,6 +21,7 @@ struct copy_job {
     uint64_t pages_before, all_pages; /* of the whole set */
     atomic_size_t next_chunk, done_pages;
     atomic_bool stop;
+    bool nice;
     pthread_mutex_t lock;
     pthread_cond_t finished;
     unsigned n_running; /* under lock, as the rest */
@@ -81,6 +84,9 @@ static void *worker(void *arg)
 {
     struct copy_job *job = arg;
     struct crs_error err = {0};
+
+    if (job->nice)
+        priority_lower();
     int r = run_worker(job, &err);
 
     pthread_mutex_lock(&job->lock);
@@ -97,8 +103,7 @@ static void *worker(void *arg)
 
 static unsigned count_threads(size_t n_chunks)
 {
-    cpu_set_t cpus;
-    unsigned n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 2;
+    unsigned n = processors_count();
 
     if (n < 2)
         n = 2;
@@ -169,6 +174,18 @@ static int watch(struct copy_job *job, const volatile int *cancel, uint64_t dead
     return r;
 }
 
+static void note_buffers(struct memory_set *set, unsigned n)
+{
+    if (n * (uint64_t)STORE_CHUNK_SIZE > set->buffer_bytes)
+        set->buffer_bytes = n * (uint64_t)STORE_CHUNK_SIZE;
+}
+
+/* Threads that go behind others can't be taken back for a freeze: so only while it runs. */
+static bool may_be_nice(const struct memory_image *image)
+{
+    return image->set->nice && !(image->t && image->t->frozen);
+}
+
 static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t deadline_us,
                     struct crs_error *err)
 {
@@ -178,6 +195,7 @@ static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t d
 
     if (job->source->plan->chunks.n > FEW_CHUNKS)
         started = start_threads(job, threads, n);
+    note_buffers(job->source->image->set, started + 1);
     if (started == 0)
         return copy_chunks(job, job->buffer, err);
     r = watch(job, cancel, deadline_us, err);
@@ -222,6 +240,11 @@ int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
         if (chunk->result)
             (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->result);
     }
+    if (r == 0) { /* they are of no use any more, and may be millions */
+        free(plan->runs.items);
+        plan->runs.items = NULL;
+        plan->runs.n = plan->runs.room = 0;
+    }
     return r;
 }
 
@@ -229,8 +252,11 @@ int copy_plan_run(struct copy_source *source, struct copy_buffer *buffer, uint64
                   uint64_t all_pages, const volatile int *cancel, uint64_t deadline_us,
                   struct crs_error *err)
 {
-    struct copy_job job = {
-        .source = source, .buffer = buffer, .pages_before = *done_pages, .all_pages = all_pages};
+    struct copy_job job = {.source = source,
+                           .buffer = buffer,
+                           .pages_before = *done_pages,
+                           .all_pages = all_pages,
+                           .nice = may_be_nice(source->image)};
     int r = check_stop(cancel, deadline_us, err);
 
     if (r < 0)

@@ -172,6 +172,8 @@ struct memory_set {
     uint32_t n_spaces;
     unsigned save_files; /* enum crs_save_files */
     struct memory_late *late;
+    bool nice;                /* others go before while the processes run */
+    uint64_t buffer_bytes;    /* the most that were there for copying, at a time */
     uint64_t held_us;         /* how long processes were held before and after the freeze, and */
     uint64_t longest_held_us; /* the longest of these */
     size_t last;              /* where memory_image_get() looks first */
@@ -199,6 +201,20 @@ void memory_aside_begin(struct memory_set *set, pid_t pid);
 bool memory_aside_identity(struct memory_set *set, const struct stat *st,
                            struct bytes *ret_build_id, struct bytes *ret_checksum);
 void memory_aside_end(struct memory_set *set);
+
+/* memory_beside.c: numa_maps of a process, in a thread of its own where that pays. What was begun
+ * must be ended, which gives the text (the caller's), or -errno and nothing. */
+struct memory_beside {
+    char path[40];
+    struct bytes text;
+    int result;
+    pthread_t thread;
+    bool runs;
+};
+void memory_beside_begin(struct memory_beside *b, pid_t pid);
+int memory_beside_end(struct memory_beside *b, struct bytes *ret);
+
+#define MEMORY_TEXT_LIMIT (256u << 20) /* of maps, smaps, numa_maps */
 
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
@@ -260,6 +276,7 @@ void memory_late_prepare(struct memory_set *set, uint64_t n_pages);
 bool memory_late_begin(struct memory_set *set);
 int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err);
 int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);
+uint64_t memory_late_bytes(const struct memory_late *late);
 void memory_late_free(struct memory_late *late); /* NULL is nothing */
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */

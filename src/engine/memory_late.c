@@ -55,6 +55,11 @@ void memory_late_free(struct memory_late *late)
     free(late);
 }
 
+uint64_t memory_late_bytes(const struct memory_late *late)
+{
+    return late ? LATE_BYTES : 0;
+}
+
 bool memory_late_begin(struct memory_set *set)
 {
     uint64_t pages = 0;

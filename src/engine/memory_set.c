@@ -99,6 +99,29 @@ void memory_set_free(struct memory_set *set)
     free(set);
 }
 
+void memory_be_nice(struct memory_set *set)
+{
+    set->nice = true;
+}
+
+uint64_t memory_buffer_bytes(const struct memory_set *set)
+{
+    return set->buffer_bytes + memory_late_bytes(set->late);
+}
+
+uint64_t memory_resident_bytes(const struct memory_set *set)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < set->images.n; i++) {
+        const struct proc_smaps *smaps = &set->images.items[i]->smaps;
+        for (size_t k = 0; k < smaps->n; k++)
+            if (smaps->items[k].map.inode == 0)
+                pages += smaps->items[k].resident_pages;
+    }
+    return pages * PAGE;
+}
+
 /* ---- after the thaw ---- */
 
 static int set_guards(struct memory_image *image, struct crs_error *err)

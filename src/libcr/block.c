@@ -38,6 +38,7 @@ static void fork_in_child(void)
     cri_hold_forked();
     cri_forward_forked();
     cri_thread_forked();
+    cri_sections_forked();
     cri_round_forked();
     cri_wishes_update();
     __atomic_store_n(&cri_block.pid, getpid(), __ATOMIC_SEQ_CST);

@@ -62,6 +62,7 @@ struct cri_thread {
     volatile unsigned depth; /* of critical sections */
     volatile unsigned extra; /* those of a signal handler that came amidst enter or leave */
     volatile bool counted;   /* in cri_block.sections */
+    volatile bool asks;      /* for a checkpoint, which is not accepted yet */
     uint32_t round;          /* which it took part in last; 0: none */
     int round_tid;           /* as which thread */
     struct cri_callbacks signal_callbacks;
@@ -85,6 +86,10 @@ void cri_thread_setup(void); /* once, at the start */
 void cri_section_begin(void);
 void cri_section_end(void);
 void cri_sections_drop(void); /* at the end of a thread */
+void cri_sections_forked(void);
+/* Around a request of this process for itself, until it is accepted or refused. */
+void cri_asking_begin(void);
+void cri_asking_end(void);
 
 /* owner.c */
 struct cri_patience {

@@ -76,6 +76,7 @@ int cri_request_new(struct cri_request **ret, int *ret_fd)
         return errno;
     request->page = page;
     request->restarts = cri_load(&cri_block.restarts);
+    request->n_forks = cri_n_forks;
     request->n_users = 1;
     *ret = TAKE_PTR(request);
     *ret_fd = TAKE_FD(fd);

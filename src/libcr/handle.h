@@ -16,6 +16,7 @@ struct cri_request {
     struct request_page *page;
     pid_t pid;         /* of crs-request, which isn't our child; 0: a thread of ours watches it */
     uint32_t restarts; /* the block's, when it was made */
+    unsigned n_forks;  /* cri_n_forks, likewise */
     uint32_t lost;     /* crs-request has ended without an answer */
     unsigned n_users;  /* and one for the table */
     bool listed;

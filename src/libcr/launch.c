@@ -25,6 +25,7 @@
 #include "base/cleanup.h"
 #include "base/request_page.h"
 #include "libcr/launch.h"
+#include "libcr/slice.h"
 
 #define STACK_SIZE ((size_t)32 * 1024)
 #define SHARED     (CLONE_VM | CLONE_VFORK)
@@ -113,6 +114,7 @@ static int make_request(void *arg)
 {
     struct launch *l = arg;
 
+    cri_slice_shorten();
     l->pid = clone(become_request, l->stacks + STACK_SIZE, SHARED | SIGCHLD, l);
     if (l->pid < 0)
         l->errnum = errno;

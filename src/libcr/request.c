@@ -18,6 +18,7 @@
 #include "libcr/futex.h"
 #include "libcr/handle.h"
 #include "libcr/launch.h"
+#include "libcr/slice.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -38,13 +39,30 @@ static bool is_restarted(const struct cri_request *request)
     return request->restarts != cri_load(&cri_block.restarts);
 }
 
+static uint32_t state_of(const struct cri_request *request)
+{
+    return cri_load(&request->page->state) & ~REQUEST_ENDING;
+}
+
+/* Does our own block tell when it ends? */
+static bool is_ending(const struct cri_request *request)
+{
+    return (cri_load(&request->page->state) & REQUEST_ENDING) && request->n_forks == cri_n_forks &&
+           !is_restarted(request);
+}
+
+static bool has_ended(const struct cri_request *request)
+{
+    return is_ending(request) && cri_load(&cri_block.rounds) != request->page->rounds;
+}
+
 /* It leads a session from before its exec on, so that another process with its ID isn't taken for
  * it. The answer may have come right before its end. */
 static void look_for_death(struct cri_request *request)
 {
     int saved = errno;
 
-    if (request->pid == 0)
+    if (request->pid == 0 || is_ending(request))
         return;
     bool dead = !cri_process_lives(request->pid) || getsid(request->pid) != request->pid;
 
@@ -55,7 +73,7 @@ static void look_for_death(struct cri_request *request)
 
 static bool is_over(const struct cri_request *request, enum request_state state)
 {
-    return is_restarted(request) || cri_load(&request->page->state) >= state ||
+    return is_restarted(request) || state_of(request) >= state || has_ended(request) ||
            cri_load(&request->lost);
 }
 
@@ -67,15 +85,23 @@ static int64_t now_ns(void)
     return now.tv_sec * 1000000000ll + now.tv_nsec;
 }
 
+static int wait_a_while(struct cri_request *request, uint32_t word, int64_t time_ns)
+{
+    struct timespec time = {.tv_nsec = time_ns};
+
+    if ((word & REQUEST_ENDING) && is_ending(request))
+        return cri_futex_wait_for(&cri_block.rounds, request->page->rounds, &time, false);
+    return cri_futex_wait_for(&request->page->state, word, &time, true);
+}
+
 /* Until it is in the state, or the time is over. 1, 0, or -EINTR. */
-static int wait_for(struct cri_request *request, enum request_state state, int64_t until_ns)
+static int wait_until(struct cri_request *request, enum request_state state, int64_t until_ns)
 {
     while (!is_over(request, state)) {
         uint32_t word = cri_load(&request->page->state);
         int64_t left_ns = until_ns - now_ns(), look_ns = CRI_LOOK_MS * 1000000ll;
-        struct timespec time = {.tv_nsec = left_ns < look_ns ? left_ns : look_ns};
-        int r = left_ns > 0 && word < state
-                    ? cri_futex_wait_for(&request->page->state, word, &time, true)
+        int r = left_ns > 0 && (word & ~REQUEST_ENDING) < state
+                    ? wait_a_while(request, word, left_ns < look_ns ? left_ns : look_ns)
                     : -ETIMEDOUT;
 
         if (r == -ETIMEDOUT)
@@ -88,6 +114,17 @@ static int wait_for(struct cri_request *request, enum request_state state, int64
     return 1;
 }
 
+static int wait_for(struct cri_request *request, enum request_state state, int64_t until_ns)
+{
+    if (is_over(request, state))
+        return 1;
+    uint64_t slice_ns = cri_slice_shorten();
+    int r = wait_until(request, state, until_ns);
+
+    cri_slice_restore(slice_ns);
+    return r;
+}
+
 /* Of a request that is over; 0 or an errno value. */
 static int result_of(const struct cri_request *request)
 {
@@ -95,7 +132,7 @@ static int result_of(const struct cri_request *request)
         return CR_ERESTARTED;
     if (cri_load(&request->lost))
         return EIO;
-    return request->page->error;
+    return has_ended(request) ? 0 : request->page->error;
 }
 
 /* ---- making one ---- */
@@ -111,6 +148,12 @@ static int check(const cr_checkpoint_args_t *args)
     return fcntl(args->cr_fd, F_GETFD) < 0 ? EBADF : 0;
 }
 
+static bool is_for_itself(const cr_checkpoint_args_t *args)
+{
+    return args->cr_scope == CR_SCOPE_PROC && !(args->cr_flags & CR_CHKPT_PROHIBIT_SELF) &&
+           (args->cr_target == 0 || args->cr_target == getpid());
+}
+
 static void fill(struct request_page *page, const cr_checkpoint_args_t *args)
 {
     page->version = REQUEST_VERSION;
@@ -120,6 +163,7 @@ static void fill(struct request_page *page, const cr_checkpoint_args_t *args)
     page->signal = args->cr_signal;
     page->timeout_s = args->cr_timeout;
     page->flags = args->cr_flags;
+    page->knows_end = is_for_itself(args);
     page->magic = REQUEST_MAGIC;
 }
 
@@ -153,16 +197,29 @@ int cri_request_wait_accepted(struct cri_request *request)
     return refusal(request);
 }
 
+static int begin_and_wait(const cr_checkpoint_args_t *args, struct cri_request **ret)
+{
+    bool asks =
+        is_for_itself(args) && !cri_me.asks; /* else a signal handler, in the middle of it */
+    int r;
+
+    if (asks)
+        cri_asking_begin();
+    r = begin(args, ret);
+    if (r == 0)
+        r = cri_request_wait_accepted(*ret);
+    if (asks)
+        cri_asking_end();
+    return r;
+}
+
 EXPORTED int cr_request_checkpoint(cr_checkpoint_args_t *args, cr_checkpoint_handle_t *handle)
 {
     _cleanup_request_ struct cri_request *request = NULL;
     int r = handle ? check(args) : EFAULT;
 
     if (r == 0)
-        r = begin(args, &request);
-    if (r != 0)
-        return fail(r);
-    r = cri_request_wait_accepted(request);
+        r = begin_and_wait(args, &request);
     if (r != 0)
         return fail(r);
     *handle = cri_request_list(request);

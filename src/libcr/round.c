@@ -172,8 +172,9 @@ void cri_round_close(void)
     __atomic_store_n(&state, (s & ~(ONE_ROUND - 1)) + ONE_ROUND, __ATOMIC_SEQ_CST);
     __atomic_fetch_and(&cri_block.sections, ~COOPERATION_PENDING, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&cri_block.rounds, 1, __ATOMIC_SEQ_CST);
+    cri_futex_wake(
+        &cri_block.rounds); /* who made the request before those who keep processors busy */
     cri_futex_wake(&cri_block.sections);
-    cri_futex_wake(&cri_block.rounds);
     cri_round_wait_for_stop();
 }
 

@@ -17,6 +17,9 @@
 #define EXPORTED __attribute__((visibility("default")))
 #define COUNT    (~COOPERATION_PENDING)
 
+#define ASKING_LOOKS   10
+#define ASKING_LOOK_MS 2
+
 /* Until the pending request has come to its end. Who waits makes sure that it does. */
 static void wait_for_end(void)
 {
@@ -28,6 +31,47 @@ static void wait_for_end(void)
             cri_round_close();
         else if (!cri_wait(&cri_block.sections, word, &patience))
             cri_give_up();
+    }
+}
+
+/* How many requests this process makes of itself that are not accepted yet. */
+static uint32_t asking;
+
+void cri_asking_begin(void)
+{
+    cri_me.asks = true;
+    __atomic_fetch_add(&asking, 1, __ATOMIC_SEQ_CST);
+}
+
+void cri_asking_end(void)
+{
+    uint32_t word;
+
+    cri_me.asks = false;
+    do
+        word = cri_load(&asking);
+    while (word > 0 && !cri_change(&asking, word, word - 1));
+    if (word <= 1)
+        cri_futex_wake(&asking);
+}
+
+/*
+ * Who wants to enter when a request is about to be accepted would have to wait right after that,
+ * and takes processors from the tool until then. It waits before instead. This is for speed only,
+ * so never for longer than a moment: what the request waits for may be this very thread, or who
+ * asked may never come back to say so (a signal handler that jumps).
+ */
+static void let_requests_begin(void)
+{
+    uint32_t word;
+
+    if (cri_me.asks)
+        return;
+    for (unsigned n = 0; (word = cri_load(&asking)) > 0 && n <= ASKING_LOOKS; n++) {
+        if (n == ASKING_LOOKS)
+            cri_change(&asking, word, 0);
+        else
+            cri_futex_wait(&asking, word, ASKING_LOOK_MS);
     }
 }
 
@@ -67,6 +111,8 @@ static bool enter(bool wait)
         cri_me.depth++;
     } else {
         cri_me.depth = 1;
+        if (wait)
+            let_requests_begin();
         if (!count_in(false, wait)) {
             cri_me.depth = 0;
             return false;
@@ -116,6 +162,11 @@ void cri_sections_drop(void)
         cri_me.depth = 1;
         leave();
     }
+}
+
+void cri_sections_forked(void)
+{
+    cri_store(&asking, 0);
 }
 
 /* ---- for programs ---- */

@@ -7,7 +7,8 @@
  * are saved is the only one. It is for that freeze to decide: a callback may have been registered
  * meanwhile, and then they are told, and saved in the next.
  *
- * What ptrace holds ends with the thread that holds it: the work is done in one of its own.
+ * What ptrace holds ends with the thread that holds it: the work is done in one of its own, or in a
+ * process that has nothing else to do.
  */
 #include <limits.h>
 #include <signal.h>
@@ -90,6 +91,29 @@ static int put_to_rest(struct request *q, struct tree *tree, struct crs_error *e
     return r;
 }
 
+static size_t n_living(struct tracee *t)
+{
+    size_t n = 0;
+
+    tracee_for_each_thread (t, th)
+        n++;
+    return n;
+}
+
+/* Do all threads of all of them wait at the barrier, where nothing goes on before the context is
+ * safe? Then there is no use in letting them go, only to hold them once more. */
+static bool all_wait(struct request *q, struct tree *tree)
+{
+    for (size_t i = 0; i < tree->members.n; i++) {
+        struct tracee *t = tree->members.items[i].t;
+        const struct member *m = t ? member_find(q, t->pid) : NULL;
+        if (t && (!m || !m->takes_part || t->group_stopped ||
+                  n_living(t) != m->called.n + (m->runner_tid != 0)))
+            return false;
+    }
+    return true;
+}
+
 static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
 {
     struct request *q = arg;
@@ -104,7 +128,7 @@ static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
     r = put_to_rest(q, tree, err);
     if (r < 0)
         return r;
-    q->request->held_until_safe = q->options->signal != 0 && !has_callbacks(q);
+    q->request->held_until_safe = has_callbacks(q) ? all_wait(q, tree) : q->options->signal != 0;
     request_accept(q, 0);
     return 0;
 }
@@ -123,6 +147,27 @@ static int on_copied(struct tree *tree, void *arg, struct crs_error *err)
     return 0;
 }
 
+/* NULL: it goes on already. */
+static struct tracee *held(const struct tree *tree, pid_t pid)
+{
+    const struct tree_member *member = tree_find_member(tree, pid);
+
+    return member && member->t && member->t->frozen ? member->t : NULL;
+}
+
+/* Who asked for itself alone can see by itself when its callbacks have ended. */
+static void tell_ending(struct request *q, const struct member *m)
+{
+    if (!q->options->ending || q->members.n != 1 || m->pid != q->requester ||
+        m->state != MEMBER_RELEASED || m->told_failed || m->was_stopped ||
+        q->options->signal != 0 || q->own_fd >= 0)
+        return;
+    fflush(q->log_file);
+    const struct requests_result result = {.log = q->log_size > 0 ? q->log : NULL,
+                                           .n_processes = 1};
+    q->options->ending(&result, m->rounds, q->accepted_arg);
+}
+
 /* Callbacks learn the outcome when there is nothing left that could fail: what was written may not
  * have reached the context's file, or whoever reads it. */
 static int on_safe(struct tree *tree, void *arg, struct crs_error *err)
@@ -135,10 +180,13 @@ static int on_safe(struct tree *tree, void *arg, struct crs_error *err)
     q->saved = true;
     for (size_t i = 0; i < q->members.n; i++) {
         struct member *m = &q->members.items[i];
-        if (m->takes_part && m->state == MEMBER_READY)
-            outcome_saved(q, m);
-        else if (m->state == MEMBER_DONE && !m->takes_part)
+        if (m->takes_part && m->state == MEMBER_READY) {
+            outcome_saved(q, m, held(tree, m->pid));
+            if (held(tree, m->pid))
+                tell_ending(q, m);
+        } else if (m->state == MEMBER_DONE && !m->takes_part) {
             outcome_signal(q, m);
+        }
     }
     return 0;
 }
@@ -364,8 +412,10 @@ int requests_checkpoint(const struct requests_checkpoint_options *options,
     q.log_file = open_memstream(&q.log, &q.log_size);
     if (options->timeout_s)
         q.deadline_us = now_us() + options->timeout_s * 1000000ull;
-    int r = thread_start(&thread, false, run_in_thread, &q);
-    if (r == 0) {
+    int r = options->here ? 0 : thread_start(&thread, false, run_in_thread, &q);
+    if (r == 0 && options->here) {
+        run_in_thread(&q);
+    } else if (r == 0) {
         pthread_join(thread, NULL);
     } else {
         ret->error = r;

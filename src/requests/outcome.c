@@ -57,17 +57,17 @@ int outcome_tell(struct request *q, struct member *m, struct tracee *t,
     return r;
 }
 
-void outcome_saved(struct request *q, struct member *m)
+void outcome_saved(struct request *q, struct member *m, struct tracee *held)
 {
     _cleanup_(cleanup_tracee) struct tracee *t = NULL;
     struct crs_error error = {0};
-    int r = member_hold(q, m, &t);
+    int r = held ? 0 : member_hold(q, m, &t);
 
     if (r < 0) /* its library sees when we are gone */
         return;
     if (q->options->signal < 0)
         send(m, -q->options->signal);
-    r = outcome_tell(q, m, t, COOPERATION_CONTINUE, 0, &error);
+    r = outcome_tell(q, m, held ? held : t, COOPERATION_CONTINUE, 0, &error);
     if (r < 0)
         request_fail_with(q, request_code(r, &error), &error);
 }

@@ -435,7 +435,10 @@ void phases_sleep(struct request *q, unsigned *sleep_us)
     }
     ppoll(ends.items, ends.n, &time, NULL);
     free(ends.items);
-    *sleep_us = 2 * *sleep_us < LAST_SLEEP_US ? 2 * *sleep_us : LAST_SLEEP_US;
+    /* A fifth of what has been waited so far: it costs little, and nothing is seen much too late.
+     */
+    *sleep_us += *sleep_us / 4;
+    *sleep_us = *sleep_us < LAST_SLEEP_US ? *sleep_us : LAST_SLEEP_US;
 }
 
 /* *ret: what of all of it stands where. */

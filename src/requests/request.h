@@ -155,8 +155,8 @@ int forward_answer(struct request *q, struct member *m);
 /* It is held, and told how it ended; the callbacks go on when it does. */
 int outcome_tell(struct request *q, struct member *m, struct tracee *t,
                  enum cooperation_outcome outcome, int code, struct crs_error *err);
-/* The context is safe: its callbacks learn it. */
-void outcome_saved(struct request *q, struct member *m);
+/* The context is safe: its callbacks learn it. held: NULL where it goes on. */
+void outcome_saved(struct request *q, struct member *m, struct tracee *held);
 /* A callback of m wants it left out: it goes on. */
 int outcome_omit(struct request *q, struct member *m);
 /* All who were told and don't know yet: it failed. */

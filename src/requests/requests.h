@@ -6,8 +6,8 @@
  * have come to their end.
  *
  * Calling sequence: requests_checkpoint() does all of it and returns when it is done. It works in a
- * thread of its own; `accepted`, `progress` are called from there. Whatever fails, all processes go
- * on, unless a callback wants them killed.
+ * thread of its own, unless `here` is set; `accepted`, `progress` are called from there. Whatever
+ * fails, all processes go on, unless a callback wants them killed.
  *
  * Errors are errno values and CR_E* of libcr.h, positive, in ret->error; in words they are in
  * ret->log, a line each, with the warnings.
@@ -17,6 +17,8 @@
 
 #include "base/request_page.h"
 #include "crs.h"
+
+struct requests_result;
 
 struct requests_checkpoint_options {
     unsigned scope;  /* CR_SCOPE_* */
@@ -35,9 +37,14 @@ struct requests_checkpoint_options {
     crs_progress_fn progress;
     void *progress_arg;
     const volatile int *cancel;
+    bool here; /* the calling process has nothing else to do, and ends soon: no thread is made */
     /* The context is whole, and no signal has followed yet: give it its name. Below 0: the request
      * fails with that. In the thread of `accepted`, with its `arg`; NULL: nothing is to be done. */
     int (*safe)(void *arg, struct crs_error *err);
+    /* The context is safe, its only process is the requester, and all that is left is that its
+     * callbacks come to their ends: then `rounds` of its block isn't this any more. result: as it
+     * will be unless they fail. Likewise; NULL: who asked waits for the end of the call. */
+    void (*ending)(const struct requests_result *result, uint32_t rounds, void *arg);
 };
 #define REQUESTS_CHECKPOINT_OPTIONS_INIT                                                           \
     {                                                                                              \

@@ -96,6 +96,11 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "full", json_true());
     if (message && options->save_files)
         json_object_set_new(message, "save_files", json_integer(options->save_files));
+    if (message && options->limit_bytes_per_second)
+        json_object_set_new(message, "limit_bytes_per_second",
+                            json_integer((json_int_t)options->limit_bytes_per_second));
+    if (message && options->nice)
+        json_object_set_new(message, "nice", json_true());
     if (message && options->stream_fd)
         json_object_set_new(message, "stream", json_true());
     return message;
@@ -119,16 +124,18 @@ static void report(const struct crs_checkpoint_options *options, const json_t *m
 static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
-    json_int_t size = 0, memory = 0, pause = 0, longest = 0, total = 0, new_bytes = 0;
+    json_int_t size = 0, memory = 0, pause = 0, longest = 0, total = 0, peak = 0, buffers = 0,
+               new_bytes = 0;
     const char *name = NULL, *freeze = "stop";
     const json_t *path = NULL, *base = NULL;
     int processes = 0, threads = 0;
 
-    if (json_unpack(
-            (json_t *)message, "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?I, s?o, s?I}",
-            "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us",
-            &pause, "total_us", &total, "processes", &processes, "threads", &threads, "freeze",
-            &freeze, "longest_stop_us", &longest, "base", &base, "new_bytes", &new_bytes) < 0)
+    if (json_unpack((json_t *)message,
+                    "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?I, s?I, s?I, s?o, s?I}",
+                    "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory,
+                    "pause_us", &pause, "total_us", &total, "processes", &processes, "threads",
+                    &threads, "freeze", &freeze, "longest_stop_us", &longest, "peak_memory_bytes",
+                    &peak, "buffer_bytes", &buffers, "base", &base, "new_bytes", &new_bytes) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
     struct crs_checkpoint_result result = {
         .path = bytes_from_json(path),
@@ -142,6 +149,8 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
         .total_us = total,
         .n_processes = processes,
         .n_threads = threads,
+        .peak_memory_bytes = peak,
+        .buffer_bytes = buffers,
         .freeze = find_name(freeze, freeze_names, ELEMENTS(freeze_names)) == CRS_FREEZE_LIVE
                       ? CRS_FREEZE_LIVE
                       : CRS_FREEZE_STOP};
@@ -357,7 +366,8 @@ static int parse_request(struct request *request, struct crs_error *err)
 {
     struct crs_checkpoint_options *options = &request->options;
     struct choices words = {"continue", "tree", "refuse", "refuse", "refuse", "directory", "auto"};
-    int stream = 0, save_files = 0;
+    int stream = 0, save_files = 0, nice = 0;
+    json_int_t limit = 0;
     const char *what;
     json_t *output = NULL, *base = NULL;
     json_error_t where;
@@ -365,18 +375,21 @@ static int parse_request(struct request *request, struct crs_error *err)
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
                        "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i, "
-                       "s?s, s?o, s?b}",
+                       "s?s, s?I, s?b, s?o, s?b}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
                        "form", &words.form, "stream", &stream, "save_files", &save_files, "freeze",
-                       &words.freeze, "base", &base, "full", &options->full) < 0)
+                       &words.freeze, "limit_bytes_per_second", &limit, "nice", &nice, "base",
+                       &base, "full", &options->full) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
     options->save_files = (unsigned)save_files;
-    if (parse_choices(&words, options) < 0 || options->timeout_ms < 0)
+    options->limit_bytes_per_second = (uint64_t)limit;
+    options->nice = nice;
+    if (parse_choices(&words, options) < 0 || options->timeout_ms < 0 || limit < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's values are not understood");
     if (stream && request->stream_fd <= 0)
         return crs_fail(err, CRS_USAGE, EBADF,
@@ -451,6 +464,8 @@ void request_answer_result(int fd, const struct crs_checkpoint_result *result)
         json_object_set_new(message, "base", bytes_to_json(result->base));
     if (message)
         json_object_set_new(message, "new_bytes", json_integer(result->new_bytes));
+    json_object_set_new(message, "peak_memory_bytes", json_integer(result->peak_memory_bytes));
+    json_object_set_new(message, "buffer_bytes", json_integer(result->buffer_bytes));
     wire_send(fd, message, true);
 }
 

@@ -69,28 +69,63 @@ static int compare_spans(const void *a, const void *b)
     return x->first < y->first ? -1 : x->first > y->first;
 }
 
-/* A page may be saved once only; writers give them in order, so that it's seldom to be sorted. */
-static int check_overlaps(const struct checking *k, struct span *spans, size_t n)
+static int twice(const struct checking *k, uint64_t page)
 {
-    bool sorted = true;
+    return crs_fail(k->err, CRS_DAMAGED, EBADMSG, "page %#llx is there twice",
+                    (unsigned long long)page);
+}
 
-    for (size_t i = 1; i < n && sorted; i++)
-        sorted = spans[i - 1].end <= spans[i].first;
-    if (sorted)
-        return 0;
+/* A page may be saved once only. */
+static int check_overlaps(const struct checking *k, Crs__Chunk **chunks, size_t n_chunks,
+                          size_t n_runs)
+{
+    _cleanup_free_ struct span *spans = calloc(n_runs ? n_runs : 1, sizeof(*spans));
+    size_t n = 0;
+
+    if (!spans)
+        return crs_fail(k->err, CRS_FAILED, ENOMEM, "no memory for %zu runs", n_runs);
+    for (size_t i = 0; i < n_chunks; i++)
+        for (size_t j = 0; j < chunks[i]->n_runs; j++) {
+            const Crs__Run *run = chunks[i]->runs[j];
+            if (!run->dropped)
+                spans[n++] = (struct span){run->first, run->first + run->count};
+        }
     qsort(spans, n, sizeof(*spans), compare_spans);
-    for (size_t i = 1; i < n; i++) {
+    for (size_t i = 1; i < n; i++)
         if (spans[i - 1].end > spans[i].first)
-            return crs_fail(k->err, CRS_DAMAGED, EBADMSG, "page %#llx is there twice",
-                            (unsigned long long)spans[i].first);
-    }
+            return twice(k, spans[i].first);
     return 0;
 }
 
-/* size_pages: where the pages must end. */
+/* Do its pages begin at `*at` or behind it, one behind the other? Then *at is behind them. */
+static bool is_in_order(const Crs__Chunk *chunk, uint64_t *at)
+{
+    for (size_t i = 0; i < chunk->n_runs; i++) {
+        const Crs__Run *run = chunk->runs[i];
+        if (run->dropped)
+            continue;
+        if (run->first < *at)
+            return false;
+        *at = run->first + run->count;
+    }
+    return true;
+}
+
+static bool has_page_behind(const Crs__Chunk *chunk, uint64_t size_pages)
+{
+    for (size_t i = 0; i < chunk->n_runs; i++)
+        if (!chunk->runs[i]->dropped && chunk->runs[i]->first + chunk->runs[i]->count > size_pages)
+            return true;
+    return false;
+}
+
+/* size_pages: where the pages must end. Writers give them in order, so that it's seldom that they
+ * are to be sorted. */
 static int check_list(const struct checking *k, Crs__Chunk **chunks, size_t n_chunks,
                       uint64_t size_pages)
 {
+    bool in_order = true;
+    uint64_t at = 0;
     size_t n = 0;
 
     for (size_t i = 0; i < n_chunks; i++) {
@@ -99,25 +134,14 @@ static int check_list(const struct checking *k, Crs__Chunk **chunks, size_t n_ch
             r = wrong(k->err, "has no runs");
         if (r == 0)
             r = check_place(k, chunks[i]);
+        if (r == 0 && has_page_behind(chunks[i], size_pages))
+            r = wrong(k->err, "pages behind the end");
         if (r < 0)
             return crs_fail_at(k->err, r, "chunk %zu", i);
         n += chunks[i]->n_runs;
+        in_order = in_order && is_in_order(chunks[i], &at);
     }
-    _cleanup_free_ struct span *spans = calloc(n ? n : 1, sizeof(*spans));
-    if (!spans)
-        return crs_fail(k->err, CRS_FAILED, ENOMEM, "no memory for %zu runs", n);
-    n = 0;
-    for (size_t i = 0; i < n_chunks; i++) {
-        for (size_t j = 0; j < chunks[i]->n_runs; j++) {
-            const Crs__Run *run = chunks[i]->runs[j];
-            if (run->dropped)
-                continue;
-            spans[n++] = (struct span){run->first, run->first + run->count};
-            if (run->first + run->count > size_pages)
-                return crs_fail(k->err, CRS_DAMAGED, EBADMSG, "chunk %zu: pages behind the end", i);
-        }
-    }
-    return check_overlaps(k, spans, n);
+    return in_order ? 0 : check_overlaps(k, chunks, n_chunks, n);
 }
 
 static int check_content(const struct checking *k, const Crs__Content *c)

@@ -14,14 +14,20 @@
  * straight into memory. */
 #define GAIN_PERCENT 95
 
-static const struct codec default_codec = {CRS__CODEC__CODEC_LZ4, 0};
+/* Pages of a chunk that are tried before all of it is, where that is large. */
+#define SAMPLES       8
+#define SAMPLE_STRIDE 37 /* what repeats in a program's memory has another one */
+#define SAMPLED_LEAST (64 * STORE_PAGE_SIZE)
+
+static const struct codec default_codec = {.automatic = true};
 
 int codec_parse(const char *text, struct codec *ret, struct crs_error *err)
 {
-    static const struct codec none = {CRS__CODEC__CODEC_NONE, 0}, lz4 = {CRS__CODEC__CODEC_LZ4, 0},
-                              zstd = {CRS__CODEC__CODEC_ZSTD, 1};
+    static const struct codec none = {.kind = CRS__CODEC__CODEC_NONE},
+                              lz4 = {.kind = CRS__CODEC__CODEC_LZ4},
+                              zstd = {.kind = CRS__CODEC__CODEC_ZSTD, .level = 1};
 
-    if (!text) {
+    if (!text || strcmp(text, "auto") == 0) {
         *ret = default_codec;
     } else if (strcmp(text, "none") == 0) {
         *ret = none;
@@ -37,10 +43,11 @@ int codec_parse(const char *text, struct codec *ret, struct crs_error *err)
             return crs_fail(err, CRS_USAGE, EINVAL,
                             "compression %s: the level is a number from %d to %d other than 0",
                             text, LEVEL_MIN, LEVEL_MAX);
-        *ret = (struct codec){CRS__CODEC__CODEC_ZSTD, level};
+        *ret = (struct codec){.kind = CRS__CODEC__CODEC_ZSTD, .level = level};
     } else {
         return crs_fail(err, CRS_USAGE, EINVAL,
-                        "unknown compression '%s'; there are none, lz4, zstd and zstd:LEVEL", text);
+                        "unknown compression '%s'; there are auto, none, lz4, zstd and zstd:LEVEL",
+                        text);
     }
     return 0;
 }
@@ -75,6 +82,21 @@ uint8_t *codec_buffer(struct codec_context *context)
     return context->buffer;
 }
 
+uint64_t codec_context_bytes(const struct codec_context *context)
+{
+    uint64_t bytes = 0;
+
+    if (context->buffer)
+        bytes += STORE_CHUNK_SIZE;
+    if (context->lz4)
+        bytes += LZ4_sizeofState();
+    if (context->zstd_compress)
+        bytes += ZSTD_sizeof_CCtx(context->zstd_compress);
+    if (context->zstd_decompress)
+        bytes += ZSTD_sizeof_DCtx(context->zstd_decompress);
+    return bytes;
+}
+
 /* The size in the context's buffer; 0: stays larger than `room`; -ENOMEM. */
 static int compress_lz4(struct codec_context *context, const void *raw, size_t size, size_t room)
 {
@@ -96,18 +118,44 @@ static int compress_zstd(struct codec_context *context, int level, const void *r
     return ZSTD_isError(n) ? 0 : n; /* no room, mostly */
 }
 
+/* 1: some pages of it, here and there, didn't shrink, and all of it won't. */
+static int is_incompressible(struct codec_context *context, const uint8_t *raw, size_t size)
+{
+    const size_t n_pages = size / STORE_PAGE_SIZE;
+    int n = 0;
+
+    for (size_t i = 0; n == 0 && i < SAMPLES; i++) {
+        size_t page = (i + 1) * SAMPLE_STRIDE % n_pages;
+        n = compress_lz4(context, raw + page * STORE_PAGE_SIZE, STORE_PAGE_SIZE,
+                         STORE_PAGE_SIZE * GAIN_PERCENT / 100);
+    }
+    return n < 0 ? n : n == 0;
+}
+
+static int compress(const struct codec *codec, struct codec_context *context, const void *raw,
+                    size_t size)
+{
+    size_t room = size * GAIN_PERCENT / 100;
+    int r = 0;
+
+    if (codec->kind == CRS__CODEC__CODEC_NONE)
+        return 0;
+    if (!codec_buffer(context))
+        return -ENOMEM;
+    if (size >= SAMPLED_LEAST)
+        r = is_incompressible(context, raw, size);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return codec->kind == CRS__CODEC__CODEC_LZ4
+               ? compress_lz4(context, raw, size, room)
+               : compress_zstd(context, codec->level, raw, size, room);
+}
+
 int codec_compress(const struct codec *codec, struct codec_context *context, const void *raw,
                    size_t size, const void **ret_data, size_t *ret_size, Crs__Codec *ret_kind)
 {
-    size_t room = size * GAIN_PERCENT / 100;
-    int n = 0;
+    int n = compress(codec, context, raw, size);
 
-    if (codec->kind != CRS__CODEC__CODEC_NONE && !codec_buffer(context))
-        return -ENOMEM;
-    if (codec->kind == CRS__CODEC__CODEC_LZ4)
-        n = compress_lz4(context, raw, size, room);
-    else if (codec->kind == CRS__CODEC__CODEC_ZSTD)
-        n = compress_zstd(context, codec->level, raw, size, room);
     if (n < 0)
         return n;
     *ret_data = n > 0 ? context->buffer : raw;

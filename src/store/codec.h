@@ -7,13 +7,18 @@
 #ifndef STORE_CODEC_H
 #define STORE_CODEC_H
 
+#include <stdbool.h>
+
 #include "base/error.h"
 #include "content.pb-c.h"
 
 struct codec {
     Crs__Codec kind;
-    int level; /* zstd's; negative levels are faster */
+    int level;      /* zstd's; negative levels are faster */
+    bool automatic; /* adapt.h chooses, chunk by chunk */
 };
+
+#define CODEC_KINDS 3 /* values of Crs__Codec */
 
 struct codec_context {
     void *lz4;
@@ -22,7 +27,7 @@ struct codec_context {
     uint8_t *buffer; /* STORE_CHUNK_SIZE bytes, aligned to a page; codec_buffer() makes it */
 };
 
-/* "none", "lz4", "zstd", "zstd:LEVEL" with LEVEL -7 to 19 without 0; NULL: the default. */
+/* "auto", "none", "lz4", "zstd", "zstd:LEVEL" with LEVEL -7 to 19 without 0; NULL: auto. */
 int codec_parse(const char *text, struct codec *ret, struct crs_error *err);
 const char *codec_name(Crs__Codec kind);
 
@@ -31,9 +36,13 @@ void codec_context_clear(struct codec_context *context);
 /* The buffer of the context; NULL: no memory. */
 uint8_t *codec_buffer(struct codec_context *context);
 
+/* What the context takes in memory. */
+uint64_t codec_context_bytes(const struct codec_context *context);
+
 /*
  * The form in which `raw` is to be stored: *ret_data points into raw (CODEC_NONE, when nothing
- * is gained) or into the context's buffer. 0 or -ENOMEM.
+ * is gained) or into the context's buffer. Where a few of its pages don't shrink, no time is spent
+ * on the rest. 0 or -ENOMEM.
  */
 int codec_compress(const struct codec *codec, struct codec_context *context, const void *raw,
                    size_t size, const void **ret_data, size_t *ret_size, Crs__Codec *ret_kind);

@@ -21,6 +21,7 @@ static void pack_free(struct pack *p)
 
 void writer_free_packs(struct store_writer *w)
 {
+    flusher_stop(&w->flusher);
     for (unsigned i = 0; i < w->n_packs; i++)
         pack_free(w->packs[i]);
     w->n_packs = 0;
@@ -78,17 +79,15 @@ static void pack_give(struct store_writer *w, struct pack *p)
     pthread_mutex_unlock(&w->lock);
 }
 
-/*
- * Have the disk write while we go on: the sync at the end then finds little left, and total time
- * with 4 MiB at once came to half of what it was. What fails here, fails again at the sync.
- */
-static void start_writeback(struct pack *p)
+/* Have the disk write while we go on: the sync at the end then finds little left, and total time
+ * with 4 MiB at once came to half of what it was. */
+static void start_writeback(struct store_writer *w, struct pack *p)
 {
     uint64_t whole_pages = p->end & ~(uint64_t)(STORE_PAGE_SIZE - 1);
 
     if (whole_pages - p->written_back < WRITEBACK_BYTES)
         return;
-    sync_file_range(p->fd, p->written_back, whole_pages - p->written_back, SYNC_FILE_RANGE_WRITE);
+    flusher_add(&w->flusher, p->fd, p->written_back, whole_pages - p->written_back);
     p->written_back = whole_pages;
 }
 
@@ -121,7 +120,9 @@ static int append(struct store_writer *w, struct pack *p, const void *data, size
     struct pack_entry *entry = ARRAY_ADD(&p->entries);
     if (!entry)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    int r = w->stream ? stream_put_chunk(w->stream, &p->piece, name, data, size, offset, err)
+    int r = limiter_wait(&w->limiter, size, err);
+    if (r == 0)
+        r = w->stream ? stream_put_chunk(w->stream, &p->piece, name, data, size, offset, err)
                       : write_chunk(w, p, name, data, size, offset, err);
     if (r < 0) {
         p->entries.n--;
@@ -139,7 +140,7 @@ static int append(struct store_writer *w, struct pack *p, const void *data, size
         checksum_of(data, size, entry->checksum);
     *ret = *entry;
     if (!w->stream)
-        start_writeback(p);
+        start_writeback(w, p);
     return 0;
 }
 
@@ -148,23 +149,21 @@ static int put_in_pack(struct store_writer *w, struct pack *p, const void *raw, 
                        struct crs_error *err)
 {
     struct pack_entry entry = {.raw_bytes = size};
-    const void *data;
-    size_t stored;
-    Crs__Codec codec;
+    struct encoding stored;
 
     memcpy(entry.raw_checksum, raw_checksum, CHECKSUM_SIZE);
-    if (codec_compress(&w->codec, &p->context, raw, size, &data, &stored, &codec) < 0)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory to compress");
-    int r = append(w, p, data, stored, codec, &entry, err);
+    int r = writer_encode(w, p, raw, size, &stored, err);
     if (r < 0)
         return r;
-    __atomic_fetch_add(&p->raw_bytes, size, __ATOMIC_RELAXED);
-    __atomic_fetch_add(&p->stored_bytes, stored, __ATOMIC_RELAXED);
+    r = append(w, p, stored.data, stored.size, stored.codec, &entry, err);
+    if (r < 0)
+        return r;
+    writer_encoded(w, p, size, &stored);
     *ret = (struct indexed_chunk){.offset = entry.offset,
                                   .pack = p->number,
-                                  .stored_bytes = stored,
+                                  .stored_bytes = stored.size,
                                   .raw_bytes = size,
-                                  .codec = codec};
+                                  .codec = stored.codec};
     memcpy(ret->checksum, entry.checksum, CHECKSUM_SIZE);
     memcpy(ret->raw_checksum, raw_checksum, CHECKSUM_SIZE);
     return 0;

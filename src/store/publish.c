@@ -35,8 +35,8 @@ static json_t *required_features(const struct store_writer *w, const json_t *inf
     json_t *list = json_array(), *item;
     size_t i;
 
-    for (unsigned kind = CRS__CODEC__CODEC_LZ4; kind <= CRS__CODEC__CODEC_ZSTD; kind++)
-        if (w->codec.kind == kind || has_codec(w, kind))
+    for (unsigned kind = CRS__CODEC__CODEC_NONE + 1; kind < CODEC_KINDS; kind++)
+        if ((writer_codec_bits(w) & 1u << kind) || has_codec(w, kind))
             json_array_append_new(list, json_string(codec_name((Crs__Codec)kind)));
     json_array_foreach(json_object_get(info, "requires"), i, item) json_array_append(list, item);
     return list;
@@ -72,6 +72,7 @@ static int make_manifest(struct store_writer *w, json_t *info, struct bytes *ret
     json_auto_t *manifest = json_pack("{s:s, s:i, s:O*, s:s, s:O*}", "format", FORMAT_NAME,
                                       "version", STORE_FORMAT_VERSION, "requires", requires, "tool",
                                       "crs " CRS_VERSION, "time", time);
+    json_auto_t *codecs = writer_codecs(w);
     uint64_t raw, stored;
 
     store_writer_sizes(w, &raw, &stored);
@@ -79,6 +80,7 @@ static int make_manifest(struct store_writer *w, json_t *info, struct bytes *ret
         json_object_update_missing(manifest, info) < 0 ||
         (!json_object_get(manifest, "memory_bytes") &&
          json_object_set_new(manifest, "memory_bytes", json_integer(raw)) < 0) ||
+        json_object_set(manifest, "codecs", codecs) < 0 ||
         json_object_set(manifest, "files", files) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the manifest of %s", w->path);
     json_object_del(manifest, "checksum");
@@ -102,11 +104,24 @@ static int sync_directory(int fd)
     return fsync(fd) == 0 || errno == EINVAL ? 0 : -errno;
 }
 
+/* The disk gets all of them at once: a journal that is written for the first of those that are
+ * synced then has the others in it. What fails here fails again at the sync. */
+static void begin_sync(struct store_writer *w, const char *name)
+{
+    _cleanup_close_ int fd = openat(w->temporary.fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd >= 0)
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
+}
+
 /* Everything to the disk; the names last. */
 static int sync_files(struct store_writer *w, struct crs_error *err)
 {
     int r = 0;
 
+    for (size_t i = 0; i < w->files.n; i++)
+        begin_sync(w, w->files.items[i].name);
+    begin_sync(w, MANIFEST_NAME);
     for (size_t i = 0; i < w->files.n && r == 0; i++)
         r = sync_file(w, w->files.items[i].name, err);
     if (r == 0)

@@ -56,6 +56,16 @@ int store_writer_open_fd(int fd, const char *path, const char *compress,
                          const struct store_patience *patience, struct store_writer **ret,
                          struct crs_error *err);
 
+/* How fast it may write, and who goes before it. */
+struct store_pace {
+    uint64_t bytes_per_second;      /* to the destination, by all threads together; 0: no limit */
+    struct store_patience patience; /* of waiting for the limit */
+    bool nice;                      /* threads of the writer's own take the lowest priority */
+};
+
+/* Before anything is written. */
+void store_writer_pace(struct store_writer *w, const struct store_pace *pace);
+
 /*
  * Before the first chunk: those that the snapshot at `path` has as well aren't written again; the
  * new one gets links of its packs, and is complete by itself. Not for streams. *ret_reason: why
@@ -103,6 +113,12 @@ int store_put_content(struct store_writer *w, int fd, uint64_t size, Crs__Conten
  * are holes. */
 int store_put_content_runs(struct store_writer *w, int fd, uint64_t size, Crs__Run *runs, size_t n,
                            Crs__Content **ret, struct crs_error *err);
+
+/* A snapshot that refers to a chunk which was stored by another writer needs its codec, too. */
+void store_writer_note_codec(struct store_writer *w, Crs__Codec codec);
+
+/* Memory that the writer has for buffers and for the states of codecs; when nobody writes. */
+uint64_t store_writer_buffer_bytes(struct store_writer *w);
 
 /* Raw (uncompressed) and stored bytes of chunks so far. */
 void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret_stored);

@@ -68,6 +68,8 @@ static int writer_new(const char *compress, struct store_writer **ret, struct cr
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     w->temporary = (struct temporary)TEMPORARY_NONE;
     w->file_limit = max_file_size();
+    limiter_init(&w->limiter, 0, NULL);
+    flusher_init(&w->flusher, false);
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->idle, NULL);
     int r = codec_parse(compress, &w->codec, err);
@@ -134,6 +136,13 @@ int store_writer_open_fd(int fd, const char *path, const char *compress,
     return 0;
 }
 
+void store_writer_pace(struct store_writer *w, const struct store_pace *pace)
+{
+    w->limiter.bytes_per_second = pace->bytes_per_second;
+    w->limiter.patience = pace->patience;
+    w->flusher.nice = pace->nice;
+}
+
 bool store_writer_has_begun(const struct store_writer *w)
 {
     return w->stream && w->temporary.fd < 0 && stream_writer_size(w->stream) > 0;
@@ -146,6 +155,8 @@ void store_writer_free(struct store_writer *w)
     writer_free_packs(w);
     index_clear(&w->index);
     base_free(w->base);
+    flusher_clear(&w->flusher);
+    limiter_clear(&w->limiter);
     stream_writer_free(w->stream);
     temporary_clear(&w->temporary);
     pthread_cond_destroy(&w->idle);
@@ -203,9 +214,11 @@ int writer_put_file(struct store_writer *w, const char *name, const void *data, 
 {
     _cleanup_close_ int fd = -1;
 
-    if (w->stream)
+    int r = limiter_wait(&w->limiter, size, err);
+    if (r == 0 && w->stream)
         return stream_put_file(w->stream, name, data, size, err);
-    int r = writer_check_size(w, name, size, err);
+    if (r == 0)
+        r = writer_check_size(w, name, size, err);
     if (r < 0)
         return r;
     r = writer_create_file(w, name, &fd, err);
@@ -238,9 +251,12 @@ int writer_begin_file(struct store_writer *w, const char *name, uint64_t size_by
 int writer_put_part(struct store_writer *w, struct writer_part *part, const void *data, size_t size,
                     struct crs_error *err)
 {
+    int r = limiter_wait(&w->limiter, size, err);
+    if (r < 0)
+        return r;
     if (w->stream)
         return stream_put_part(w->stream, data, size, err);
-    int r = write_full(part->fd, data, size);
+    r = write_full(part->fd, data, size);
     if (r < 0) {
         errno = -r;
         return crs_fail_errno(err, CRS_STORAGE, "can't write %s of %s", part->name, w->path);

@@ -7,9 +7,12 @@
 #include <pthread.h>
 
 #include "store/checksum.h"
+#include "store/adapt.h"
 #include "store/base.h"
 #include "store/codec.h"
+#include "store/flusher.h"
 #include "store/index.h"
+#include "store/limiter.h"
 #include "store/store.h"
 #include "store/stream_writer.h"
 #include "store/temporary.h"
@@ -24,6 +27,11 @@ struct pack_entry {
     uint8_t codec;
 };
 
+/* What was stored with a codec. */
+struct codec_use {
+    uint64_t raw_bytes, stored_bytes;
+};
+
 /* A pack belongs to one store_put_chunk() at a time, so that nothing in it needs a lock, and
  * threads don't queue at the inode. */
 struct pack {
@@ -34,6 +42,7 @@ struct pack {
     uint64_t written_back; /* from here on nothing was told to go to the disk yet */
     uint64_t raw_bytes, stored_bytes;
     uint64_t unnoted_bytes; /* of chunks that aren't in the index */
+    struct codec_use use[CODEC_KINDS];
     struct codec_context context;
     ARRAY_OF(struct pack_entry) entries;
     bool busy;
@@ -53,11 +62,15 @@ struct store_writer {
     struct stream_writer *stream; /* NULL: a directory */
     struct codec codec;
     uint64_t file_limit; /* RLIMIT_FSIZE: met, it would kill us */
+    struct limiter limiter;
+    struct flusher flusher;
+    unsigned foreign_codecs; /* bits: of chunks in packs that others have written */
     ARRAY_OF(struct writer_file) files;
     struct store_base *base; /* NULL: none */
     uint64_t linked_bytes;   /* of its packs, in this snapshot */
     pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;
+    struct adapt adapt;
     struct pack *packs[WRITER_PACKS];
     unsigned n_packs;
     struct chunk_index index;
@@ -96,6 +109,26 @@ int writer_end_file(struct store_writer *w, struct writer_part *part, struct crs
 /* All files are there: write the manifest's text, and let the snapshot appear. */
 int writer_publish(struct store_writer *w, const struct bytes *manifest, uint64_t *ret_size_bytes,
                    struct crs_error *err);
+
+/* One chunk on its way into a pack. */
+struct encoding {
+    const void *data;
+    size_t size; /* stored */
+    Crs__Codec codec;
+    bool adapts;
+    uint64_t work_ns, began_ns;
+};
+
+/* encode.c: the form in which it is stored, and, when it has been written, what that took. */
+int writer_encode(struct store_writer *w, struct pack *p, const void *raw, size_t size,
+                  struct encoding *ret, struct crs_error *err);
+void writer_encoded(struct store_writer *w, struct pack *p, size_t size,
+                    const struct encoding *encoding);
+
+/* {"none": {"memory_bytes": N, "stored_bytes": N}, ...} of what was put into packs */
+json_t *writer_codecs(const struct store_writer *w);
+/* Bits of the codecs that a reader must know. */
+unsigned writer_codec_bits(const struct store_writer *w);
 
 /* store_put_chunk(), of a chunk that all of will be needed, whatever message it is told in. */
 int writer_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,

@@ -29,6 +29,7 @@
 #endif
 #define GUESS_TRIES            8
 #define GUESS_SLEEP_US         100
+#define N_LOOKS_AT_ONCE        10
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
 
 /* -EAGAIN: it has nothing to tell. */
@@ -272,6 +273,21 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
     return r;
 }
 
+/*
+ * Between two looks at threads that still run. Where they wait for a processor that others keep
+ * busy, sched_yield(2) would give away what this thread has of its own (EEVDF), and after the stop
+ * it would wait as long as they do. A sleep makes room as well, and who wakes gets a processor.
+ */
+static void nap_while_running(int turn)
+{
+    if (turn < N_LOOKS_AT_ONCE)
+        return;
+    int slack_ns = prctl(PR_GET_TIMERSLACK);
+    prctl(PR_SET_TIMERSLACK, 1);
+    usleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
+    prctl(PR_SET_TIMERSLACK, slack_ns);
+}
+
 /* Threads that run, or wait for a processor: each takes its place until it has had it. So all are
  * told before any is waited for, and each is taken as soon as it has stopped. */
 static int stop_running(struct tracee *t, struct seized_threads *s, uint64_t deadline_us,
@@ -294,7 +310,7 @@ static int stop_running(struct tracee *t, struct seized_threads *s, uint64_t dea
             turn = 0;
         if (now_us() > deadline_us)
             return task_explain_delay(t, left->tid, err);
-        nap(turn);
+        nap_while_running(turn);
     }
     return r;
 }

@@ -18,7 +18,8 @@ class Setup:
         self.stage = stage  # world-readable copies of the programs under test
         self.options = options
         self.crs = os.path.join(stage, "crs")
-        self.checkpoint = ["checkpoint"] + ([f"--freeze={options.freeze}"] if options.freeze else [])
+        self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
+            ("freeze", options.freeze), ("compress", options.compress)) if value]
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:

@@ -11,15 +11,16 @@ import tempfile
 import time
 import traceback
 
-from . import (build, examples, kill, kill_requests, kill_tree, libcr, machine, openpal, programs,
-               proofs, scale, scripts, victims)
+from . import (bench, build, examples, kill, kill_requests, kill_tree, libcr, machine, openpal,
+               programs, proofs, scale, scripts, victims)
 from .cases import Failure, Skip
 from .env import Env, Setup
 from .tally import Tally
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 CHANCES = 3
-PARTS = ("unit", "lint", "cli", "libcr", "openpal", "victims", "programs", "kill", "scale", "examples")
+PARTS = ("unit", "lint", "cli", "libcr", "openpal", "victims", "programs", "kill", "scale",
+         "examples", "bench")
 
 
 def parse():
@@ -38,6 +39,8 @@ def parse():
     p.add_argument("--increments", action="store_true",
                    help="checkpoints of victims are made twice, under one name: the second shares "
                         "with the first, which is removed then")
+    p.add_argument("--compress", metavar="CODEC",
+                   help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
@@ -60,7 +63,7 @@ def find(setup, parts):
         "libcr": lambda s: libcr.cases(s) + proofs.cases(s),
         "openpal": openpal.cases, "victims": victims.cases, "programs": programs.cases,
         "kill": lambda s: kill.cases(s) + kill_tree.cases(s) + kill_requests.cases(s),
-        "scale": scale.cases, "examples": examples.cases,
+        "scale": scale.cases, "examples": examples.cases, "bench": bench.cases,
     }
     found = []
     for part in PARTS:

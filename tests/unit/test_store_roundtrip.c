@@ -11,7 +11,8 @@
 #include "base/io.h"
 #include "memory.pb-c.h"
 
-static const char *const codecs[] = {NULL, "none", "lz4", "zstd", "zstd:1", "zstd:19", "zstd:-5"};
+static const char *const codecs[] = {NULL,   "auto",   "none",    "lz4",
+                                     "zstd", "zstd:1", "zstd:19", "zstd:-5"};
 
 struct put {
     Crs__Chunk *chunk;
@@ -52,13 +53,14 @@ static void every_codec(void **state)
             if (puts[i].fill == FILL_RANDOM) {
                 assert_int_equal(puts[i].chunk->codec, CRS__CODEC__CODEC_NONE);
                 assert_int_equal(puts[i].chunk->offset % STORE_PAGE_SIZE, 0);
-            } else if (c > 1) {
+            } else if (c > 2) {
                 assert_true(puts[i].chunk->stored_bytes < puts[i].chunk->raw_bytes * 95 / 100);
             }
         }
         store_writer_sizes(w, &raw_bytes, &stored_bytes);
         assert_int_equal(raw_bytes, 4 * (1 + 3 + 16 + STORE_CHUNK_PAGES) * STORE_PAGE_SIZE);
-        assert_true(c == 1 ? stored_bytes == raw_bytes : stored_bytes < raw_bytes);
+        /* the first two have no reason to compress so little */
+        assert_true(c <= 2 ? stored_bytes == raw_bytes : stored_bytes < raw_bytes);
         fixture_ok(store_writer_publish(w, fixture_info(), &size, &err), &err, "publish");
         assert_true(size > stored_bytes);
         store_writer_free(w);

@@ -53,6 +53,43 @@ static void durations(void **state)
         assert_int_equal(parse_duration(far[i], &ms), -ERANGE);
 }
 
+static void parsed_sizes(void **state)
+{
+    static const struct {
+        const char *text;
+        uint64_t bytes;
+    } good[] = {
+        {"0", 0},
+        {"1", 1},
+        {"100M", 100ull << 20},
+        {"1.5G", 3ull << 29},
+        {"0.5K", 512},
+        {"7K", 7168},
+        {"7KiB", 7168},
+        {"2T", 2ull << 40},
+        {"0.1", 1},
+        {"100000000000000", 100000000000000},
+        {"8388607T", 8388607ull << 40},
+    };
+    static const char *const bad[] = {"",    "M",   "-1",  "1 M", "1m",   "1k",   "1B",
+                                      "1MB", "1Mi", "1MM", "1P",  "0x10", "1,5G", "ten"};
+    static const char *const far[] = {"999999999999999999", "8388608T", "99999999999999999999",
+                                      "99999999999999T"};
+    uint64_t bytes;
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+        assert_int_equal(parse_size(good[i].text, &bytes), 0);
+        assert_int_equal(bytes, good[i].bytes);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        bytes = 77;
+        assert_int_equal(parse_size(bad[i], &bytes), -EINVAL);
+        assert_int_equal(bytes, 77);
+    }
+    for (size_t i = 0; i < sizeof(far) / sizeof(far[0]); i++)
+        assert_int_equal(parse_size(far[i], &bytes), -ERANGE);
+}
+
 static void numbers(void **state)
 {
     uint64_t n = 77;
@@ -124,10 +161,8 @@ static void times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations),
-        cmocka_unit_test(numbers),
-        cmocka_unit_test(sizes),
-        cmocka_unit_test(times),
+        cmocka_unit_test(durations), cmocka_unit_test(parsed_sizes), cmocka_unit_test(numbers),
+        cmocka_unit_test(sizes),     cmocka_unit_test(times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

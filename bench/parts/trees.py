@@ -8,7 +8,10 @@ import subprocess
 import tempfile
 import time
 
-from measure import Failed, wait_for
+import tables as t
+from measure import Failed, wait_for, wait_gone
+
+NUMBERS = (1, 10, 100, 1000)
 
 
 def run_counted(command):
@@ -50,6 +53,7 @@ class Family:
     def ended(self):
         if self.child:
             self.child.wait(120)
+        self.reap_all()
         self.child = self.pid = None
 
     def close(self):
@@ -58,16 +62,20 @@ class Family:
                 os.killpg(self.pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-            until = time.monotonic() + 120
-            while not self.child and os.path.exists("/proc/%d" % self.pid):
-                if time.monotonic() > until:
-                    break
-                time.sleep(0.01)
+            wait_gone(self.pid)
             self.ended()
         shutil.rmtree(self.dir, ignore_errors=True)
 
+    def reap_all(self):
+        """The others of the group: orphans, that are children of ours now."""
+        try:
+            while True:
+                os.waitpid(-self.pid, 0)
+        except ChildProcessError:
+            pass
 
-def measure(crs, program, work, place, n_processes, n_threads):
+
+def one_round(crs, program, work, place, n_processes, n_threads):
     """Seconds: the pause, the checkpoint, the restart, and of the processor for both.
 
     The PIDs are new ones: then the tool itself does all the work, and its time is seen.
@@ -81,7 +89,8 @@ def measure(crs, program, work, place, n_processes, n_threads):
         if (told["processes"], told["threads"]) != (n_processes, n_processes * n_threads):
             raise Failed("%(processes)d processes and %(threads)d threads were saved" % told)
         family.ended()
-        out, restart, restart_cpu = run_counted([crs, "restart", "--json", "--detach", "--pids=new", path])
+        out, restart, restart_cpu = run_counted(
+            [crs, "restart", "--json", "--detach", "--pids=new", path])
         family.pid = json.loads(out)["pid"]
         return {"pause": told["pause_us"] / 1e6, "checkpoint": checkpoint,
                 "checkpoint_cpu": checkpoint_cpu, "restart": restart, "restart_cpu": restart_cpu,
@@ -89,3 +98,41 @@ def measure(crs, program, work, place, n_processes, n_threads):
     finally:
         family.close()
         shutil.rmtree(path, ignore_errors=True)
+
+
+def row(session, kind, n):
+    """The medians for so many processes, or threads of one process; None: it failed."""
+    numbers = (n, 1) if kind == "processes" else (1, n)
+    result = session.medians(
+        "trees: %d %s" % (n, kind), min(session.a.runs, 3) if n >= 1000 else session.a.runs,
+        lambda: one_round(session.crs, session.programs["family"], session.work,
+                          session.places[0], *numbers))
+    return dict(result, kind=kind, n=n) if result else None
+
+
+def measure(session):
+    rows = []
+    for kind in ("processes", "threads"):
+        first = None
+        for n in NUMBERS:
+            one = row(session, kind, n) if n * session.a.fewer <= NUMBERS[-1] else None
+            if one is None:
+                continue
+            first = first or one
+            for key in ("checkpoint", "restart"):
+                one[key + "_each"] = one[key + "_cpu"] / n
+                one[key + "_ratio"] = one[key + "_each"] / first[key + "_each"]
+            rows.append(one)
+    return rows
+
+
+def show(results):
+    return [("A tree of processes, and a process of threads",
+             ["number", "of", "pause", "checkpoint", "processor|time", "for|each", "ratio",
+              "restart", "processor|time", "for|each", "ratio", "snapshot"],
+             [[r["n"], r["kind"], t.seconds(r["pause"]), t.seconds(r["checkpoint"]),
+               t.seconds(r["checkpoint_cpu"]), t.seconds(r["checkpoint_each"]),
+               t.ratio(r["checkpoint_ratio"]), t.seconds(r["restart"]),
+               t.seconds(r["restart_cpu"]), t.seconds(r["restart_each"]),
+               t.ratio(r["restart_ratio"]), t.size(r["bytes"])]
+              for r in results["trees"]])]

@@ -1,0 +1,75 @@
+"""Bytes, time and pause of the next checkpoint of a job, over the share of pages that changed."""
+
+import shutil
+
+import tables as t
+from measure import Failed, Holder, take_checkpoint
+from tools import Crs
+
+SHARES = (0.001, 0.01, 0.1, 0.5, 1.0)
+NAME = "held"
+
+
+def chain(session, place, mib, shares):
+    """The first checkpoint of a job, one after each change, and a restart from each of them."""
+    store = place.path("store")
+    tool = Crs(session.crs, freeze=session.a.freeze, options=["--dir", store])
+    holder = Holder(session.programs["holder"], session.work, "--mib", mib,
+                    before=tool.job(store, NAME))
+    try:
+        done = []
+        for share in (None, *shares):
+            changed = holder.change(share) if share else None
+            result = take_checkpoint(tool, holder, NAME)
+            done.append(dict(result, share=share, changed_pages=changed))
+        holder.check()
+        holder.kill()
+        for result in done:
+            result.update(holder.restart(tool, result.pop("path"), session.a.cold))
+            holder.kill()
+        return done
+    finally:
+        holder.close()
+        shutil.rmtree(store, ignore_errors=True)
+
+
+def rows_of(session, place, mib, shares):
+    n = min(session.runs_of(mib), 2)
+    what = "increments, %s" % t.mib(mib)
+    session.say("%s: %d run%s" % (what, n, "s" if n > 1 else ""))
+    try:
+        chains = [chain(session, place, mib, shares) for _ in range(n)]
+    except Failed as e:
+        session.fail(what, e)
+        return []
+    rows = []
+    for rounds in zip(*chains):
+        rows.append(dict(session.median_of(rounds), rounds=list(rounds), mib=mib,
+                         place=place.name))
+        for key, of in (("bytes_ratio", "new_bytes"), ("time_ratio", "total")):
+            rows[-1][key] = rows[-1][of] / rows[0][of]
+    return rows
+
+
+def measure(session):
+    rows, place = [], session.places[0]
+    for mib, shares in ((session.a.curve_mib, SHARES), (session.a.large_mib, (0.01,))):
+        if mib == session.a.curve_mib and shares is not SHARES:
+            continue
+        if session.room("increments, %s" % t.mib(mib), place, mib, 1.2 + len(shares)):
+            rows += rows_of(session, place, mib, shares)
+    return rows
+
+
+def share_text(share):
+    return "(first)" if share is None else "%g %%" % (share * 100)
+
+
+def show(results):
+    return [("The next checkpoints of a job, of whose pages a share has changed (not compressed)",
+             ["memory", "where", "changed", "new bytes", "of the|first", "total", "of the|first",
+              "pause|(seen)", "how", "restart: first|instruction", "fully|there"],
+             [[t.mib(r["mib"]), r["place"], share_text(r["share"]), t.size(r["new_bytes"]),
+               t.share(r["bytes_ratio"]), t.seconds(r["total"]), t.share(r["time_ratio"]),
+               t.seconds(r["pause_seen"]), r["freeze"] or "-", t.seconds(r["first_instruction"]),
+               t.seconds(r["fully_there"])] for r in results["increments"]])]

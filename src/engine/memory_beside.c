@@ -1,0 +1,60 @@
+/*
+ * memory_beside.c - numa_maps, read by another thread while smaps is
+ *
+ * For both the kernel looks at each page, which takes some 30 ms for each GiB. Of a small process
+ * it isn't worth a thread.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "base/io.h"
+#include "base/processors.h"
+#include "base/thread.h"
+#include "memory_image.h"
+
+#define LARGE_PAGES ((16u << 20) / PAGE)
+
+static void *read_it(void *arg)
+{
+    struct memory_beside *b = arg;
+
+    b->result = read_costly_records(AT_FDCWD, b->path, MEMORY_TEXT_LIMIT, &b->text);
+    return NULL;
+}
+
+static bool is_large(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    unsigned long long size, resident;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/statm", pid);
+    return read_file(AT_FDCWD, path, 4096, &text) == 0 &&
+           sscanf((const char *)text.data, "%llu %llu", &size, &resident) == 2 &&
+           resident >= LARGE_PAGES;
+}
+
+void memory_beside_begin(struct memory_beside *b, pid_t pid)
+{
+    sigset_t all, old;
+
+    *b = (struct memory_beside){0};
+    snprintf(b->path, sizeof(b->path), "/proc/%d/numa_maps", pid);
+    if (!is_large(pid) || processors_count() < 2)
+        return;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the caller's threads */
+    b->runs = thread_start(&b->thread, false, read_it, b) == 0;
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+int memory_beside_end(struct memory_beside *b, struct bytes *ret)
+{
+    if (b->runs)
+        pthread_join(b->thread, NULL);
+    else
+        read_it(b);
+    *ret = b->text;
+    return b->result;
+}

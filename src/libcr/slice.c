@@ -1,0 +1,47 @@
+/* slice.c - a processor soon, for who works little */
+#include <errno.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "libcr/slice.h"
+
+#define SHORTEST_NS 100000
+
+/* struct sched_attr, first version: not in all C libraries. */
+struct attributes {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime_ns, deadline_ns, period_ns;
+};
+
+/* Of an ordinary thread the run time is its slice; 0 on kernels where it has none of its own. */
+static uint64_t change(uint64_t slice_ns)
+{
+    struct attributes a = {.size = sizeof(a)};
+    int saved = errno;
+    uint64_t before_ns = 0;
+
+    if (syscall(SYS_sched_getattr, 0, &a, sizeof(a), 0) == 0 && a.policy == SCHED_OTHER &&
+        a.runtime_ns > 0) {
+        before_ns = a.runtime_ns;
+        a.runtime_ns = slice_ns;
+        if (syscall(SYS_sched_setattr, 0, &a, 0) < 0)
+            before_ns = 0;
+    }
+    errno = saved;
+    return before_ns;
+}
+
+uint64_t cri_slice_shorten(void)
+{
+    return change(SHORTEST_NS);
+}
+
+void cri_slice_restore(uint64_t before_ns)
+{
+    if (before_ns > 0)
+        change(before_ns);
+}
