@@ -6,9 +6,11 @@
  * where that would be most of the time, for a checkpoint of which a session knows all but a little,
  * the kernel is asked of each mapping, if they are few.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "kobj/memory_policy.h"
 #include "memory_image.h"
 #include "memory_restore.h"
@@ -35,9 +37,21 @@ int memory_policy_list(struct memory_image *image, const char *text, struct crs_
     return 0;
 }
 
+/* A filter that it has got meanwhile may forbid the call. */
+static bool is_under_seccomp(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    return read_file(AT_FDCWD, path, 65536, &text) < 0 ||
+           !strstr((const char *)text.data, "Seccomp:\t0\n");
+}
+
 bool memory_policy_is_asked(struct memory_image *image)
 {
-    if (!memory_session_has(image->set->session, image->pid) || image->smaps.n > FEW_MAPPINGS)
+    if (!memory_session_has(image->set->session, image->pid) || image->smaps.n > FEW_MAPPINGS ||
+        is_under_seccomp(image->pid))
         return false;
     image->policy_unknown = true;
     return true;
