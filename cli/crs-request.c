@@ -2,7 +2,8 @@
  * crs-request.c - makes a checkpoint, or a restart, that a program asked for through libcr
  *
  * Started by cr_request_checkpoint(), with the request in a page that both share
- * (base/request_page.h). It has no arguments, no output and no child, and outlives who asked. What
+ * (base/request_page.h). It has no arguments, no output and no child, and outlives who asked. Then
+ * it waits a moment for another one of the same program (request_again.c). What
  * cr_request_restart() starts is in request_restart.c.
  */
 #include <fcntl.h>
@@ -18,6 +19,7 @@
 #include <sys/syscall.h>
 
 #include "base/cleanup.h"
+#include "cli/request_again.h"
 #include "cli/request_page.h"
 #include "requests/requests.h"
 
@@ -94,7 +96,8 @@ static bool has_stack(void)
     return getrlimit(RLIMIT_STACK, &limit) == 0 && limit.rlim_cur >= STACK_SIZE;
 }
 
-static void checkpoint(struct request_page *page)
+/* Has it ended well? */
+static bool checkpoint(struct request_page *page)
 {
     struct requests_checkpoint_options options = REQUESTS_CHECKPOINT_OPTIONS_INIT;
     struct requests_result result;
@@ -110,13 +113,15 @@ static void checkpoint(struct request_page *page)
     options.here = has_stack();
     options.ending = on_ending;
     requests_checkpoint(&options, &result, on_accepted, page);
-    close(REQUEST_DESTINATION_FD); /* who reads it sees its end before who asked does */
+    dup2(0, REQUEST_DESTINATION_FD); /* who reads it sees its end before who asked does */
     if (result.log)
         request_page_log(page, result.log);
     page->error = result.error;
     page->n_processes = result.n_processes;
+    bool well = result.error == 0;
     requests_result_clear(&result);
     request_page_tell(&page->state, REQUEST_DONE);
+    return well && !cancelled;
 }
 
 int main(int argc, char **argv)
@@ -124,6 +129,7 @@ int main(int argc, char **argv)
     if (argc == 4 && strcmp(argv[1], "restart") == 0)
         return request_restart_main(argv[2], argv[3]);
     struct request_page *page = request_page_map(REQUEST_PAGE_FD);
+    struct request_again again;
 
     if (!page) {
         fprintf(stderr, "crs-request: started by programs that ask for a checkpoint through libcr, "
@@ -136,6 +142,11 @@ int main(int argc, char **argv)
         request_page_tell(&page->state, REQUEST_DONE);
         return 1;
     }
-    checkpoint(page);
+    request_again_begin(&again, page);
+    while (page && checkpoint(page)) {
+        munmap(page, sizeof(*page));
+        dup2(0, REQUEST_PAGE_FD);
+        page = request_again_wait(&again);
+    }
     return 0;
 }

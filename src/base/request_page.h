@@ -17,6 +17,7 @@
 #ifndef BASE_REQUEST_PAGE_H
 #define BASE_REQUEST_PAGE_H
 
+#include <signal.h>
 #include <stdint.h>
 
 #define REQUEST_PAGE_FD        3
@@ -42,6 +43,17 @@ enum request_state { /* of the word `state`, by futex(2), shared */
  */
 #define REQUEST_ENDING 0x80000000u
 
+/*
+ * A crs-request whose request has come to its end waits REQUEST_AGAIN_MS for another one of the
+ * same process, which spares it a start. It holds nothing of the process meanwhile: no page, no
+ * descriptor but a pidfd, by which it sees its end. Who asks sends it REQUEST_AGAIN_SIGNAL, which
+ * is ignored by who doesn't know it, with a value: the thread that asks << 32, and its descriptor
+ * of the new page. crs-request fetches page and destination from there, and refuses where it is
+ * not what a new crs-request would be (user, limits, namespaces, ...).
+ */
+#define REQUEST_AGAIN_SIGNAL SIGURG
+#define REQUEST_AGAIN_MS     250
+
 /* In flags, beside CR_CHKPT_* below 0x10000. */
 #define REQUEST_ANY 0x10000u /* processes without a checkpoint library as well */
 
@@ -65,10 +77,25 @@ struct request_page {
     uint32_t n_moved; /* in: so many texts OLD=NEW stand in `log`, each with its 0 */
     int32_t root;     /* out: the PID of the program's first process; 0: it is to be an orphan */
     uint32_t leaving; /* enum request_leaving, by futex(2), shared */
-    char log[REQUEST_SIZE - 76];
+    char log[REQUEST_SIZE - 104];
     /* of a checkpoint, see REQUEST_ENDING; 0 in pages of those who don't know it */
     uint32_t knows_end; /* in */
     uint32_t rounds;    /* out */
+    /* likewise, see REQUEST_AGAIN_SIGNAL */
+    uint32_t knows_again; /* in */
+    int32_t destination;  /* in: the asker's descriptor; of the first request it is inherited */
+    uint32_t sent;        /* in, by futex(2), shared: nothing of the asking is open any more */
+    uint32_t taken;       /* enum request_taken, by futex(2), shared */
+    uint64_t started; /* out: when crs-request was, as in its /proc/PID/stat; 0: it won't stay */
+};
+
+_Static_assert(sizeof(struct request_page) == REQUEST_SIZE, "all of the page is one request's");
+
+enum request_taken {
+    REQUEST_NOT_TAKEN = 0,
+    REQUEST_TAKEN = 1,     /* by crs-request: `state` tells the rest */
+    REQUEST_REFUSED = 2,   /* by crs-request: another one is needed */
+    REQUEST_WITHDRAWN = 3, /* by who asked, who has waited for too long */
 };
 
 enum request_leaving {

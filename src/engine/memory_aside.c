@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "base/io.h"
 #include "base/thread.h"
@@ -25,6 +26,21 @@ struct identity {
     struct bytes build_id, checksum;
 };
 
+/*
+ * What was read for the last process, for its next checkpoint by this one: many in a row are of one
+ * program, whose files mostly are the same ones. What has changed a moment before it was read may
+ * change once more without a trace, so that isn't kept.
+ */
+#define N_KEPT    32
+#define SETTLED_S 2
+
+static struct {
+    pthread_mutex_t lock;
+    pid_t pid;
+    size_t n;
+    struct identity identities[N_KEPT];
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
 struct memory_aside {
     pid_t pid;
     pthread_t thread;
@@ -33,7 +49,7 @@ struct memory_aside {
     atomic_bool stop; /* but this */
 };
 
-/* ---- in the thread ---- */
+/* ---- files ---- */
 
 static bool is_same(const struct stat *a, const struct stat *b)
 {
@@ -56,6 +72,69 @@ static void identity_clear(struct identity *identity)
     bytes_clear(&identity->checksum);
 }
 
+static bool is_settled(const struct stat *st)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_REALTIME, &now);
+    return st->st_ctim.tv_sec + SETTLED_S < now.tv_sec;
+}
+
+/* ---- kept ---- */
+
+static void keep(pid_t pid, const struct identity *identity)
+{
+    struct identity copy = {.st = identity->st};
+
+    if (!identity->checksum.data || !is_settled(&identity->st))
+        return;
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; kept.pid != pid && i < kept.n; i++)
+        identity_clear(&kept.identities[i]);
+    if (kept.pid != pid)
+        kept.n = 0;
+    kept.pid = pid;
+    if (kept.n < N_KEPT &&
+        bytes_copy(&copy.build_id, identity->build_id.data, identity->build_id.size) == 0 &&
+        bytes_copy(&copy.checksum, identity->checksum.data, identity->checksum.size) == 0)
+        kept.identities[kept.n++] = copy;
+    else
+        identity_clear(&copy);
+    pthread_mutex_unlock(&kept.lock);
+}
+
+static bool has_kept(pid_t pid)
+{
+    pthread_mutex_lock(&kept.lock);
+    bool has = kept.pid == pid && kept.n > 0;
+    pthread_mutex_unlock(&kept.lock);
+    return has;
+}
+
+static bool find_kept(const struct stat *st, struct bytes *ret_build_id, struct bytes *ret_checksum)
+{
+    const struct identity *found = NULL;
+    struct identity copy = {0};
+
+    pthread_mutex_lock(&kept.lock);
+    for (size_t i = 0; i < kept.n && !found; i++)
+        if (is_same(&kept.identities[i].st, st))
+            found = &kept.identities[i];
+    bool done = found &&
+                bytes_copy(&copy.build_id, found->build_id.data, found->build_id.size) == 0 &&
+                bytes_copy(&copy.checksum, found->checksum.data, found->checksum.size) == 0;
+    pthread_mutex_unlock(&kept.lock);
+    if (!done) {
+        identity_clear(&copy);
+        return false;
+    }
+    *ret_build_id = copy.build_id;
+    *ret_checksum = copy.checksum;
+    return true;
+}
+
+/* ---- in the thread ---- */
+
 static void add_file(struct memory_aside *a, const char *path)
 {
     struct identity identity = {0};
@@ -72,10 +151,12 @@ static void add_file(struct memory_aside *a, const char *path)
         return;
     }
     struct identity *place = ARRAY_ADD(&a->identities);
-    if (place)
-        *place = identity;
-    else
+    if (!place) {
         identity_clear(&identity);
+        return;
+    }
+    *place = identity;
+    keep(a->pid, &identity);
 }
 
 static void *read_files(void *arg)
@@ -120,7 +201,7 @@ static void join(struct memory_aside *a)
 
 void memory_aside_begin(struct memory_set *set, pid_t pid)
 {
-    if (set->aside)
+    if (set->aside || has_kept(pid))
         return;
     set->aside = calloc(1, sizeof(*set->aside));
     if (!set->aside)
@@ -134,6 +215,8 @@ bool memory_aside_identity(struct memory_set *set, const struct stat *st,
 {
     struct identity *identity;
 
+    if (find_kept(st, ret_build_id, ret_checksum))
+        return true;
     if (!set->aside)
         return false;
     join(set->aside);

@@ -29,6 +29,8 @@ struct memory_live {
     bool lasting;            /* for a session: what is copied in the freeze gets its mark there, */
     struct page_runs fresh;  /* and these have */
     struct page_runs again;  /* of the session before: to be copied again, written to or not */
+    struct page_runs late;   /* in the freeze: written to since the last round */
+    ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
     bool given_up; /* nothing of it counts */
@@ -39,6 +41,12 @@ int live_forget(struct memory_live *live, const struct page_runs *pages);
 
 /* Of the chunks only these pages count. 0 or -ENOMEM. */
 int live_drop_others(struct memory_live *live, const struct page_runs *pages);
+
+/* memory_hot.c: a round after the first has marked its pages. 0 or -ENOMEM. */
+int live_note_round(struct memory_live *live);
+void live_forget_rounds(struct memory_live *live);
+/* Which pages are written to, the latest first, into the record. */
+int live_record_hot(const struct memory_live *live, Crs__AddressSpace *space);
 
 /* Nothing of it counts any more, and nothing is tracked. */
 void live_give_up(struct memory_live *live);

@@ -31,7 +31,7 @@ static void close_last(struct copy_plan *plan)
 
     if (!before || last->n_pages > FEW_PAGES || (before->n_pages > FEW_PAGES && !before->mixed) ||
         before->n_pages + last->n_pages > STORE_CHUNK_PAGES || before->sink != last->sink ||
-        before->fd != last->fd)
+        before->fd != last->fd || before->in_freeze != last->in_freeze)
         return;
     before->n_runs += last->n_runs;
     before->n_pages += last->n_pages;
@@ -41,19 +41,23 @@ static void close_last(struct copy_plan *plan)
 }
 
 /* The chunk that takes the next pages: the last one, or a new one. */
-static struct copy_chunk *open_chunk(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page)
+static struct copy_chunk *open_chunk(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page,
+                                     bool in_freeze)
 {
     struct copy_chunk *chunk = plan->chunks.n ? &plan->chunks.items[plan->chunks.n - 1] : NULL;
     uint64_t window = page / STORE_CHUNK_PAGES;
 
     if (chunk && chunk->sink == sink && chunk->fd == fd && chunk->window == window &&
-        chunk->n_pages < STORE_CHUNK_PAGES)
+        chunk->in_freeze == in_freeze && chunk->n_pages < STORE_CHUNK_PAGES)
         return chunk;
     close_last(plan);
     chunk = ARRAY_ADD(&plan->chunks);
     if (chunk)
-        *chunk = (struct copy_chunk){
-            .first_run = plan->runs.n, .sink = sink, .fd = fd, .window = window};
+        *chunk = (struct copy_chunk){.first_run = plan->runs.n,
+                                     .sink = sink,
+                                     .fd = fd,
+                                     .window = window,
+                                     .in_freeze = in_freeze};
     return chunk;
 }
 
@@ -83,7 +87,8 @@ int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, 
 {
     plan->n_pages += count;
     while (count > 0) {
-        struct copy_chunk *chunk = open_chunk(plan, sink, fd, page);
+        struct copy_chunk *chunk =
+            open_chunk(plan, sink, fd, page, fd >= 0 || how & COPY_IN_FREEZE);
         if (!chunk)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
         uint32_t room = room_in(chunk, page), n = count < room ? count : room;

@@ -1,6 +1,7 @@
 /* tree_find.c - which processes belong to a tree, a process group or a session */
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -80,11 +81,35 @@ static bool is_root(const struct tree_choice *choice, pid_t pid)
     return false;
 }
 
+/* What makes checkpoints that a program asks for of itself, and waits a moment for the next one: it
+ * belongs to nobody, wherever it has been adopted. */
+static bool makes_requests(pid_t pid)
+{
+    const char name[] = "/crs-request";
+    char path[40], exe[PATH_MAX];
+
+    snprintf(path, sizeof(path), "/proc/%d/exe", pid);
+    ssize_t n = readlink(path, exe, sizeof(exe) - 1);
+    if (n <= 0)
+        return false;
+    exe[n] = 0;
+    char *deleted = strstr(exe, " (deleted)");
+    if (deleted)
+        *deleted = 0;
+    n = (ssize_t)strlen(exe) - (ssize_t)strlen(name);
+    return n >= 0 && strcmp(exe + n, name) == 0;
+}
+
 void tree_judge(const struct tree *tree, struct tree_found *found)
 {
     const struct tree_choice *choice = tree->choice;
 
     found->tool = found->pid == tree->tool || (!choice && found->pid == getpid());
+    if (!found->tool && found->pid != tree->root && makes_requests(found->pid)) {
+        found->left_out = true;
+        found->whole = false;
+        return;
+    }
     if (!choice || found->tool)
         return;
     found->left_out = is_left_out(choice, found->pid);

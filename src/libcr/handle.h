@@ -17,8 +17,9 @@ struct cri_request {
     pid_t pid;         /* of crs-request, which isn't our child; 0: a thread of ours watches it */
     uint32_t restarts; /* the block's, when it was made */
     unsigned n_forks;  /* cri_n_forks, likewise */
-    uint32_t lost;     /* crs-request has ended without an answer */
-    unsigned n_users;  /* and one for the table */
+    uint64_t environment; /* what that of crs-request was made from */
+    uint32_t lost;        /* crs-request has ended without an answer */
+    unsigned n_users;     /* and one for the table */
     bool listed;
     bool detached; /* nobody will reap it */
 };

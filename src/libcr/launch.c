@@ -114,7 +114,7 @@ static int make_request(void *arg)
 {
     struct launch *l = arg;
 
-    cri_slice_shorten();
+    cri_slice_be_short();
     l->pid = clone(become_request, l->stacks + STACK_SIZE, SHARED | SIGCHLD, l);
     if (l->pid < 0)
         l->errnum = errno;

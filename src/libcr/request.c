@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "libcr/again.h"
 #include "libcr/cri.h"
 #include "libcr/futex.h"
 #include "libcr/handle.h"
@@ -118,10 +119,11 @@ static int wait_for(struct cri_request *request, enum request_state state, int64
 {
     if (is_over(request, state))
         return 1;
-    uint64_t slice_ns = cri_slice_shorten();
+    bool shortened = until_ns > 0 && cri_slice_shorten();
     int r = wait_until(request, state, until_ns);
 
-    cri_slice_restore(slice_ns);
+    if (shortened)
+        cri_slice_restore();
     return r;
 }
 
@@ -177,7 +179,8 @@ static int begin(const cr_checkpoint_args_t *args, struct cri_request **ret)
     if (r != 0)
         return r;
     fill(request->page, args);
-    r = cri_launch(page_fd, args->cr_fd, &request->pid);
+    if (!cri_again_ask(request, page_fd, args->cr_fd))
+        r = cri_launch(page_fd, args->cr_fd, &request->pid);
     if (r != 0)
         return r;
     *ret = TAKE_PTR(request);
@@ -322,6 +325,8 @@ EXPORTED int cr_reap_checkpoint(cr_checkpoint_handle_t *handle)
         return fail(EINVAL);
     *handle = (cr_checkpoint_handle_t)-1;
     r = result_of(request);
+    if (r == 0)
+        cri_again_remember(request);
     return r == 0 ? 1 : fail(r);
 }
 

@@ -1,6 +1,7 @@
 /* slice.c - a processor soon, for who works little */
 #include <errno.h>
 #include <sched.h>
+#include <stdint.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -35,13 +36,29 @@ static uint64_t change(uint64_t slice_ns)
     return before_ns;
 }
 
-uint64_t cri_slice_shorten(void)
+/* ---- for others ---- */
+
+/* What the calling thread's were; 0: they have not been shortened. */
+static _Thread_local uint64_t own_ns;
+
+void cri_slice_be_short(void)
 {
-    return change(SHORTEST_NS);
+    change(SHORTEST_NS);
 }
 
-void cri_slice_restore(uint64_t before_ns)
+bool cri_slice_shorten(void)
 {
+    if (own_ns > 0) /* a signal handler, in the middle of a wait */
+        return false;
+    own_ns = change(SHORTEST_NS);
+    return own_ns > 0;
+}
+
+void cri_slice_restore(void)
+{
+    uint64_t before_ns = own_ns;
+
+    own_ns = 0;
     if (before_ns > 0)
         change(before_ns);
 }

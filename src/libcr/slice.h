@@ -9,11 +9,14 @@
 #ifndef LIBCR_SLICE_H
 #define LIBCR_SLICE_H
 
-#include <stdint.h>
+#include <stdbool.h>
 
-/* The calling thread's slices become the shortest that there are; system calls only, errno is kept.
- * What they were, in ns, for cri_slice_restore(); 0: nothing has changed. */
-uint64_t cri_slice_shorten(void);
-void cri_slice_restore(uint64_t before_ns);
+/* The calling thread's slices become the shortest that there are; all that slice.c does are system
+ * calls, and errno is kept. False: nothing is to be restored. */
+bool cri_slice_shorten(void);
+/* Also in the child of a fork that a signal handler has made meanwhile. */
+void cri_slice_restore(void);
+/* For good, in a process that shares the caller's memory. */
+void cri_slice_be_short(void);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "libcr/cri.h"
 #include "libcr/futex.h"
+#include "libcr/slice.h"
 
 #define EXPORTED __attribute__((visibility("default")))
 
@@ -111,6 +112,7 @@ void cri_thread_forked(void)
     struct cri_callbacks callbacks = cri_me.signal_callbacks;
 
     cri_n_forks++;
+    cri_slice_restore();
     callbacks.count = 0;
     cri_me = (struct cri_thread){.hold = CR_HOLD_DFLT, .signal_callbacks = callbacks};
 }

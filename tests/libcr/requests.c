@@ -22,13 +22,15 @@ enum play {
     FAIL_FAST, /* EIO; the end may be seen before the acceptance */
     WAIT,      /* until the file `go` is there */
     WAIT_DIE,  /* the same, and then die */
+    SLOW,      /* until it is there, and only then accept */
+    ENDING,    /* say that the process will see the end by itself, and wait until it is there */
 };
 
 #define MESSAGE "the first line\nthe second\n"
 
 /* ---- crs-request's part ---- */
 
-static void tell(struct request_page *page, enum request_state state)
+static void tell(struct request_page *page, uint32_t state)
 {
     __atomic_store_n(&page->state, state, __ATOMIC_SEQ_CST);
     syscall(SYS_futex, &page->state, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -85,10 +87,16 @@ static int be_request(void)
         end(page, ESRCH);
         return 0;
     }
+    if (page->signal == SLOW)
+        WAIT_FOR(stat("go", &st) == 0);
     accept_request(page);
     if (page->signal == DIE_LATE)
         return 1;
-    if (page->signal == WAIT || page->signal == WAIT_DIE)
+    if (page->signal == ENDING) {
+        CHECK(page->knows_end);
+        tell(page, REQUEST_ACCEPTED | REQUEST_ENDING);
+    }
+    if (page->signal == ENDING || page->signal == WAIT || page->signal == WAIT_DIE)
         WAIT_FOR(stat("go", &st) == 0);
     if (page->signal == WAIT_DIE)
         return 1;
@@ -222,6 +230,45 @@ static void waits(void)
     CHECK(cr_wait_checkpoint(&second, &time) > 0);
     CHECK(cr_poll_checkpoint(&second, NULL) > 0);
     CHECK(cr_poll_checkpoint(&handle, NULL) > 0);
+    unlink("go");
+}
+
+/* The end of the callbacks is that of the request, whatever its tool is doing. */
+static void ending(void)
+{
+    cr_checkpoint_handle_t handle;
+    struct timeval none = {0, 0};
+
+    CHECK(ask(ENDING, &handle) == 0);
+    CHECK(cr_poll_checkpoint(&handle, &none) == 0);
+    tool_block->rounds++; /* as the last callback's end does; it was 0, as in the page */
+    CHECK(cr_poll_checkpoint(&handle, NULL) > 0);
+    go();
+    tool_block->rounds = 0;
+    CHECK(ask(SUCCEED, &handle) == 0 && cr_poll_checkpoint(&handle, NULL) > 0);
+    unlink("go");
+}
+
+static void *enter_and_go(void *arg)
+{
+    cr_client_id_t id = cr_init();
+
+    CHECK(id >= 0 && cr_enter_cs(id) == 0);
+    go();
+    CHECK(cr_leave_cs(id) == 0);
+    return NULL;
+}
+
+/* Who wants to enter a critical section waits while a request is being made, but not for one that
+ * waits for it. */
+static void sections(void)
+{
+    cr_checkpoint_handle_t handle;
+    pthread_t thread;
+
+    CHECK(pthread_create(&thread, NULL, enter_and_go, NULL) == 0);
+    CHECK(ask(SLOW, &handle) == 0 && cr_poll_checkpoint(&handle, NULL) > 0);
+    CHECK(pthread_join(thread, NULL) == 0);
     unlink("go");
 }
 
@@ -406,6 +453,8 @@ int main(int argc, char **argv)
     nothing_shows(results);
     nothing_shows(errors);
     nothing_shows(waits);
+    nothing_shows(ending);
+    nothing_shows(sections);
     nothing_shows(death);
     nothing_shows(restarted);
     nothing_shows(threads);
