@@ -15,10 +15,10 @@
 
 struct arguments {
     int json, terminate, stop, only, group, session, timeout_ms, tcp, unix_sockets, pipes, form;
-    int save_files, freeze;
+    int save_files, freeze, full;
     int nice;
     uint64_t limit;
-    const char *name, *output, *store, *compress;
+    const char *name, *output, *store, *compress, *base;
 };
 
 static const struct cli_option options[] = {
@@ -41,6 +41,10 @@ static const struct cli_option options[] = {
     {"freeze", 0, CLI_CHOICE, offsetof(struct arguments, freeze), .metavar = "HOW",
      .words = "auto stop live fork",
      .help = "copy memory while it runs (live), from a fork, or in the stop"},
+    {"base", 0, CLI_TEXT, offsetof(struct arguments, base), .metavar = "SNAPSHOT",
+     .words = "@snapshot", .help = "share with it what hasn't changed (default: its newest)"},
+    {"full", 0, CLI_FLAG, offsetof(struct arguments, full), .value = 1,
+     .help = "write all anew: no base"},
     {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
@@ -161,10 +165,13 @@ static void print_words(FILE *file, const struct crs_checkpoint_result *r,
                         enum crs_afterwards afterwards, pid_t pid)
 {
     char size[UNIT_TEXT_SIZE], pause[UNIT_TEXT_SIZE], total[UNIT_TEXT_SIZE];
+    char fresh[UNIT_TEXT_SIZE], shared[UNIT_TEXT_SIZE + 20] = "";
     _cleanup_free_ char *then = what_then(afterwards, pid);
 
-    fprintf(file, "%s: %s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
-            r->name ? r->name : r->path, format_size(r->size_bytes, size),
+    if (r->base)
+        snprintf(shared, sizeof(shared), " (%s of it new)", format_size(r->new_bytes, fresh));
+    fprintf(file, "%s: %s%s, paused for %s, %s in total (%u process%s, %u thread%s)%s\n",
+            r->name ? r->name : r->path, format_size(r->size_bytes, size), shared,
             format_us(r->pause_us, pause), format_us(r->total_us, total), r->n_processes,
             r->n_processes == 1 ? "" : "es", r->n_threads, r->n_threads == 1 ? "" : "s",
             then ? then : "");
@@ -178,12 +185,13 @@ static void print_json(FILE *file, const struct crs_checkpoint_result *r, const 
     static const char *const how[] = {
         [CRS_FREEZE_STOP] = "stop", [CRS_FREEZE_LIVE] = "live", [CRS_FREEZE_FORK] = "fork"};
     json_t *document = json_pack(
-        "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "path",
+        "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i, s:o, s:I}", "path",
         output_text(r->path), "name", r->name, "pid", (int)job->program.pid, "afterwards",
         then[afterwards], "freeze", how[r->freeze], "size_bytes", (json_int_t)r->size_bytes,
         "memory_bytes", (json_int_t)r->memory_bytes, "pause_us", (json_int_t)r->pause_us,
         "longest_stop_us", (json_int_t)r->longest_stop_us, "total_us", (json_int_t)r->total_us,
-        "processes", (int)r->n_processes, "threads", (int)r->n_threads);
+        "processes", (int)r->n_processes, "threads", (int)r->n_threads, "base",
+        r->base ? output_text(r->base) : json_null(), "new_bytes", (json_int_t)r->new_bytes);
 
     json_object_set_new(document, "peak_memory_bytes", json_integer(r->peak_memory_bytes));
     json_object_set_new(document, "buffer_bytes", json_integer(r->buffer_bytes));
@@ -222,11 +230,13 @@ static int checkpoint(const struct arguments *a, const char *target)
     struct crs_checkpoint_result result = {0};
     struct output_progress progress;
     struct crs_error error = {0};
-    _cleanup_free_ char *output = NULL;
+    _cleanup_free_ char *output = NULL, *base = NULL;
     _cleanup_job_ struct job job = {0};
     FILE *said = to_stdout(a) ? stderr : stdout;
     int r = a->output && !to_stdout(a) ? absolute_path(a->output, &output) : 0;
 
+    if (r == 0 && a->base && strchr(a->base, '/'))
+        r = absolute_path(a->base, &base);
     if (r < 0)
         return output_failure("checkpoint", a->json, CRS_FAILED,
                               "can't tell the current directory: %s", strerror(-r));
@@ -245,6 +255,8 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.tcp = a->tcp ? (enum crs_tcp)(a->tcp - 1) : CRS_TCP_REFUSE;
     o.pipes = a->pipes ? (enum crs_pipes)(a->pipes - 1) : CRS_PIPES_REFUSE;
     o.unix_sockets = a->unix_sockets ? (enum crs_unix)(a->unix_sockets - 1) : CRS_UNIX_REFUSE;
+    o.base = base ? base : a->base;
+    o.full = a->full;
     o.save_files = a->save_files > CRS_SAVE_ALL ? CRS_SAVE_ALL : a->save_files;
     o.freeze = a->freeze ? (enum crs_freeze)(a->freeze - 1) : CRS_FREEZE_AUTO;
     o.limit_bytes_per_second = a->limit;
@@ -297,6 +309,11 @@ static int run(int argc, char **argv)
         return cli_usage(&command_checkpoint, "--terminate and --stop exclude each other");
     if (a.only + a.group + a.session > 1)
         return cli_usage(&command_checkpoint, "--only, --group and --session exclude each other");
+    if (a.base && a.full)
+        return cli_usage(&command_checkpoint, "--base and --full exclude each other");
+    if (a.base && (to_stdout(&a) || (a.form && (enum crs_form)(a.form - 1) == CRS_FORM_STREAM)))
+        return cli_usage(&command_checkpoint,
+                         "a stream has all of its pages in itself: it can't have a --base");
     if (a.name && a.output)
         return cli_usage(&command_checkpoint, "--name and --output exclude each other");
     if (a.name && job_check_name(a.name, &error) < 0)

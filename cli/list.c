@@ -21,6 +21,17 @@ static const char *size_of(const json_t *object, const char *key, char text[UNIT
     return json_is_integer(size) ? format_size(json_integer_value(size), text) : "-";
 }
 
+/* What removing it would free. */
+static const char *own_size_of(const json_t *object, char text[UNIT_TEXT_SIZE])
+{
+    const json_t *size = json_object_get(object, "size_bytes");
+    const json_t *shared = json_object_get(object, "shared_bytes");
+
+    return json_is_integer(size)
+               ? format_size(json_integer_value(size) - json_integer_value(shared), text)
+               : "-";
+}
+
 /* "2026-11-21T22:45:03.640Z" as the clock on the wall here; as it is where it's none. */
 static void add_time(struct output_table *t, const json_t *item)
 {
@@ -60,12 +71,12 @@ static void add_content(struct output_table *t, const json_t *item)
 
 static void print_snapshots(const json_t *snapshots)
 {
-    static const char *const titles[] = {"SNAPSHOT", "TIME", "-SIZE", "-MEMORY", "PROGRAM"};
+    static const char *const titles[] = {"SNAPSHOT", "TIME", "-SIZE", "-OWN", "-MEMORY", "PROGRAM"};
     struct output_table table;
     const json_t *item;
     size_t i;
 
-    output_table_begin(&table, titles, 5);
+    output_table_begin(&table, titles, 6);
     json_array_foreach(snapshots, i, item)
     {
         char name[256], size[UNIT_TEXT_SIZE];
@@ -74,6 +85,7 @@ static void print_snapshots(const json_t *snapshots)
         output_table_add(&table, name);
         add_time(&table, item);
         output_table_add(&table, size_of(item, "size_bytes", size));
+        output_table_add(&table, own_size_of(item, size));
         output_table_add(&table, size_of(item, "memory_bytes", size));
         add_content(&table, item);
     }

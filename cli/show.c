@@ -169,8 +169,8 @@ static bool is_object_list(const json_t *value)
 /* ---- the rest: one line each, what people look for first comes first ---- */
 
 static const char *const first_keys[] = {
-    "name",       "time",         "tool",     "component", "host", "kernel",
-    "size_bytes", "memory_bytes", "pause_us", "arch",      "cpu",
+    "name",       "time",         "tool",         "component", "host", "kernel",
+    "size_bytes", "shared_bytes", "memory_bytes", "pause_us",  "arch", "cpu",
 };
 
 #define TITLE_WIDTH 22

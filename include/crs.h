@@ -181,6 +181,12 @@ struct crs_checkpoint_options {
 
     enum crs_freeze freeze;
 
+    /* An older snapshot: the new one shares with it what hasn't changed, by hard links, and each
+     * stays complete by itself. A path, or NAME or NAME@SEQ of the store. NULL: the newest complete
+     * one of the same name in the store, for a snapshot in the store; others are full. */
+    const char *base;
+    int full; /* not 0: all is written anew; not with `base` */
+
     /* Write no more than so many bytes a second, by all threads together; 0: no limit. What is
      * copied while the program stands still is written no faster, either: there is a warning. */
     uint64_t limit_bytes_per_second;
@@ -216,6 +222,8 @@ struct crs_checkpoint_result {
     uint64_t longest_stop_us; /* the longest of the stops that pause_us is the sum of */
     uint64_t peak_memory_bytes; /* the most that the process which made it had in memory, ever */
     uint64_t buffer_bytes;      /* of these, buffers: they don't grow with the program */
+    char *base;         /* what it shares files with: NAME@SEQ, or as it was given; or NULL */
+    uint64_t new_bytes; /* of size_bytes: those that it doesn't share with its base */
 };
 
 /*

@@ -22,8 +22,10 @@
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
 #include "engine/freeze_how.h"
+#include "engine/increment.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
+#include "engine/memory_session.h"
 #include "engine/namespaces.h"
 #include "engine/options.h"
 #include "engine/pace.h"
@@ -149,6 +151,16 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 
 /* ---- the freeze ---- */
 
+/* The next checkpoint will share with this one, if this one can be shared with. */
+static void use_session(struct checkpoint *c)
+{
+    const struct crs_checkpoint_options *o = c->options;
+
+    if (o->form == CRS_FORM_DIRECTORY && !o->stream_fd && !o->full &&
+        o->afterwards != CRS_TERMINATE)
+        memory_set_use(c->address_spaces, c->request->session);
+}
+
 static int may_wait(const void *checkpoint, struct crs_error *err)
 {
     return check_time(checkpoint, err);
@@ -164,8 +176,10 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
 
     if (r == 0 && c->options->nice)
         memory_be_nice(c->address_spaces);
-    if (r == 0)
+    if (r == 0) {
+        use_session(c);
         r = tree_list(&c->members, &founds, err);
+    }
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     if (r == 0 && c->options->stream_fd)
@@ -307,7 +321,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
-        memory_untrack(c->address_spaces);
+        memory_untrack(c->address_spaces, false);
     int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     memory_fork_end(c->address_spaces);
     if (r == 0)
@@ -320,6 +334,17 @@ static int write_records(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = store_put_record(c->writer, "memory", &c->memory->base, err);
     return r;
+}
+
+static void note_new_bytes(struct checkpoint *c)
+{
+    uint64_t linked = store_writer_linked_bytes(c->writer);
+
+    c->result.new_bytes = c->result.size_bytes - linked;
+    if (linked > 0)
+        return;
+    free(c->result.base); /* nothing of it was of use */
+    c->result.base = NULL;
 }
 
 static int publish(struct checkpoint *c, struct crs_error *err)
@@ -339,9 +364,14 @@ static int publish(struct checkpoint *c, struct crs_error *err)
     if (c->result.name) {
         json_object_set_new(info, "name", json_string(c->result.name));
     }
+    if (c->result.base)
+        json_object_set_new(info, "base", json_string(c->result.base));
     store_writer_sizes(c->writer, &c->result.memory_bytes, &stored);
     tell(c, "sync");
-    return store_writer_publish(c->writer, info, &c->result.size_bytes, err);
+    r = store_writer_publish(c->writer, info, &c->result.size_bytes, err);
+    if (r == 0)
+        note_new_bytes(c);
+    return r;
 }
 
 /*
@@ -412,6 +442,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
+        r = increment_begin(c->options, c->result.name, c->writer, &c->result.base, err);
+    if (r == 0)
         r = prepare(c, err);
     if (r < 0)
         return r;
@@ -424,6 +456,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
     r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
+    if (c->request->session) /* of processes that have no part in this */
+        memory_session_clear(c->request->session);
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
@@ -438,6 +472,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
         pace_note_memory(c->address_spaces, c->writer, &c->result);
     if (r == 0)
         r = afterwards(c, err);
+    if (r == 0)
+        memory_session_keep(c->address_spaces, c->memory, c->result.path);
     return r;
 }
 
@@ -474,7 +510,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     tree_clear(&c->members);
     memory_fork_end(c->address_spaces);
     if (c->address_spaces)
-        memory_untrack(c->address_spaces);
+        memory_untrack(c->address_spaces, true);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
         memory_collapse(c->address_spaces, c->options->cancel);
     if (r == 0)
@@ -516,49 +552,6 @@ static void *run_in_thread(void *arg)
 
 /* ---- the interface ---- */
 
-static int check_pid(pid_t pid, const struct crs_checkpoint_options *o, struct crs_error *err)
-{
-    if (pid <= 0)
-        return crs_fail(err, CRS_USAGE, EINVAL, "%d is not a process ID", pid);
-    if (pid == getpid() || pid == o->tool)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a process can't be checkpointed from inside itself: start another one for "
-                        "it");
-    return 0;
-}
-
-static int check_options(const struct crs_checkpoint_options *o, struct crs_error *err)
-{
-    if (o->output && o->name)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a snapshot has an output directory or a name in the store, not both");
-    if ((int)o->afterwards < CRS_CONTINUE || o->afterwards > CRS_STOP)
-        return crs_fail(err, CRS_USAGE, EINVAL, "afterwards is %d", o->afterwards);
-    if ((int)o->scope < CRS_TREE || o->scope > CRS_SESSION)
-        return crs_fail(err, CRS_USAGE, EINVAL, "the scope is %d", o->scope);
-    if ((int)o->tcp < CRS_TCP_REFUSE || o->tcp > CRS_TCP_KEEP)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown policy for TCP connections: %d",
-                        o->tcp);
-    if ((int)o->unix_sockets < CRS_UNIX_REFUSE || o->unix_sockets > CRS_UNIX_RECONNECT)
-        return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
-    if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
-        return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
-    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_FORK)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
-    if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
-        return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);
-    if (o->stream_fd < 0 || (o->stream_fd && (o->output || o->name)))
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a snapshot has a descriptor above 0 to be written to, an output path or a "
-                        "name in the store: one of these");
-    if ((int)o->form < CRS_FORM_DIRECTORY || o->form > CRS_FORM_STREAM)
-        return crs_fail(err, CRS_USAGE, EINVAL, "an unknown form of snapshots: %d", o->form);
-    if (o->form == CRS_FORM_STREAM && !o->output && !o->stream_fd)
-        return crs_fail(err, CRS_USAGE, EINVAL,
-                        "a store has directories only: a stream needs an output path");
-    return o->timeout_ms < 0 ? crs_fail(err, CRS_USAGE, EINVAL, "a negative timeout") : 0;
-}
-
 static void begin(struct checkpoint *c)
 {
     c->members = (struct tree){.root = c->pid,
@@ -591,10 +584,10 @@ int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_che
 {
     struct checkpoint c = {.pid = pid, .options = request->options, .request = request};
     uint64_t own_limit = 0;
-    int r = request->choice ? 0 : check_pid(pid, request->options, err);
+    int r = request->choice ? 0 : checkpoint_check_pid(pid, request->options, err);
 
     if (r == 0)
-        r = check_options(request->options, err);
+        r = checkpoint_check_options(request->options, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
@@ -606,20 +599,21 @@ int checkpoint_run(pid_t pid, struct checkpoint_request *request, struct crs_che
     return r;
 }
 
-int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
-                   struct crs_checkpoint_result *ret, struct crs_error *err)
+int checkpoint_in_session(pid_t pid, const struct crs_checkpoint_options *options,
+                          struct memory_session *session, struct crs_checkpoint_result *ret,
+                          struct crs_error *err)
 {
     struct crs_checkpoint_options own = CRS_CHECKPOINT_OPTIONS_INIT;
-    struct checkpoint_request request = {.options = &own};
+    struct checkpoint_request request = {.options = &own, .session = session};
     struct checkpoint c = {.pid = pid, .options = &own, .request = &request, .own_thread = true};
     uint64_t own_limit = 0;
     pthread_t thread;
 
     int r = options_take(&own, sizeof(own), options, CHECKPOINT_OPTIONS_FIRST_SIZE, err);
     if (r == 0)
-        r = check_pid(pid, &own, err);
+        r = checkpoint_check_pid(pid, &own, err);
     if (r == 0)
-        r = check_options(&own, err);
+        r = checkpoint_check_options(&own, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
@@ -637,9 +631,16 @@ int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
     return r;
 }
 
+int crs_checkpoint(pid_t pid, const struct crs_checkpoint_options *options,
+                   struct crs_checkpoint_result *ret, struct crs_error *err)
+{
+    return checkpoint_in_session(pid, options, NULL, ret, err);
+}
+
 void crs_checkpoint_result_clear(struct crs_checkpoint_result *result)
 {
     free(result->path);
     free(result->name);
+    free(result->base);
     *result = (struct crs_checkpoint_result){0};
 }

@@ -206,6 +206,7 @@ static json_t *describe_manifest(const struct store_reader *reader)
     for (size_t i = 0; i < ELEMENTS(inner); i++)
         json_object_del(object, inner[i]);
     json_object_set_new(object, "size_bytes", json_integer(store_reader_size_bytes(reader)));
+    json_object_set_new(object, "shared_bytes", json_integer(store_reader_shared_bytes(reader)));
     return object;
 }
 

@@ -18,10 +18,12 @@
 #include "base/thread.h"
 #include "engine/tree.h"
 #include "memory_live.h"
+#include "memory_session.h"
 
 #define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
 #define LEAST_PAGES  16   /* of a mapping: tracking it is not for nothing; unless all is wanted */
 #define FEW_PAGES    1024 /* left to the freeze */
+#define HUGE_SHARE   8    /* more than one part in so many is much */
 #define MAX_ROUNDS   8
 #define MAX_LIVE     128 /* processes: each takes three descriptors of ours */
 #define NEXT_BYTES   (1ull << 30)
@@ -45,13 +47,14 @@ static bool starts_with(const char *text, const char *prefix)
     return strncmp(text, prefix, strlen(prefix)) == 0;
 }
 
-/* Its own memory, which nobody else can write to. The main stack is where our own calls run. */
+/* Its own memory, which nobody else can write to. The main stack is where our own calls run.
+ * Whether it is tracked by somebody else, will be seen. */
 static bool may_be_tracked(const struct proc_smap *smap)
 {
     const uint32_t not_these = PROC_VM_SHADOW_STACK | PROC_VM_PFNMAP | PROC_VM_IO |
                                PROC_VM_MIXEDMAP | PROC_VM_HUGETLB | PROC_VM_SEALED |
-                               PROC_VM_DROPPABLE | PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP |
-                               PROC_VM_UFFD_MINOR | PROC_VM_GROWSDOWN;
+                               PROC_VM_DROPPABLE | PROC_VM_UFFD_MISSING | PROC_VM_UFFD_MINOR |
+                               PROC_VM_GROWSDOWN;
     const char *name = smap->map.name;
 
     return smap->map.inode == 0 && !smap->map.shared && !(smap->flags & not_these) &&
@@ -245,6 +248,17 @@ static void add_ranges(struct memory_live *live)
     live->ranges.n = n;
 }
 
+/* Huge pages that are marked for long can't be joined again when they were split. */
+static bool is_mostly_huge(const struct memory_image *image)
+{
+    uint64_t pages = 0;
+
+    for (size_t i = 0; i < image->smaps.n; i++)
+        if (may_be_tracked(&image->smaps.items[i]))
+            pages += image->smaps.items[i].resident_pages;
+    return page_runs_count(&image->huge) > pages / HUGE_SHARE;
+}
+
 static int begin_tracking(struct ahead *a, struct memory_image *image, struct memory_live *live,
                           struct crs_error *err)
 {
@@ -254,23 +268,40 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
         r = check_shared(a->set, image->pid, err);
     if (r == 0)
         r = open_files(live, image->pid, err);
-    if (r == 0)
+    if (r == 0 && !live->track)
         r = hold(a, image->pid, live, true, err);
-    if (r == 0)
-        add_ranges(live);
-    return r;
+    if (r < 0)
+        return r;
+    add_ranges(live);
+    live->lasting = a->set->session && !is_mostly_huge(image);
+    r = memory_session_prune(live, a->ctx->writer);
+    return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
+}
+
+/* Of the checkpoint before, where there is something. */
+static struct memory_live *new_live(const struct ahead *a, struct memory_image *image)
+{
+    struct memory_live *live = memory_session_take(image, a->ctx->writer);
+
+    if (live) {
+        track_begin_again(live->track);
+        return live;
+    }
+    live = calloc(1, sizeof(*live));
+    if (live)
+        live->pagemap_fd = live->mem_fd = -1;
+    return live;
 }
 
 /* Whatever keeps it from being tracked is no failure: it is copied in the freeze. */
 static int begin_image(struct ahead *a, struct memory_image *image, struct crs_error *err)
 {
-    struct memory_live *live = calloc(1, sizeof(*live));
+    struct memory_live *live = new_live(a, image);
     struct crs_error why = {0};
     uint64_t pages = 0;
 
     if (!live)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    live->pagemap_fd = live->mem_fd = -1;
     int r = choose_ranges(image, live, a->least_bytes ? LEAST_PAGES : 1, &pages);
     if (r < 0 || live->ranges.n == 0 || pages * PAGE < a->least_bytes) {
         memory_live_free(live);
@@ -322,6 +353,9 @@ static int mark(struct memory_live *live, bool first, struct crs_error *err)
     for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
         r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
                             live->ranges.items[i].end, &live->marked, NULL);
+    if (r == 0)
+        r = page_runs_unite(&live->marked, &live->again);
+    page_runs_clear(&live->again);
     if (r == 0)
         r = live_forget(live, &live->marked);
     if (r == 0 && !first)
@@ -536,11 +570,11 @@ uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest)
     return set->held_us;
 }
 
-void memory_untrack(struct memory_set *set)
+void memory_untrack(struct memory_set *set, bool all)
 {
     for (size_t i = 0; i < set->images.n; i++) {
         struct memory_live *live = set->images.items[i]->live;
-        if (live)
+        if (live && (all || !live->lasting))
             track_free(TAKE_PTR(live->track));
     }
 }

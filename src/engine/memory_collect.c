@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "kobj/questions.h"
 #include "memory_image.h"
+#include "memory_session.h"
 #include "proc/mm.h"
 
 #define MAPS_LIMIT MEMORY_TEXT_LIMIT
@@ -36,12 +37,15 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     char path[40];
 
     memory_aside_begin(set, pid);
-    memory_beside_begin(&beside, pid);
+    bool known = memory_session_has(set->session, pid), has_numa = false;
+    if (!known)
+        memory_beside_begin(&beside, pid);
     snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
     int r = read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &text);
     /* Without a thread: at once, while what the kernel knows of the pages is in this processor's
      * cache. */
-    bool has_numa = memory_beside_end(&beside, &numa) == 0; /* not on every kernel */
+    if (!known)
+        has_numa = memory_beside_end(&beside, &numa) == 0; /* not on every kernel */
     if (r == -ESRCH || r == -ENOENT)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
     if (r < 0)
@@ -49,6 +53,10 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
     r = memory_image_get(set, pid, &image, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
+    if (r == 0 && known && !memory_policy_is_asked(image)) {
+        memory_beside_begin(&beside, pid);
+        has_numa = memory_beside_end(&beside, &numa) == 0;
+    }
     if (r == 0 && has_numa)
         r = memory_policy_list(image, (const char *)numa.data, err);
     return r;
@@ -332,6 +340,6 @@ int memory_collect(struct memory_set *set, struct kobj_dump *ctx, uint32_t *ret_
     if (!image->space)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for an address space");
     crs__address_space__init(image->space);
-    *ret_id = image->space->id = ++set->n_spaces;
+    *ret_id = image->space->id = image->space_id = ++set->n_spaces;
     return collect(image, ctx, err);
 }

@@ -36,6 +36,8 @@ struct copy_chunk {
     uint32_t n_runs, n_pages;
     uint32_t sink;
     int fd;             /* -1: the process's memory */
+    uint64_t window;    /* of its last page: number / STORE_CHUNK_PAGES */
+    bool mixed;         /* of several windows with few pages each */
     bool in_freeze;     /* COPY_IN_FREEZE, or by a descriptor */
     bool done;          /* read, and what is left of it is in a pack */
     Crs__Chunk *result; /* NULL: nothing left of it */
@@ -156,6 +158,7 @@ struct memory_image {
     struct proc_smaps smaps;
     bool smaps_of_freeze;           /* they were read in the freeze */
     ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
+    bool policy_unknown;            /* any may have one */
     struct proc_maps maps;
     ARRAY_OF(struct memory_vma) vmas;
     ARRAY_OF(struct memory_descriptor) descriptors;
@@ -173,6 +176,7 @@ struct memory_image {
         uint32_t sink;           /* where they go */
     } deferred;
     Crs__AddressSpace *space;
+    uint32_t space_id; /* of it, also when it has been handed over */
     dev_t exe_dev;
     ino_t exe_ino;
     uint32_t exe_file;
@@ -199,6 +203,7 @@ struct memory_set {
     uint64_t copied_bytes, copied_us; /* before the freeze: how fast it goes */
     size_t last;                      /* where memory_image_get() looks first */
     struct memory_aside *aside;
+    struct memory_session *session; /* NULL: none; the caller's */
 };
 
 /* ---- parts ---- */
@@ -209,6 +214,7 @@ int memory_image_get(struct memory_set *set, pid_t pid, struct memory_image **re
 
 /* memory_policy.c: which mappings may have one, from the text of numa_maps; and that of a mapping
  * with a record. */
+bool memory_policy_is_asked(struct memory_image *image); /* without the list */
 int memory_policy_list(struct memory_image *image, const char *text, struct crs_error *err);
 int memory_policy_collect(struct memory_image *image, struct kobj_dump *ctx,
                           const struct memory_vma *vma, struct crs_error *err);

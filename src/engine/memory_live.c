@@ -28,6 +28,8 @@ void memory_live_free(struct memory_live *live)
     page_runs_clear(&live->covered);
     page_runs_clear(&live->marked);
     page_runs_clear(&live->kept);
+    page_runs_clear(&live->fresh);
+    page_runs_clear(&live->again);
     page_runs_clear(&live->late);
     live_forget_rounds(live);
     free(live);
@@ -36,8 +38,10 @@ void memory_live_free(struct memory_live *live)
 void live_give_up(struct memory_live *live)
 {
     live->given_up = true;
+    live->lasting = false;
     page_runs_clear(&live->covered);
     page_runs_clear(&live->kept);
+    page_runs_clear(&live->again);
 }
 
 /* ---- pages of chunks ---- */
@@ -50,24 +54,44 @@ static bool all_dropped(const Crs__Chunk *chunk)
     return true;
 }
 
-/* One page more behind the last run of the list, which has room. */
-static int add_page(Crs__Run **runs, size_t *n, uint64_t page, bool dropped)
+/* Pages more behind the last run of the list, which has room. */
+static int add_pages(Crs__Run **runs, size_t *n, uint64_t first, uint64_t count, bool dropped)
 {
     Crs__Run *last = *n ? runs[*n - 1] : NULL;
 
-    if (last && last->dropped == dropped && last->first + last->count == page) {
-        last->count++;
+    if (count == 0)
+        return 0;
+    if (last && last->dropped == dropped && last->first + last->count == first) {
+        last->count += count;
         return 0;
     }
     last = malloc(sizeof(*last));
     if (!last)
         return -ENOMEM;
     crs__run__init(last);
-    last->first = page;
-    last->count = 1;
+    last->first = first;
+    last->count = count;
     last->dropped = dropped;
     runs[(*n)++] = last;
     return 0;
+}
+
+/* A run, of which the pages in the set are to be dropped, or the others. */
+static int split_run(Crs__Run **runs, size_t *n, const Crs__Run *run, const struct page_runs *set,
+                     bool if_in_set)
+{
+    _cleanup_page_runs_ struct page_runs in_set = {0};
+    uint64_t at = run->first;
+    int r = page_runs_within(set, run->first, run->count, &in_set);
+
+    for (size_t i = 0; r == 0 && i < in_set.n; i++) {
+        const struct page_run *part = &in_set.items[i];
+        r = add_pages(runs, n, at, part->first - at, !if_in_set);
+        if (r == 0)
+            r = add_pages(runs, n, part->first, part->count, if_in_set);
+        at = part->first + part->count;
+    }
+    return r < 0 ? r : add_pages(runs, n, at, run->first + run->count - at, !if_in_set);
 }
 
 static void free_runs(Crs__Run **runs, size_t n)
@@ -86,11 +110,8 @@ static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in
 
     for (size_t i = 0; r == 0 && i < chunk->n_runs; i++) {
         const Crs__Run *run = chunk->runs[i];
-        for (uint64_t k = 0; r == 0 && k < run->count; k++) {
-            uint64_t page = run->first + k;
-            bool dropped = run->dropped || page_runs_have(set, page) == if_in_set;
-            r = add_page(runs, &n, page, dropped);
-        }
+        r = run->dropped ? add_pages(runs, &n, run->first, run->count, true)
+                         : split_run(runs, &n, run, set, if_in_set);
     }
     if (r < 0) {
         free_runs(runs, n);
@@ -104,6 +125,18 @@ static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in
     return 0;
 }
 
+/* Would drop_pages() change anything? */
+static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
+{
+    for (size_t i = 0; i < chunk->n_runs; i++) {
+        const Crs__Run *run = chunk->runs[i];
+        uint64_t n = run->dropped ? 0 : page_runs_overlap(set, run->first, run->count);
+        if (!run->dropped && n != (if_in_set ? 0 : run->count))
+            return true;
+    }
+    return false;
+}
+
 /* A chunk without a page is nobody's: its bytes stay in the pack. */
 static int drop_from_all(struct memory_live *live, const struct page_runs *set, bool if_in_set)
 {
@@ -111,7 +144,7 @@ static int drop_from_all(struct memory_live *live, const struct page_runs *set, 
 
     for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
         Crs__Chunk **chunk = &live->chunks.items[i];
-        if (!*chunk)
+        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set))
             continue;
         r = drop_pages(*chunk, set, if_in_set);
         if (r == 0 && all_dropped(*chunk)) {
@@ -122,11 +155,18 @@ static int drop_from_all(struct memory_live *live, const struct page_runs *set, 
     return r;
 }
 
+int live_drop_others(struct memory_live *live, const struct page_runs *pages)
+{
+    return drop_from_all(live, pages, false);
+}
+
 int live_forget(struct memory_live *live, const struct page_runs *pages)
 {
     struct page_runs rest = {0};
-    int r = page_runs_subtract(&live->covered, pages, &rest);
 
+    if (pages->n == 0)
+        return 0;
+    int r = page_runs_subtract(&live->covered, pages, &rest);
     if (r < 0) {
         page_runs_clear(&rest);
         return r;
@@ -239,6 +279,24 @@ static int judge(struct memory_image *image, const struct memory_vma *vma,
     return r;
 }
 
+/* What is copied now is marked now, for the next checkpoint. What fails leaves nothing to that. */
+static void mark_fresh(struct memory_image *image, const struct page_runs *now)
+{
+    struct memory_live *live = image->live;
+    _cleanup_page_runs_ struct page_runs marked = {0};
+    int r = 0;
+
+    for (size_t i = 0, k; live->lasting && r == 0 && i < now->n; i = k) {
+        uint64_t end = now->items[i].first + now->items[i].count;
+        for (k = i + 1; k < now->n && now->items[k].first - end <= NEAR_PAGES; k++)
+            end = now->items[k].first + now->items[k].count;
+        r = pagemap_protect(image->pagemap_fd, image->guard_bit, now->items[i].first * PAGE,
+                            end * PAGE, &marked, NULL);
+    }
+    if (live->lasting && (r < 0 || page_runs_unite(&live->fresh, now) < 0))
+        live->lasting = false;
+}
+
 int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
                      uint32_t how, struct crs_error *err)
 {
@@ -259,6 +317,8 @@ int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, u
     if (r == 0 &&
         (page_runs_unite(&live->kept, &j.kept) < 0 || page_runs_unite(&live->late, &j.now) < 0))
         r = out_of_memory(err);
+    if (r == 0)
+        mark_fresh(image, &j.now);
     return r;
 }
 

@@ -24,9 +24,12 @@ struct memory_live {
     bool guard_bit;
     ARRAY_OF(struct live_range) ranges; /* tracked, in order */
     struct page_runs covered;
-    struct page_runs marked;           /* of this round: to be copied */
-    struct page_runs kept;             /* in the freeze: covered, and not written to since */
-    struct page_runs late;             /* in the freeze: written to since the last round */
+    struct page_runs marked; /* of this round: to be copied */
+    struct page_runs kept;   /* in the freeze: covered, and not written to since */
+    bool lasting;            /* for a session: what is copied in the freeze gets its mark there, */
+    struct page_runs fresh;  /* and these have */
+    struct page_runs again;  /* of the session before: to be copied again, written to or not */
+    struct page_runs late;   /* in the freeze: written to since the last round */
     ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
@@ -35,6 +38,9 @@ struct memory_live {
 
 /* The copies of these pages are out of date. 0 or -ENOMEM. */
 int live_forget(struct memory_live *live, const struct page_runs *pages);
+
+/* Of the chunks only these pages count. 0 or -ENOMEM. */
+int live_drop_others(struct memory_live *live, const struct page_runs *pages);
 
 /* memory_hot.c: a round after the first has marked its pages. 0 or -ENOMEM. */
 int live_note_round(struct memory_live *live);

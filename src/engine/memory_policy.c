@@ -2,18 +2,26 @@
  * memory_policy.c - policies (NUMA) of mappings: mbind(2)
  *
  * numa_maps tells which mappings have one (or may have: it shows the thread's where there is none),
- * the kernel then what it is. That file takes as long as smaps, and is read at the same times.
+ * the kernel then what it is. That file takes as long as smaps, and is read at the same times; but
+ * where that would be most of the time, for a checkpoint of which a session knows all but a little,
+ * the kernel is asked of each mapping, if they are few.
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/io.h"
 #include "kobj/memory_policy.h"
 #include "memory_image.h"
 #include "memory_restore.h"
+#include "memory_session.h"
+
+#define FEW_MAPPINGS 128
 
 int memory_policy_list(struct memory_image *image, const char *text, struct crs_error *err)
 {
     image->with_policy.n = 0;
+    image->policy_unknown = false;
     for (const char *line = text; line && *line;) {
         char policy[16] = "";
         uint64_t start;
@@ -29,8 +37,30 @@ int memory_policy_list(struct memory_image *image, const char *text, struct crs_
     return 0;
 }
 
+/* A filter that it has got meanwhile may forbid the call. */
+static bool is_under_seccomp(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    return read_file(AT_FDCWD, path, 65536, &text) < 0 ||
+           !strstr((const char *)text.data, "Seccomp:\t0\n");
+}
+
+bool memory_policy_is_asked(struct memory_image *image)
+{
+    if (!memory_session_has(image->set->session, image->pid) || image->smaps.n > FEW_MAPPINGS ||
+        is_under_seccomp(image->pid))
+        return false;
+    image->policy_unknown = true;
+    return true;
+}
+
 static bool may_have_policy(const struct memory_image *image, uint64_t start)
 {
+    if (image->policy_unknown)
+        return true;
     size_t low = 0, high = image->with_policy.n;
 
     while (low < high) {

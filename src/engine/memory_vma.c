@@ -78,11 +78,11 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
         if (starts_with(map->name, refused_names[i].prefix) &&
             (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
             return refuse(map, refused_names[i].words, err);
+    uint32_t flags = vma->vm_flags;
     switch (memory_served(ctx->t->proc_fd, image->tid, vma->vm_flags)) {
-    case MEMORY_TRACKED:
-        return crs_fail(err, CRS_BUSY, EBUSY,
-                        "another checkpoint of process %d is being made: wait for its end",
-                        image->pid);
+    case MEMORY_TRACKED: /* by a tool that copies it, or will again: nothing of the program's */
+        flags &= ~(uint32_t)PROC_VM_UFFD_WP;
+        break;
     case MEMORY_FILLED:
         return crs_fail(err, CRS_BUSY, EBUSY,
                         "the memory of process %d is still being brought from its snapshot (crs "
@@ -92,7 +92,7 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
         break;
     }
     for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
-        if (vma->vm_flags & refused_flags[i].flags)
+        if (flags & refused_flags[i].flags)
             return refuse(map, refused_flags[i].words, err);
     return 0;
 }

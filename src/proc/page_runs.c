@@ -98,6 +98,18 @@ static size_t find(const struct page_runs *runs, uint64_t page)
     return low;
 }
 
+uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count)
+{
+    uint64_t n = 0, end = first + count;
+
+    for (size_t i = find(runs, first); i < runs->n && runs->items[i].first < end; i++) {
+        uint64_t from = runs->items[i].first > first ? runs->items[i].first : first;
+        uint64_t to = runs->items[i].first + runs->items[i].count;
+        n += (to < end ? to : end) - from;
+    }
+    return n;
+}
+
 bool page_runs_have(const struct page_runs *runs, uint64_t page)
 {
     size_t i = find(runs, page);

@@ -92,6 +92,10 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "form", json_string(form_names[options->form]));
     if (message && options->freeze)
         json_object_set_new(message, "freeze", json_string(freeze_names[options->freeze]));
+    if (message && options->base)
+        json_object_set_new(message, "base", bytes_to_json(options->base));
+    if (message && options->full)
+        json_object_set_new(message, "full", json_true());
     if (message && options->save_files)
         json_object_set_new(message, "save_files", json_integer(options->save_files));
     if (message && options->limit_bytes_per_second)
@@ -122,21 +126,24 @@ static void report(const struct crs_checkpoint_options *options, const json_t *m
 static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                        struct crs_error *err)
 {
-    json_int_t size = 0, memory = 0, pause = 0, longest = 0, total = 0, peak = 0, buffers = 0;
+    json_int_t size = 0, memory = 0, pause = 0, longest = 0, total = 0, peak = 0, buffers = 0,
+               new_bytes = 0;
     const char *name = NULL, *freeze = "stop";
-    const json_t *path = NULL;
+    const json_t *path = NULL, *base = NULL;
     int processes = 0, threads = 0;
 
     if (json_unpack((json_t *)message,
-                    "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?I, s?I, s?I}", "path", &path,
-                    "name", &name, "size_bytes", &size, "memory_bytes", &memory, "pause_us", &pause,
-                    "total_us", &total, "processes", &processes, "threads", &threads, "freeze",
-                    &freeze, "longest_stop_us", &longest, "peak_memory_bytes", &peak,
-                    "buffer_bytes", &buffers) < 0)
+                    "{s:o, s?s, s:I, s:I, s:I, s:I, s:i, s:i, s?s, s?I, s?I, s?I, s?o, s?I}",
+                    "path", &path, "name", &name, "size_bytes", &size, "memory_bytes", &memory,
+                    "pause_us", &pause, "total_us", &total, "processes", &processes, "threads",
+                    &threads, "freeze", &freeze, "longest_stop_us", &longest, "peak_memory_bytes",
+                    &peak, "buffer_bytes", &buffers, "base", &base, "new_bytes", &new_bytes) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
     int how = find_name(freeze, freeze_names, ELEMENTS(freeze_names));
     struct crs_checkpoint_result result = {.path = bytes_from_json(path),
                                            .name = name ? strdup(name) : NULL,
+                                           .base = base ? bytes_from_json(base) : NULL,
+                                           .new_bytes = new_bytes,
                                            .size_bytes = size,
                                            .memory_bytes = memory,
                                            .pause_us = pause,
@@ -148,9 +155,8 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                                            .buffer_bytes = buffers,
                                            .freeze = how > CRS_FREEZE_AUTO ? (enum crs_freeze)how
                                                                            : CRS_FREEZE_STOP};
-    if (!result.path || (name && !result.name)) {
-        free(result.path);
-        free(result.name);
+    if (!result.path || (name && !result.name) || (base && !result.base)) {
+        crs_checkpoint_result_clear(&result);
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     }
     *ret = result;
@@ -301,6 +307,7 @@ void request_clear(struct request *request)
 {
     json_decref(request->json);
     free(request->output);
+    free(request->base);
     if (request->stream_fd > 0)
         close(request->stream_fd);
     *request = (struct request){0};
@@ -315,6 +322,17 @@ static int parse_output(struct request *request, const json_t *output, struct cr
     if (!request->output || request->output[0] != '/')
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's directory is not understood");
     request->options.output = request->output;
+    return 0;
+}
+
+static int parse_base(struct request *request, const json_t *base, struct crs_error *err)
+{
+    if (!base)
+        return 0;
+    request->base = bytes_from_json(base);
+    if (!request->base)
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request's base is not understood");
+    request->options.base = request->base;
     return 0;
 }
 
@@ -352,19 +370,20 @@ static int parse_request(struct request *request, struct crs_error *err)
     int stream = 0, save_files = 0, nice = 0;
     json_int_t limit = 0;
     const char *what;
-    json_t *output = NULL;
+    json_t *output = NULL, *base = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
                        "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i, "
-                       "s?s, s?I, s?b}",
+                       "s?s, s?I, s?b, s?o, s?b}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
                        "form", &words.form, "stream", &stream, "save_files", &save_files, "freeze",
-                       &words.freeze, "limit_bytes_per_second", &limit, "nice", &nice) < 0)
+                       &words.freeze, "limit_bytes_per_second", &limit, "nice", &nice, "base",
+                       &base, "full", &options->full) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
@@ -377,7 +396,8 @@ static int parse_request(struct request *request, struct crs_error *err)
         return crs_fail(err, CRS_USAGE, EBADF,
                         "the descriptor that the snapshot is to be written to didn't come");
     options->stream_fd = stream ? request->stream_fd : 0;
-    return parse_output(request, output, err);
+    int r = parse_output(request, output, err);
+    return r == 0 ? parse_base(request, base, err) : r;
 }
 
 int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)
@@ -441,6 +461,10 @@ void request_answer_result(int fd, const struct crs_checkpoint_result *result)
 
     if (message && result->name)
         json_object_set_new(message, "name", json_string(result->name));
+    if (message && result->base)
+        json_object_set_new(message, "base", bytes_to_json(result->base));
+    if (message)
+        json_object_set_new(message, "new_bytes", json_integer(result->new_bytes));
     json_object_set_new(message, "peak_memory_bytes", json_integer(result->peak_memory_bytes));
     json_object_set_new(message, "buffer_bytes", json_integer(result->buffer_bytes));
     wire_send(fd, message, true);

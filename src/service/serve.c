@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/thread.h"
+#include "engine/checkpoint.h"
 #include "job.h"
 #include "request.h"
 #include "supervisor.h"
@@ -106,7 +107,7 @@ static void answer_checkpoint(struct supervisor *s, int fd, pid_t peer, struct r
         options->progress_arg = &fd;
         options->cancel = &s->cancel;
         options->tool = peer;
-        r = crs_checkpoint(s->options->program->pid, options, &result, &error);
+        r = checkpoint_in_session(s->options->program->pid, options, s->session, &result, &error);
         r = job_say_if_ended(s->options->program->pid, r, &error);
         end_checkpoint(s, r >= 0 && options->afterwards == CRS_TERMINATE, &result);
     }

@@ -13,6 +13,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "engine/memory_session.h"
 #include "job.h"
 #include "supervisor.h"
 #include "tracee/reaped.h"
@@ -283,6 +284,7 @@ static void close_supervisor(struct supervisor *s)
     cleanup_close(&s->wake_fd);
     cleanup_close(&s->stop_fd);
     cleanup_close(&s->pidfd);
+    memory_session_free(s->session);
     free(s->terminated);
 }
 
@@ -314,6 +316,7 @@ int supervise(const struct supervise_options *options, struct supervise_result *
                              .lock = PTHREAD_MUTEX_INITIALIZER,
                              .idle = PTHREAD_COND_INITIALIZER,
                              .released = PTHREAD_COND_INITIALIZER};
+    s->session = memory_session_new();
     int r = open_supervisor(s, err);
     if (r >= 0)
         r = loop(s, &status, err);

@@ -24,7 +24,8 @@ struct supervisor {
     bool ended;          /* the program has */
     int client_fd;       /* whose checkpoint is under way; -1: none */
     volatile int cancel; /* that checkpoint is not wanted any more */
-    char *terminated;    /* the snapshot after which the program was killed */
+    struct memory_session *session; /* of the one that holds the program */
+    char *terminated;               /* the snapshot after which the program was killed */
 };
 
 /* Take a connection: it is answered in a thread of its own. Takes `fd` over. */

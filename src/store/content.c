@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "store/layout.h"
 #include "store/store.h"
+#include "store/writer.h"
 
 /* Short content stands in the record itself: a chunk has at least a page. */
 #define INLINE_MAX STORE_PAGE_SIZE
@@ -87,7 +88,7 @@ static int flush(struct saving *s)
         return 0;
     if (add_chunk(s, &chunk) < 0 || give_runs(s, chunk) < 0)
         return no_memory(s->err);
-    int r = store_put_chunk(s->w, s->buffer, s->n_pages * STORE_PAGE_SIZE, chunk, s->err);
+    int r = writer_put_chunk(s->w, s->buffer, s->n_pages * STORE_PAGE_SIZE, chunk, s->err);
     s->n_pages = 0;
     s->runs.n = 0;
     return r;

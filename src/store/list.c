@@ -29,6 +29,7 @@ static void describe_complete(json_t *item, const struct store_reader *r)
     json_object_set_new(item, "complete", json_true());
     json_object_set_new(item, "time", json_is_string(time) ? json_deep_copy(time) : json_null());
     json_object_set_new(item, "size_bytes", json_integer(store_reader_size_bytes(r)));
+    json_object_set_new(item, "shared_bytes", json_integer(store_reader_shared_bytes(r)));
     json_object_set_new(item, "memory_bytes", json_integer(r->manifest.memory_bytes));
     json_object_set_new(item, "commands", commands_of(r->manifest.json));
 }

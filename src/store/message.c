@@ -23,6 +23,7 @@ static const struct {
     {"crs.AddressSpace", "guards", 1u << 22}, {"crs.Content", "chunks", 1u << 26},
     {"crs.Chunk", "runs", STORE_CHUNK_PAGES}, {"crs.Packs", "packs", 1u << 10},
     {"crs.Pack", "offsets", 1u << 26},        {"crs.Pack", "stored_bytes", 1u << 26},
+    {"crs.Pack", "raw_bytes", 1u << 26},
 };
 static const uint64_t limit_default = 1u << 20;
 

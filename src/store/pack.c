@@ -35,7 +35,7 @@ static int pack_new(struct store_writer *w, struct pack **ret, struct crs_error 
     if (!p)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     p->fd = -1;
-    p->number = w->n_packs + 1;
+    p->number = (w->base ? w->base->highest : 0) + w->n_packs + 1;
     p->busy = true;
     snprintf(name, sizeof(name), "pages.%u.pack", p->number);
     int r = w->stream ? 0 : writer_create_file(w, name, &p->fd, err);
@@ -106,7 +106,8 @@ static int write_chunk(struct store_writer *w, struct pack *p, const char *name,
     return 0;
 }
 
-/* Write the bytes at the pack's end: uncompressed ones where a restart can read them directly. */
+/* Write the bytes at the pack's end: uncompressed ones where a restart can read them directly.
+ * *ret has what they were before compression. */
 static int append(struct store_writer *w, struct pack *p, const void *data, size_t size,
                   Crs__Codec codec, struct pack_entry *ret, struct crs_error *err)
 {
@@ -130,7 +131,13 @@ static int append(struct store_writer *w, struct pack *p, const void *data, size
     p->end = offset + size;
     entry->offset = offset;
     entry->stored_bytes = size;
-    checksum_of(data, size, entry->checksum);
+    entry->raw_bytes = ret->raw_bytes;
+    entry->codec = codec;
+    memcpy(entry->raw_checksum, ret->raw_checksum, CHECKSUM_SIZE);
+    if (codec == CRS__CODEC__CODEC_NONE)
+        memcpy(entry->checksum, ret->raw_checksum, CHECKSUM_SIZE);
+    else
+        checksum_of(data, size, entry->checksum);
     *ret = *entry;
     if (!w->stream)
         start_writeback(w, p);
@@ -138,27 +145,100 @@ static int append(struct store_writer *w, struct pack *p, const void *data, size
 }
 
 static int put_in_pack(struct store_writer *w, struct pack *p, const void *raw, size_t size,
-                       Crs__Chunk *ret, struct crs_error *err)
+                       const uint8_t *raw_checksum, struct indexed_chunk *ret,
+                       struct crs_error *err)
 {
-    struct pack_entry entry = {0};
+    struct pack_entry entry = {.raw_bytes = size};
     struct encoding stored;
 
+    memcpy(entry.raw_checksum, raw_checksum, CHECKSUM_SIZE);
     int r = writer_encode(w, p, raw, size, &stored, err);
     if (r < 0)
         return r;
-    _cleanup_free_ uint8_t *checksum = malloc(CHECKSUM_SIZE);
-    if (!checksum)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     r = append(w, p, stored.data, stored.size, stored.codec, &entry, err);
     if (r < 0)
         return r;
     writer_encoded(w, p, size, &stored);
-    memcpy(checksum, entry.checksum, CHECKSUM_SIZE);
-    ret->pack = p->number;
-    ret->offset = entry.offset;
-    ret->stored_bytes = stored.size;
+    *ret = (struct indexed_chunk){.offset = entry.offset,
+                                  .pack = p->number,
+                                  .stored_bytes = stored.size,
+                                  .raw_bytes = size,
+                                  .codec = stored.codec};
+    memcpy(ret->checksum, entry.checksum, CHECKSUM_SIZE);
+    memcpy(ret->raw_checksum, raw_checksum, CHECKSUM_SIZE);
+    return 0;
+}
+
+/* A pack that it is noted for tells how much of it is needed. Else all counts as that. */
+static int note_chunk(struct store_writer *w, struct pack *p, const struct indexed_chunk *chunk,
+                      struct crs_error *err)
+{
+    pthread_mutex_lock(&w->lock);
+    int r = index_add(&w->index, chunk);
+    pthread_mutex_unlock(&w->lock);
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of chunks");
+    if (r == 0)
+        p->unnoted_bytes += chunk->stored_bytes;
+    return 0;
+}
+
+/* Is there one with these bytes, in this snapshot or its base? */
+static bool find_chunk(struct store_writer *w, const uint8_t *raw_checksum, size_t size,
+                       unsigned live_pages, struct indexed_chunk *ret)
+{
+    pthread_mutex_lock(&w->lock);
+    struct indexed_chunk *found = index_find(&w->index, raw_checksum, size);
+    if (found) {
+        if (live_pages > found->live_pages)
+            found->live_pages = live_pages;
+        w->found_bytes += size;
+        *ret = *found;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return found;
+}
+
+static int put_new(struct store_writer *w, const void *raw, size_t size,
+                   const uint8_t *raw_checksum, unsigned live_pages, struct indexed_chunk *ret,
+                   struct crs_error *err)
+{
+    struct pack *p = NULL;
+    int r = pack_take(w, &p, err);
+
+    if (r < 0)
+        return r;
+    r = put_in_pack(w, p, raw, size, raw_checksum, ret, err);
+    ret->live_pages = live_pages;
+    if (r == 0)
+        r = note_chunk(w, p, ret, err);
+    pack_give(w, p);
+    return r;
+}
+
+static int put_chunk(struct store_writer *w, const void *raw, size_t size, unsigned live_pages,
+                     Crs__Chunk *ret, struct crs_error *err)
+{
+    uint8_t raw_checksum[CHECKSUM_SIZE];
+    struct indexed_chunk chunk;
+
+    if (size == 0 || size > STORE_CHUNK_SIZE || size % STORE_PAGE_SIZE)
+        return crs_fail(err, CRS_FAILED, EINVAL, "a chunk can't have %zu bytes", size);
+    _cleanup_free_ uint8_t *checksum = malloc(CHECKSUM_SIZE);
+    if (!checksum)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    checksum_of(raw, size, raw_checksum);
+    if (!find_chunk(w, raw_checksum, size, live_pages, &chunk)) {
+        int r = put_new(w, raw, size, raw_checksum, live_pages, &chunk, err);
+        if (r < 0)
+            return r;
+    }
+    memcpy(checksum, chunk.checksum, CHECKSUM_SIZE);
+    ret->pack = chunk.pack;
+    ret->offset = chunk.offset;
+    ret->stored_bytes = chunk.stored_bytes;
     ret->raw_bytes = size;
-    ret->codec = stored.codec;
+    ret->codec = (Crs__Codec)chunk.codec;
     ret->checksum.data = TAKE_PTR(checksum);
     ret->checksum.len = CHECKSUM_SIZE;
     return 0;
@@ -167,20 +247,17 @@ static int put_in_pack(struct store_writer *w, struct pack *p, const void *raw, 
 int store_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
                     struct crs_error *err)
 {
-    struct pack *p = NULL;
+    return put_chunk(w, raw, size, 0, ret, err);
+}
 
-    if (size == 0 || size > STORE_CHUNK_SIZE || size % STORE_PAGE_SIZE)
-        return crs_fail(err, CRS_FAILED, EINVAL, "a chunk can't have %zu bytes", size);
-    int r = pack_take(w, &p, err);
-    if (r < 0)
-        return r;
-    r = put_in_pack(w, p, raw, size, ret, err);
-    pack_give(w, p);
-    return r;
+int writer_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
+                     struct crs_error *err)
+{
+    return put_chunk(w, raw, size, size / STORE_PAGE_SIZE, ret, err);
 }
 
 /* The columns of one pack's table. Everything hangs on *ret at once, so that the caller frees. */
-static int table_fill(const struct pack *p, Crs__Pack *ret)
+static int table_fill(const struct store_writer *w, const struct pack *p, Crs__Pack *ret)
 {
     size_t n = p->entries.n;
 
@@ -189,15 +266,23 @@ static int table_fill(const struct pack *p, Crs__Pack *ret)
     ret->offsets = calloc(n, sizeof(*ret->offsets));
     ret->stored_bytes = calloc(n, sizeof(*ret->stored_bytes));
     ret->checksums.data = calloc(n, CHECKSUM_SIZE);
-    if (!ret->offsets || !ret->stored_bytes || !ret->checksums.data)
+    ret->raw_checksums.data = calloc(n, CHECKSUM_SIZE);
+    ret->raw_bytes = calloc(n, sizeof(*ret->raw_bytes));
+    ret->codecs.data = calloc(n, 1);
+    if (!ret->offsets || !ret->stored_bytes || !ret->checksums.data || !ret->raw_checksums.data ||
+        !ret->raw_bytes || !ret->codecs.data)
         return -ENOMEM;
-    ret->n_offsets = ret->n_stored_bytes = n;
-    ret->checksums.len = n * CHECKSUM_SIZE;
+    ret->n_offsets = ret->n_stored_bytes = ret->n_raw_bytes = ret->codecs.len = n;
+    ret->checksums.len = ret->raw_checksums.len = n * CHECKSUM_SIZE;
+    ret->live_bytes = p->unnoted_bytes + writer_live_bytes(w, p->number);
     for (size_t i = 0; i < n; i++) {
         const struct pack_entry *e = &p->entries.items[i];
         ret->offsets[i] = e->offset;
         ret->stored_bytes[i] = e->stored_bytes;
         memcpy(ret->checksums.data + i * CHECKSUM_SIZE, e->checksum, CHECKSUM_SIZE);
+        memcpy(ret->raw_checksums.data + i * CHECKSUM_SIZE, e->raw_checksum, CHECKSUM_SIZE);
+        ret->raw_bytes[i] = e->raw_bytes;
+        ret->codecs.data[i] = e->codec;
     }
     return 0;
 }
@@ -207,21 +292,9 @@ static void table_clear(Crs__Pack *table)
     free(table->offsets);
     free(table->stored_bytes);
     free(table->checksums.data);
-}
-
-static int put_tables(struct store_writer *w, Crs__Pack *tables, struct crs_error *err)
-{
-    Crs__Pack *pointers[WRITER_PACKS];
-    Crs__Packs packs = CRS__PACKS__INIT;
-
-    for (unsigned i = 0; i < w->n_packs; i++) {
-        if (table_fill(w->packs[i], &tables[i]) < 0)
-            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-        pointers[i] = &tables[i];
-    }
-    packs.n_packs = w->n_packs;
-    packs.packs = pointers;
-    return store_put_record(w, PACKS_RECORD, &packs.base, err);
+    free(table->raw_checksums.data);
+    free(table->raw_bytes);
+    free(table->codecs.data);
 }
 
 static int finish_pack(struct store_writer *w, struct pack *p, const char *name,
@@ -235,9 +308,8 @@ static int finish_pack(struct store_writer *w, struct pack *p, const char *name,
     return 0;
 }
 
-int writer_finish_packs(struct store_writer *w, struct crs_error *err)
+static int finish_new(struct store_writer *w, struct crs_error *err)
 {
-    Crs__Pack tables[WRITER_PACKS];
     int r = 0;
 
     for (unsigned i = 0; i < w->n_packs && r == 0; i++) {
@@ -247,7 +319,35 @@ int writer_finish_packs(struct store_writer *w, struct crs_error *err)
         if (r == 0)
             r = writer_add_file(w, name, w->packs[i]->end, NULL, err);
     }
-    if (r < 0 || w->n_packs == 0)
+    return r;
+}
+
+/* First the new ones. */
+static int put_tables(struct store_writer *w, Crs__Pack *tables, struct crs_error *err)
+{
+    Crs__Pack *pointers[WRITER_PACKS + BASE_PACKS];
+    Crs__Packs packs = CRS__PACKS__INIT;
+    size_t n = w->n_packs;
+
+    for (unsigned i = 0; i < w->n_packs; i++)
+        if (table_fill(w, w->packs[i], &tables[i]) < 0)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    int r = base_finish(w, tables, &n, err);
+    if (r < 0 || n == 0)
+        return r;
+    for (size_t i = 0; i < n; i++)
+        pointers[i] = &tables[i];
+    packs.n_packs = n;
+    packs.packs = pointers;
+    return store_put_record(w, PACKS_RECORD, &packs.base, err);
+}
+
+int writer_finish_packs(struct store_writer *w, struct crs_error *err)
+{
+    Crs__Pack tables[WRITER_PACKS + BASE_PACKS];
+    int r = finish_new(w, err);
+
+    if (r < 0)
         return r;
     for (unsigned i = 0; i < w->n_packs; i++)
         tables[i] = (Crs__Pack)CRS__PACK__INIT;

@@ -104,6 +104,14 @@ static int find_in_stream(const struct store_reader *r, const struct manifest_fi
     return 0;
 }
 
+static void note_shared(struct store_reader *r, int fd)
+{
+    struct stat st;
+
+    if (fd >= 0 && fstat(fd, &st) == 0 && st.st_nlink > 1)
+        r->shared_bytes += st.st_size;
+}
+
 static int check_files(struct store_reader *r, struct crs_error *err)
 {
     for (size_t i = 0; i < r->manifest.files.n; i++) {
@@ -120,6 +128,7 @@ static int check_files(struct store_reader *r, struct crs_error *err)
         if (!p)
             return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
         *p = (struct reader_pack){f->pack, f->size_bytes, -1, in_stream};
+        note_shared(r, fd);
     }
     /* a directory may hold what it likes; a stream consists of the snapshot, and each byte counts
      */
@@ -269,6 +278,11 @@ uint64_t store_reader_size_bytes(const struct store_reader *r)
     for (size_t i = 0; i < r->manifest.files.n; i++)
         size += r->manifest.files.items[i].size_bytes;
     return size;
+}
+
+uint64_t store_reader_shared_bytes(const struct store_reader *r)
+{
+    return r->shared_bytes;
 }
 
 /* Where the bytes of a record are to be read; *ret_own is to be closed, where not -1. */

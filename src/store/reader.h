@@ -29,7 +29,8 @@ struct store_reader {
     int fd; /* the directory; -1: a stream */
     struct stream stream;
     struct manifest manifest;
-    pthread_mutex_t lock; /* guards the rest */
+    uint64_t shared_bytes; /* of packs that have other names, too */
+    pthread_mutex_t lock;  /* guards the rest */
     struct reader_context *idle;
     ARRAY_OF(struct reader_pack) packs;
 };

@@ -119,7 +119,21 @@ static int find_latest(const char *root, const char *name, const struct seqs *se
     }
     return crs_fail(err, CRS_NOT_FOUND, ENOENT,
                     "the job %s has no complete snapshot in %s; the oldest: %.500s", name, root,
-                    why.text);
+                    seqs->n ? why.text : "there is none");
+}
+
+int store_find_latest(const char *store, const char *name, char **ret_path, struct crs_error *err)
+{
+    _cleanup_free_ char *root = NULL;
+    struct seqs seqs = {0};
+    int r = store_root(store, &root, err);
+
+    if (r == 0)
+        r = job_seqs(root, name, &seqs, err);
+    if (r == 0)
+        r = find_latest(root, name, &seqs, ret_path, err);
+    free(seqs.items);
+    return r;
 }
 
 static int find_seq(const char *root, const char *name, const char *wanted, const struct seqs *seqs,

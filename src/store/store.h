@@ -66,6 +66,25 @@ struct store_pace {
 /* Before anything is written. */
 void store_writer_pace(struct store_writer *w, const struct store_pace *pace);
 
+/*
+ * Before the first chunk: those that the snapshot at `path` has as well aren't written again; the
+ * new one gets links of its packs, and is complete by itself. Not for streams. *ret_reason: why
+ * packs can't be linked, in words, so that all is written; kind 0: they are, or none is of use.
+ */
+int store_writer_set_base(struct store_writer *w, const char *path, struct crs_error *ret_reason,
+                          struct crs_error *err);
+/* The base's path; NULL: there is none, or nothing of it is of use. */
+const char *store_writer_base(const struct store_writer *w);
+/* Which snapshot that is, whatever its path; NULL: there is none. */
+const char *store_writer_base_id(const struct store_writer *w);
+/* The same of a snapshot. Allocated; NULL: it can't be read. */
+char *store_snapshot_id(const char *path);
+/* Is the chunk, which is one of the base, in the new snapshot, too, at the same place? Then records
+ * may refer to it as to one that was put. */
+bool store_keep_chunk(struct store_writer *w, const Crs__Chunk *chunk);
+/* When published: bytes of files that it shares with others. */
+uint64_t store_writer_linked_bytes(const struct store_writer *w);
+
 /* Has anything been written that can't be taken back? */
 bool store_writer_has_begun(const struct store_writer *w);
 void store_writer_free(struct store_writer *w);
@@ -77,7 +96,8 @@ int store_put_record(struct store_writer *w, const char *name, const ProtobufCMe
 
 /*
  * Append one chunk: `raw` holds size bytes, a multiple of the page size, at most STORE_CHUNK_SIZE.
- * Compresses where that makes it smaller, checksums, writes, and fills *ret (place, sizes, codec,
+ * One with the same bytes that is there already is used again. Else it compresses where that makes
+ * it smaller, checksums, and writes. Fills *ret (place, sizes, codec,
  * checksum of the stored bytes); its `runs` are the caller's. ret->checksum is allocated; free with
  * crs__chunk__free_unpacked or hand it to the message that owns the chunk.
  * `raw` should be page-aligned (faster).
@@ -126,6 +146,8 @@ DEFINE_CLEANUP(struct store_reader, store_reader)
 const char *store_reader_path(const struct store_reader *r);
 json_t *store_reader_manifest(const struct store_reader *r);    /* borrowed */
 uint64_t store_reader_size_bytes(const struct store_reader *r); /* of all files */
+/* Of these, what other snapshots have as well: removing this one frees the rest. */
+uint64_t store_reader_shared_bytes(const struct store_reader *r);
 
 /* Read NAME.pb; *ret is freed by protobuf_c_message_free_unpacked(). Kind CRS_DAMAGED. */
 int store_get_record(struct store_reader *r, const char *name,
@@ -181,6 +203,8 @@ int store_next_path(const char *store, const char *name, char **ret_path, unsign
 /* After a failure: the directory of the job that `path` (of store_next_path) is in goes, where
  * nothing is in it and no job is about to begin there. */
 void store_drop_path(const char *path);
+/* The newest complete snapshot of that name. -ENOENT: there's none. */
+int store_find_latest(const char *store, const char *name, char **ret_path, struct crs_error *err);
 int store_resolve(const char *store, const char *spec, char **ret_path, struct crs_error *err);
 int store_list(const char *store, const char *name, json_t **ret, struct crs_error *err);
 int store_remove(const char *path, struct crs_error *err);

@@ -153,6 +153,8 @@ void store_writer_free(struct store_writer *w)
     if (!w)
         return;
     writer_free_packs(w);
+    index_clear(&w->index);
+    base_free(w->base);
     flusher_clear(&w->flusher);
     limiter_clear(&w->limiter);
     stream_writer_free(w->stream);
@@ -295,6 +297,7 @@ int store_put_record(struct store_writer *w, const char *name, const ProtobufCMe
     if (r < 0)
         return crs_fail_at(err, r, "%s", file);
     checksum_of(data, size, checksum);
+    writer_note_live(w, message);
     r = writer_put_file(w, file, data, size, err);
     if (r < 0)
         return r;
@@ -306,6 +309,7 @@ void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret
     uint64_t raw = 0, stored = 0;
 
     pthread_mutex_lock(&w->lock);
+    raw = w->found_bytes;
     for (unsigned i = 0; i < w->n_packs; i++) {
         raw += __atomic_load_n(&w->packs[i]->raw_bytes, __ATOMIC_RELAXED);
         stored += __atomic_load_n(&w->packs[i]->stored_bytes, __ATOMIC_RELAXED);
@@ -313,4 +317,9 @@ void store_writer_sizes(struct store_writer *w, uint64_t *ret_raw, uint64_t *ret
     pthread_mutex_unlock(&w->lock);
     *ret_raw = raw;
     *ret_stored = stored;
+}
+
+uint64_t store_writer_linked_bytes(const struct store_writer *w)
+{
+    return w->linked_bytes;
 }

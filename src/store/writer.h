@@ -8,8 +8,10 @@
 
 #include "store/checksum.h"
 #include "store/adapt.h"
+#include "store/base.h"
 #include "store/codec.h"
 #include "store/flusher.h"
+#include "store/index.h"
 #include "store/limiter.h"
 #include "store/store.h"
 #include "store/stream_writer.h"
@@ -20,8 +22,9 @@
 
 struct pack_entry {
     uint64_t offset;
-    uint32_t stored_bytes;
-    uint8_t checksum[CHECKSUM_SIZE];
+    uint32_t stored_bytes, raw_bytes;
+    uint8_t checksum[CHECKSUM_SIZE], raw_checksum[CHECKSUM_SIZE];
+    uint8_t codec;
 };
 
 /* What was stored with a codec. */
@@ -38,6 +41,7 @@ struct pack {
     uint64_t end;
     uint64_t written_back; /* from here on nothing was told to go to the disk yet */
     uint64_t raw_bytes, stored_bytes;
+    uint64_t unnoted_bytes; /* of chunks that aren't in the index */
     struct codec_use use[CODEC_KINDS];
     struct codec_context context;
     ARRAY_OF(struct pack_entry) entries;
@@ -62,11 +66,15 @@ struct store_writer {
     struct flusher flusher;
     unsigned foreign_codecs; /* bits: of chunks in packs that others have written */
     ARRAY_OF(struct writer_file) files;
-    pthread_mutex_t lock; /* guards the rest */
+    struct store_base *base; /* NULL: none */
+    uint64_t linked_bytes;   /* of its packs, in this snapshot */
+    pthread_mutex_t lock;    /* guards the rest */
     pthread_cond_t idle;
     struct adapt adapt;
     struct pack *packs[WRITER_PACKS];
     unsigned n_packs;
+    struct chunk_index index;
+    uint64_t found_bytes; /* before compression: of chunks that were there already */
 };
 
 /* Make a file of the snapshot: new, 0600. */
@@ -121,6 +129,13 @@ void writer_encoded(struct store_writer *w, struct pack *p, size_t size,
 json_t *writer_codecs(const struct store_writer *w);
 /* Bits of the codecs that a reader must know. */
 unsigned writer_codec_bits(const struct store_writer *w);
+
+/* store_put_chunk(), of a chunk that all of will be needed, whatever message it is told in. */
+int writer_put_chunk(struct store_writer *w, const void *raw, size_t size, Crs__Chunk *ret,
+                     struct crs_error *err);
+
+/* Note which chunks the message refers to, and how many pages of them it needs. */
+void writer_note_live(struct store_writer *w, const ProtobufCMessage *message);
 
 /* No chunk is put any more: write the record of what is in the packs. */
 int writer_finish_packs(struct store_writer *w, struct crs_error *err);

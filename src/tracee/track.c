@@ -168,6 +168,11 @@ int track_add(struct track *track, uint64_t start, uint64_t end)
     return r;
 }
 
+void track_begin_again(struct track *track)
+{
+    track->ranges.n = 0;
+}
+
 bool track_covers(const struct track *track, uint64_t start, uint64_t end)
 {
     for (size_t i = 0; i < track->ranges.n; i++) {

@@ -25,6 +25,9 @@ int track_begin(struct tracee *t, struct track **ret, struct crs_error *err);
  */
 int track_add(struct track *track, uint64_t start, uint64_t end);
 
+/* The ranges are to be added anew; those that are not are tracked until the end. */
+void track_begin_again(struct track *track);
+
 /* Was any part of [start, end) added? */
 bool track_covers(const struct track *track, uint64_t start, uint64_t end);
 

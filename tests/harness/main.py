@@ -36,6 +36,9 @@ def parse():
     p.add_argument("--slow", action="store_true", help="the tool is instrumented: be patient")
     p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live", "fork"],
                    help="checkpoints of victims, programs and kill tests are made with this")
+    p.add_argument("--increments", action="store_true",
+                   help="checkpoints of victims are made twice, under one name: the second shares "
+                        "with the first, which is removed then")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
     p.add_argument("--lazy", action="store_true",

@@ -129,8 +129,11 @@ class Play:
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
-                               self.pid, timeout=self.tool_s))
+        if self.env.setup.options.increments:
+            path = self.increment(extra)
+        else:
+            self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
+                                   self.pid, timeout=self.tool_s))
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
@@ -141,6 +144,19 @@ class Play:
         self.end_foreground(killed=True)
         self.env.expect_alone(strangers, "after --terminate")
         return path
+
+    def increment(self, extra):
+        """The second of two, of which the first is gone again."""
+        name = f"victim{self.snapshots}"
+        whole = [word for word in extra if word != "--terminate"]
+        for options in (whole, extra):
+            self.env.crs(*self.env.setup.checkpoint, *options, "--name", name, self.pid,
+                         timeout=self.tool_s)
+            if options is whole:
+                self.expect_running("after the first of two checkpoints")
+        self.env.crs("remove", f"{name}@1")
+        self.env.crs("verify", f"{name}@2", timeout=self.tool_s)
+        return os.path.join(self.env.store, name, "2")
 
     def said(self, out):
         """For those who want to know what the tool said."""

@@ -212,6 +212,7 @@ static void fill_until_refused(const char *dir, int errnum)
     fixture_ok(store_writer_open(path, "none", &w, &err), &err, "open");
     for (int i = 0; i < 64 && r == 0; i++) {
         Crs__Chunk chunk = CRS__CHUNK__INIT;
+        raw[0] = i; /* the same bytes would be stored once */
         r = store_put_chunk(w, raw, STORE_CHUNK_SIZE, &chunk, &err);
         free(chunk.checksum.data);
     }
