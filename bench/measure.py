@@ -35,16 +35,27 @@ def wait_gone(pid, seconds=120):
         time.sleep(0.002)
 
 
-def run(command, **more):
+def run_counted(command):
+    """Run to its end; its output, its seconds, and the seconds of the processor that it took."""
+    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
+        begin = time.monotonic()
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
+        _, status, usage = os.wait4(child.pid, 0)
+        seconds = time.monotonic() - begin
+        child.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        err.seek(0)
+        said = out.read()
+        if child.returncode != 0:
+            words = (err.read().strip() or said.strip()).splitlines()
+            raise Failed("%s: exit code %d%s" % (" ".join(map(str, command[:2])), child.returncode,
+                                                 ": " + words[-1] if words else ""))
+        return said, seconds, usage.ru_utime + usage.ru_stime
+
+
+def run(command):
     """Run a command to its end; returns its output and seconds."""
-    begin = time.monotonic()
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, **more)
-    seconds = time.monotonic() - begin
-    if done.returncode != 0:
-        words = (done.stderr.strip() or done.stdout.strip()).splitlines()
-        raise Failed("%s: exit code %d%s" % (" ".join(map(str, command[:2])), done.returncode,
-                                             ": " + words[-1] if words else ""))
-    return done.stdout, seconds
+    return run_counted(command)[:2]
 
 
 def wait_for(path, seconds, alive=lambda: True):
@@ -290,8 +301,8 @@ class Round:
         return [int(out.split()[1]) / 1e9]
 
     def measure(self):
-        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A single
-        one is before the checkpoint, and after the restart."""
+        """Plain ones before and after: what drifts, or is warm the second time, is fair so. A
+        single one is before the checkpoint, and after the restart."""
         path = self.place.path("snapshot")
         holder = Holder(self.programs["holder"], self.work, *self.options,
                         before=self.tool.launch())

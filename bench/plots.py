@@ -44,7 +44,7 @@ def library():
 
 # ---- axes ----
 
-def log_axis(axis, label, unit):
+def log_axis(axis, label, unit=1):
     """Logarithmic, a factor of ten at least; values are shown as multiples of unit."""
     from matplotlib import ticker
 
@@ -147,9 +147,9 @@ def increments(plot, rows):
         of = [r for r in rows if r["mib"] == mib and r["share"] is not None]
         first = next(r for r in rows if r["mib"] == mib and r["share"] is None)
         xs = [r["share"] * 100 for r in of]
-        left.plot(xs, [r["new_bytes"] for r in of], style, marker="s", color="C0",
+        left.plot(xs, [r["new_bytes"] / 2 ** 20 for r in of], style, marker="s", color="C0",
                   label=t.mib(mib))
-        left.axhline(first["new_bytes"], color="0.55", linestyle=style, linewidth=0.8,
+        left.axhline(first["new_bytes"] / 2 ** 20, color="0.55", linestyle=style, linewidth=0.8,
                      label="the first one, " + t.mib(mib))
         for key in ("pause_seen", "total"):
             label, color, marker = LINES[key]
@@ -159,7 +159,7 @@ def increments(plot, rows):
         axis.set_xscale("log")
         axis.xaxis.set_major_formatter(lambda value, _: "%g" % value)
         axis.set_xlabel("changed pages (%, logarithmic)")
-    log_axis(left, "new bytes (MiB, logarithmic)", 2 ** 20)
+    log_axis(left, "new bytes (MiB, logarithmic)")
     seconds_axis(right)
     left.legend()
     right.legend()
@@ -202,7 +202,9 @@ def slowdown(plot, rows):
             categories(left, [interval_name(r) for r in of], "checkpoints")
     left.axhline(0, color="0.3", linewidth=0.8)
     left.set_ylabel("slower (%)")
-    left.legend()
+    low, high = left.get_ylim()
+    left.set_ylim(low, high + 0.45 * (high - low))  # room for the legend
+    left.legend(loc="upper left")
     of = [r for r in rows if r["program"] == "redis"]
     for key, label, marker in (("p50", "p50", "o"), ("p99", "p99", "s"), ("p99_9", "p99.9", "^"),
                                ("longest", "longest", "D")):

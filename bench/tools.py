@@ -6,7 +6,7 @@ import re
 import shutil
 import subprocess
 
-from measure import Failed, run, size_of
+from measure import Failed, run, run_counted, size_of
 
 
 def version_of(command):
@@ -16,6 +16,18 @@ def version_of(command):
     except OSError:
         return None
     return ((done.stdout + done.stderr).strip().splitlines() or [None])[0]
+
+
+def warning_of(stderr):
+    """The first warning in what crs says with --json while it works."""
+    for line in stderr.splitlines():
+        try:
+            event = json.loads(line)
+        except ValueError:
+            continue
+        if event.get("event") == "warning":
+            return event["text"]
+    return None
 
 
 class Tool:
@@ -42,14 +54,15 @@ class Crs(Tool):
                 for command in ("checkpoint", "restart", "run")}
 
     def checkpoint(self, target, path=None, terminate=False):
-        """Seconds: the longest stop as the tool says it, all its stops, and the whole; and bytes.
+        """Seconds: the longest stop as the tool says it, all its stops, the whole, and those of the
+        processor (of a job it's the supervisor that works: they aren't counted); and bytes.
         Without a path: in the store of the options."""
-        out, seconds = run([self.program, "checkpoint", "--json", *self.options,
-                            *(["--output", path] if path else []),
-                            *(["--terminate"] if terminate else []), str(target)])
+        out, seconds, cpu = run_counted([self.program, "checkpoint", "--json", *self.options,
+                                         *(["--output", path] if path else []),
+                                         *(["--terminate"] if terminate else []), str(target)])
         told = json.loads(out)
         result = {"pause_told": told.get("longest_stop_us", told["pause_us"]) / 1e6,
-                  "stops_told": told["pause_us"] / 1e6, "total": seconds,
+                  "stops_told": told["pause_us"] / 1e6, "total": seconds, "cpu": cpu,
                   "bytes": told["size_bytes"], "freeze": told.get("freeze"),
                   "new_bytes": told.get("new_bytes", told["size_bytes"]), "path": told["path"]}
         for key in ("peak_memory_bytes", "buffer_bytes"):
@@ -62,12 +75,12 @@ class Crs(Tool):
         done = subprocess.run([self.program, "restart", "--json", "--detach",
                                *(["--lazy"] if lazy else []), path], stdin=subprocess.DEVNULL,
                               capture_output=True, text=True)
-        words = (done.stderr.strip().splitlines() or [""])[-1]
         if done.returncode != 0:
-            raise Failed("crs restart: exit code %d: %s" % (done.returncode, words))
+            raise Failed("crs restart: exit code %d: %s" % (
+                done.returncode, (done.stderr.strip().splitlines() or [""])[-1]))
         told = json.loads(done.stdout)
-        self.was_lazy = bool(told.get("lazy"))
-        self.why_not_lazy = None if self.was_lazy else words or "it is not said why"
+        self.why_not_lazy = None if told.get("lazy") else (
+            warning_of(done.stderr) or "crs restart --lazy was not lazy, and does not say why")
         return told["pid"]
 
     def job(self, store, name):
@@ -106,9 +119,9 @@ class Criu(Tool):
 
     def checkpoint(self, pid, path):
         os.mkdir(path)
-        _, seconds = run([self.program, "dump", "--tree", str(pid), "--images-dir", path,
-                          "--log-file", "log", "--leave-running"])
-        return {"pause_told": None, "total": seconds, "bytes": size_of(path)}
+        _, seconds, cpu = run_counted([self.program, "dump", "--tree", str(pid), "--images-dir",
+                                       path, "--log-file", "log", "--leave-running"])
+        return {"pause_told": None, "total": seconds, "cpu": cpu, "bytes": size_of(path)}
 
     def restart(self, path):
         pid_file = os.path.join(path, "pid")

@@ -39,7 +39,8 @@ static const struct cli_option options[] = {
     {"session", 0, CLI_FLAG, offsetof(struct arguments, session), .value = 1,
      .help = "save its session"},
     {"freeze", 0, CLI_CHOICE, offsetof(struct arguments, freeze), .metavar = "HOW",
-     .words = "auto stop live", .help = "copy memory while it runs (live) or stands still (stop)"},
+     .words = "auto stop live fork",
+     .help = "copy memory while it runs (live), from a copy (fork), or while it stands still"},
     {"timeout", 't', CLI_DURATION, offsetof(struct arguments, timeout_ms), .metavar = "DUR",
      .help = "give up after DUR: 500ms, 10s, 2m, 1h"},
     {"compress", 'c', CLI_TEXT, offsetof(struct arguments, compress), .metavar = "C",
@@ -174,13 +175,15 @@ static void print_json(FILE *file, const struct crs_checkpoint_result *r, const 
 {
     static const char *const then[] = {
         [CRS_CONTINUE] = "continue", [CRS_TERMINATE] = "terminate", [CRS_STOP] = "stop"};
+    static const char *const how[] = {
+        [CRS_FREEZE_STOP] = "stop", [CRS_FREEZE_LIVE] = "live", [CRS_FREEZE_FORK] = "fork"};
     json_t *document = json_pack(
         "{s:o, s:s?, s:i, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:i, s:i}", "path",
         output_text(r->path), "name", r->name, "pid", (int)job->program.pid, "afterwards",
-        then[afterwards], "freeze", r->freeze == CRS_FREEZE_LIVE ? "live" : "stop", "size_bytes",
-        (json_int_t)r->size_bytes, "memory_bytes", (json_int_t)r->memory_bytes, "pause_us",
-        (json_int_t)r->pause_us, "longest_stop_us", (json_int_t)r->longest_stop_us, "total_us",
-        (json_int_t)r->total_us, "processes", (int)r->n_processes, "threads", (int)r->n_threads);
+        then[afterwards], "freeze", how[r->freeze], "size_bytes", (json_int_t)r->size_bytes,
+        "memory_bytes", (json_int_t)r->memory_bytes, "pause_us", (json_int_t)r->pause_us,
+        "longest_stop_us", (json_int_t)r->longest_stop_us, "total_us", (json_int_t)r->total_us,
+        "processes", (int)r->n_processes, "threads", (int)r->n_threads);
 
     json_object_set_new(document, "peak_memory_bytes", json_integer(r->peak_memory_bytes));
     json_object_set_new(document, "buffer_bytes", json_integer(r->buffer_bytes));

@@ -1,5 +1,7 @@
 /* foreground.c - a program in the foreground is a job: known by name, supervised, ended with */
+#include <signal.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "cli/foreground.h"
 #include "cli/output.h"
@@ -7,7 +9,8 @@
 #include "service/request.h"
 #include "service/supervise.h"
 
-#define OWN_FAILURE 125
+#define OWN_FAILURE      125
+#define UNFILLED_WAIT_MS 2000 /* until those who brought it have noticed the end */
 
 int foreground_exit_code(int code)
 {
@@ -109,6 +112,21 @@ static void say_terminated(const struct foreground *f, const char *snapshot)
                 f->command, f->name, snapshot);
 }
 
+/* Was it killed because its memory couldn't be brought (crs restart --lazy)? */
+static bool say_unfilled(const struct foreground *f, struct crs_restarted *program, int status,
+                         int *ret_code)
+{
+    struct crs_error error = {0};
+
+    if (!program->lazy || !WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL ||
+        crs_restart_filled(program, UNFILLED_WAIT_MS, &error) >= 0 || error.kind == CRS_OK)
+        return false;
+    *ret_code = output_error(f->command, f->json, &error);
+    if (*ret_code == CRS_FAILED)
+        *ret_code = OWN_FAILURE;
+    return true;
+}
+
 int foreground_stay(struct foreground *f, struct crs_restarted *program)
 {
     struct supervise_options options = {program, f->store, f->name, f->listen_fd};
@@ -124,6 +142,10 @@ int foreground_stay(struct foreground *f, struct crs_restarted *program)
     if (result.snapshot)
         say_terminated(f, result.snapshot);
     free(result.snapshot);
+    int code;
+    bool unfilled = say_unfilled(f, program, result.status, &code);
     foreground_close(f);
+    if (unfilled)
+        return code;
     child_end_like(result.status);
 }

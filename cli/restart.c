@@ -20,7 +20,7 @@
 #define COMMAND_LIMIT (8 << 20)
 
 struct arguments {
-    int json, detach, stopped, pids, group, session;
+    int json, detach, stopped, lazy, pids, group, session;
     const char *pid_file, *name, *store;
     struct cli_list fds, moved;
 };
@@ -30,6 +30,8 @@ static const struct cli_option options[] = {
      .help = "leave the program on its own, print its PID"},
     {"stopped", 0, CLI_FLAG, offsetof(struct arguments, stopped), .value = 1,
      .help = "leave it stopped; kill -CONT starts it"},
+    {"lazy", 0, CLI_FLAG, offsetof(struct arguments, lazy), .value = 1,
+     .help = "run at once, bring memory when it is touched (root)"},
     {"pids", 'p', CLI_CHOICE, offsetof(struct arguments, pids), .metavar = "POLICY",
      .words = "same namespace new", .help = "same, namespace or new (default: the first possible)"},
     {"fd", 0, CLI_LIST, offsetof(struct arguments, fds), .metavar = "N=WHAT", .words = "@file",
@@ -171,9 +173,10 @@ static const char *policy_name(enum crs_pids pids)
 static json_t *restarted_json(const struct crs_restarted *r, bool stands, const char *path,
                               const char *name)
 {
-    return json_pack("{s:o, s:s?, s:i, s:b, s:s, s:I, s:I}", "snapshot", output_text(path), "name",
-                     name, "pid", (int)r->pid, "stopped", stands, "pids", policy_name(r->pids),
-                     "first_instruction_us", (json_int_t)r->first_instruction_us, "memory_bytes",
+    return json_pack("{s:o, s:s?, s:i, s:b, s:b, s:s, s:I, s:I}", "snapshot", output_text(path),
+                     "name", name, "pid", (int)r->pid, "stopped", stands, "lazy", r->lazy, "pids",
+                     policy_name(r->pids), "first_instruction_us",
+                     (json_int_t)r->first_instruction_us, "memory_bytes",
                      (json_int_t)r->memory_bytes);
 }
 
@@ -387,7 +390,7 @@ static int restart(struct arguments *a, const char *path, struct crs_snapshot *s
 {
     struct crs_restart_options o = CRS_RESTART_OPTIONS_INIT;
     _cleanup_(pid_file_clear) struct pid_file pid_file = {.path = a->pid_file, .fd = -1};
-    struct crs_restarted program = {.status_fd = -1};
+    struct crs_restarted program = {.status_fd = -1, .fill_fd = -1};
     struct building building = {.pid_file = &pid_file};
     struct crs_error error = {0};
 
@@ -399,6 +402,7 @@ static int restart(struct arguments *a, const char *path, struct crs_snapshot *s
     o.pids = (enum crs_pids)a->pids;
     o.detach = a->detach;
     o.stopped = a->stopped;
+    o.lazy = a->lazy;
     o.fds = a->fds.items;
     o.n_fds = a->fds.n;
     o.relocate = a->moved.items;

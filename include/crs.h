@@ -130,15 +130,23 @@ enum crs_form {
 
 /* When memory is copied. */
 enum crs_freeze {
-    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_LIVE, without the warning, for processes with 8 MiB or
-                            more of memory, where the program goes on afterwards and the snapshot is
-                            a directory; else as CRS_FREEZE_STOP */
+    CRS_FREEZE_AUTO = 0, /* as CRS_FREEZE_LIVE for processes with 8 MiB or more of memory, where the
+                            program goes on afterwards and the snapshot is a directory; and as
+                            CRS_FREEZE_FORK for what is left then, or can't be copied so, where that
+                            makes the pause shorter and there is enough memory. A warning where that
+                            would have been so, but it may not have a process more. Else as
+                            CRS_FREEZE_STOP. */
     CRS_FREEZE_STOP = 1, /* while the program stands still */
     CRS_FREEZE_LIVE = 2, /* while it runs; the freeze copies what was written to meanwhile, and what
-                            the kernel doesn't tell that of. Transparent huge pages that were split
-                            by that are joined again before the call returns. Where nothing can be
-                            done so, there is a warning, and all is copied in the freeze. */
+                            the kernel doesn't tell that of. Where nothing can be done so, there is
+                            a warning, and all is copied in the freeze. */
+    CRS_FREEZE_FORK =
+        3, /* while it runs, from a copy that fork(2) makes in the freeze; what that
+              doesn't copy is copied in the freeze. A warning as above. Where the
+              program doesn't go on before the snapshot is safe: as CRS_FREEZE_STOP. */
 };
+/* Transparent huge pages that were split by the second and third are joined again before the call
+ * returns. */
 
 struct crs_checkpoint_options {
     size_t
@@ -204,8 +212,8 @@ struct crs_checkpoint_result {
     uint64_t pause_us;     /* how long the program was stopped, altogether */
     uint64_t total_us;     /* the whole checkpoint */
     unsigned n_processes, n_threads;
-    enum crs_freeze freeze;     /* what was done: CRS_FREEZE_STOP or CRS_FREEZE_LIVE */
-    uint64_t longest_stop_us;   /* the longest of the stops that pause_us is the sum of */
+    enum crs_freeze freeze;   /* what was done; CRS_FREEZE_FORK: with or without CRS_FREEZE_LIVE */
+    uint64_t longest_stop_us; /* the longest of the stops that pause_us is the sum of */
     uint64_t peak_memory_bytes; /* the most that the process which made it had in memory, ever */
     uint64_t buffer_bytes;      /* of these, buffers: they don't grow with the program */
 };
@@ -263,6 +271,11 @@ struct crs_restart_options {
     const char *const *relocate;
     size_t n_relocate;
     enum crs_membership group, session;
+
+    /* Let the program run before its memory is there: pages come when they are touched, all others
+     * in the background. It takes CAP_SYS_PTRACE in the first user namespace; without, there is a
+     * warning, and all memory is there first. See crs_restarted.lazy. */
+    bool lazy;
 };
 #ifdef __cplusplus
 static inline struct crs_restart_options crs_restart_options_init(void)
@@ -287,6 +300,13 @@ struct crs_restarted {
     int status_fd;      /* for crs_restart_wait(); -1 where wait_pid is the program itself */
     uint64_t first_instruction_us; /* from the call until the program ran */
     uint64_t memory_bytes;
+
+    /* Since crs_restart_options.lazy; not written for who has an older crs.h. */
+    bool lazy;   /* memory comes later. Two processes that are nobody's children (crs-fill) see to
+                    it, and end by themselves; the snapshot may be removed meanwhile. They are copies
+                    of the caller as fork(2) makes them, without its other descriptors. */
+    int fill_fd; /* readable when all memory is there, or it can't be brought; -1: all is there. For
+                    crs_restart_filled(), or to be closed by the caller. */
 };
 
 int crs_restart(const char *path, const struct crs_restart_options *options,
@@ -298,6 +318,14 @@ int crs_restart(const char *path, const struct crs_restart_options *options,
  */
 int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_status,
                      struct crs_error *err);
+
+/*
+ * Wait at most timeout_ms (-1: for any time) until all memory of a program is there that was
+ * restarted with `lazy`. 0: it is there, or was thrown away by the program, or the program has
+ * ended; fill_fd is closed then. -EAGAIN: not yet. Other errors: a part of it was damaged
+ * (CRS_DAMAGED) or can't be read, or who brought it was killed: the program was killed by SIGKILL.
+ */
+int crs_restart_filled(struct crs_restarted *restarted, int timeout_ms, struct crs_error *err);
 
 /* ---- snapshots ---- */
 

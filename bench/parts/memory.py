@@ -10,7 +10,8 @@ def row(session, place, mib):
     what = "%s, %s" % (t.mib(mib), place.name)
     tool = Crs(session.crs, freeze=session.a.freeze)
     options = ["--mib", mib] + (["--huge"] if session.a.huge else [])
-    result = session.rounds(what, place, tool, options, session.runs_of(mib), plain=2 if mib < 8192 else 1)
+    result = session.rounds(what, place, tool, options, session.runs_of(mib),
+                            plain=2 if mib < 8192 else 1)
     if result is None:
         return None
     return dict(result, mib=mib, place=place.name,
@@ -34,10 +35,10 @@ def show(results):
     return [
         ("Checkpoints of an idle program that holds incompressible memory (not compressed)",
          ["memory", "where", "gap|before", "pause|(seen)", "sum of|gaps", "pause|(told)", "how",
-          "total", "plain|write", "ratio", "snapshot", "the tool's|memory"],
+          "total", "processor|time", "plain|write", "ratio", "snapshot", "the tool's|memory"],
          [[t.mib(r["mib"]), r["place"], t.seconds(r["gap_before"]), t.seconds(r["pause_seen"]),
            t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]), r["freeze"] or "-",
-           t.seconds(r["total"]),
+           t.seconds(r["total"]), t.seconds(r["cpu"]),
            t.seconds(r["plain_write"]), t.ratio(r["checkpoint_ratio"], WRITE_LIMIT),
            t.size(r["bytes"]), t.size(r.get("peak_memory_bytes"))] for r in rows]),
         ("Restarts of the same",

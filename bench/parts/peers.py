@@ -70,13 +70,13 @@ def show(results):
 
     return [("Tools side by side: an idle program that holds incompressible memory (not "
              "compressed); times: as a multiple of crs's",
-             ["memory", "where", "tool", "pause|(seen)", "times", "total", "times", "plain|write",
-              "restart: first|instruction", "times", "fully|there", "times", "plain|read",
-              "snapshot"],
+             ["memory", "where", "tool", "pause|(seen)", "times", "total", "times",
+              "processor|time", "plain|write", "restart: first|instruction", "times",
+              "fully|there", "times", "plain|read", "snapshot"],
              [[t.mib(r["mib"]), r["place"], r["tool"], t.seconds(r["pause_seen"]),
                times(r, "pause_seen"), t.seconds(r["total"]), times(r, "total"),
-               t.seconds(r["plain_write"]), t.seconds(r["first_instruction"]),
-               times(r, "first_instruction"), t.seconds(r["fully_there"]),
-               times(r, "fully_there"), t.seconds(r["plain_read"]),
+               t.seconds(r["cpu"]), t.seconds(r["plain_write"]),
+               t.seconds(r["first_instruction"]), times(r, "first_instruction"),
+               t.seconds(r["fully_there"]), times(r, "fully_there"), t.seconds(r["plain_read"]),
                t.size(r["bytes"])]
               for r in results["peers"]])]

@@ -78,26 +78,44 @@ def window(worker, tool, interval, seconds):
     return dict(speeds(worker.slots(), done), **summary(done))
 
 
-def worker_rows(session, kind, place):
-    store = place.path("store")
-    tool = Crs(session.crs, None, session.a.freeze, ["--dir", store])
-    rows = []
+def alone(session, kind, tool):
+    """The same program, which is no job."""
     worker = Worker(session, kind)
     try:
-        rows.append(dict(window(worker, tool, *windows(session)[0]), job=False, interval=None))
+        return dict(window(worker, tool, *windows(session)[0]), job=False, interval=None)
     finally:
         worker.close()
+
+
+def as_job(session, kind, tool, store):
     worker = Worker(session, kind, tool.job(store, NAME))
     try:
-        for interval, seconds in windows(session):
-            rows.append(dict(window(worker, tool, interval, seconds), job=True, interval=interval))
+        return [dict(window(worker, tool, interval, seconds), job=True, interval=interval)
+                for interval, seconds in windows(session)]
     finally:
         worker.close()
         shutil.rmtree(store, ignore_errors=True)
+
+
+def worker_rows(session, kind, place):
+    """A job without checkpoints is compared with the mean of two programs that are none, before and
+    after it; a job with checkpoints with itself, before the first."""
+    store = place.path("store")
+    tool = Crs(session.crs, None, session.a.freeze, ["--dir", store])
+    before = alone(session, kind, tool)
+    jobs = as_job(session, kind, tool, store)
+    after = alone(session, kind, tool)
+    plain = dict(before, rounds=[before, after], longest_gap=max(before["longest_gap"],
+                                                                 after["longest_gap"]))
+    for key in ("in_all", "between"):
+        plain[key] = (before[key] + after[key]) / 2
+        plain[key + "_spread"] = abs(before[key] - after[key]) / plain[key]
+    rows = [plain, *jobs]
     for row in rows:
+        base = jobs[0] if row["interval"] else plain
         row.update(program=kind, mib=session.a.work_mib, place=place.name,
-                   slowdown=1 - row["in_all"] / rows[0]["in_all"],
-                   slowdown_between=1 - row["between"] / rows[0]["between"])
+                   slowdown=1 - row["in_all"] / base["in_all"],
+                   slowdown_between=1 - row["between"] / base["between"])
     return rows
 
 
@@ -186,7 +204,7 @@ def redis_rows(session, place):
 
 def measure(session):
     rows, place = [], session.places[-1]
-    seconds = sum(w[1] for w in windows(session)) + windows(session)[0][1]
+    seconds = sum(w[1] for w in windows(session)) + 2 * windows(session)[0][1]
     for kind in ("cpu", "memory", "redis"):
         if kind == "redis" and not (shutil.which("redis-server") and shutil.which("redis-cli")):
             session.skip("slowdown of redis", "redis-server and redis-cli are not installed "
@@ -209,6 +227,12 @@ def how_text(row):
     return "none, a job" if row["job"] else "none, no job"
 
 
+def slower(row, key, of):
+    """Of what all is compared with: how far it differs from itself."""
+    spread = row.get(of + "_spread")
+    return t.share(row[key]) if spread is None else "+- " + t.share(spread / 2)
+
+
 def show(results):
     workers = [r for r in results["slowdown"] if r["program"] != "redis"]
     redis = [r for r in results["slowdown"] if r["program"] == "redis"]
@@ -224,8 +248,8 @@ def show(results):
             "Programs that work (cpu: they compute; memory: they read and write all over %s), with "
             "checkpoints on %s" % (t.mib(workers[0]["mib"]), workers[0]["place"]),
             ["program", *head, "longest|gap", "slower,|in all", "slower, between|checkpoints"],
-            [[r["program"], *cells(r), t.seconds(r["longest_gap"]), t.share(r["slowdown"]),
-              t.share(r["slowdown_between"])] for r in workers]))
+            [[r["program"], *cells(r), t.seconds(r["longest_gap"]), slower(r, "slowdown", "in_all"),
+              slower(r, "slowdown_between", "between")] for r in workers]))
     if redis:
         tables.append((
             "Redis with {:,} keys, asked {:,} times a second, with checkpoints on {}".format(

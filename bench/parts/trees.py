@@ -6,29 +6,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 
 import tables as t
-from measure import Failed, wait_for, wait_gone
+from measure import Failed, run_counted, wait_for, wait_gone
 
 NUMBERS = (1, 10, 100, 1000)
-
-
-def run_counted(command):
-    """Run to its end; its output, its seconds, and the seconds of the processor that it took."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as err:
-        begin = time.monotonic()
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err)
-        _, status, usage = os.wait4(child.pid, 0)
-        seconds = time.monotonic() - begin
-        child.returncode = os.waitstatus_to_exitcode(status)
-        out.seek(0)
-        err.seek(0)
-        if child.returncode != 0:
-            words = err.read().strip().splitlines()
-            raise Failed("%s: exit code %d%s" % (" ".join(command[:2]), child.returncode,
-                                                 ": " + words[-1] if words else ""))
-        return out.read(), seconds, usage.ru_utime + usage.ru_stime
 
 
 class Family:

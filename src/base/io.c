@@ -85,16 +85,37 @@ uint64_t max_file_size(void)
     return limit.rlim_cur;
 }
 
-/* Most files are small, or of /proc, whose sizes aren't told. */
+#define SMALL_FILE 16384 /* most are, or of /proc, whose sizes aren't told */
+
 static size_t next_room(int fd, size_t room, size_t limit)
 {
     struct stat st;
 
-    if (room == 0)
-        return 16384;
     if (fstat(fd, &st) < 0 || (size_t)st.st_size < room)
         return room * 2;
     return (size_t)st.st_size < limit ? (size_t)st.st_size + 2 : limit + 2;
+}
+
+/* Memory of b.size + 1 bytes, for what was read on the stack. */
+static int keep_small(const uint8_t *data, struct bytes *b)
+{
+    b->data = malloc(b->size + 1);
+    if (!b->data)
+        return -ENOMEM;
+    memcpy(b->data, data, b->size);
+    return 0;
+}
+
+static int make_room(int fd, size_t limit, const uint8_t *small, size_t *room, struct bytes *b)
+{
+    *room = next_room(fd, *room, limit);
+    uint8_t *p = realloc(b->data, *room);
+    if (!p)
+        return -ENOMEM;
+    if (!b->data)
+        memcpy(p, small, b->size);
+    b->data = p;
+    return 0;
 }
 
 /* piece: the most that one read(2) asks for. */
@@ -102,20 +123,19 @@ static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, s
 {
     _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_bytes_ struct bytes b = {0};
-    size_t room = 0;
+    size_t room = SMALL_FILE;
+    uint8_t small[SMALL_FILE];
+    int r = 0;
 
     if (fd < 0)
         return -errno;
     for (;;) {
-        if (!b.data || b.size + 1 >= room) {
-            room = next_room(fd, room, limit);
-            uint8_t *p = realloc(b.data, room);
-            if (!p)
-                return -ENOMEM;
-            b.data = p;
-        }
+        if (b.size + 1 >= room)
+            r = make_room(fd, limit, small, &room, &b);
+        if (r < 0)
+            return r;
         size_t want = room - b.size - 1;
-        ssize_t n = read(fd, b.data + b.size, want < piece ? want : piece);
+        ssize_t n = read(fd, (b.data ? b.data : small) + b.size, want < piece ? want : piece);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -126,6 +146,10 @@ static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, s
         if (n == 0)
             break;
     }
+    if (!b.data)
+        r = keep_small(small, &b);
+    if (r < 0)
+        return r;
     b.data[b.size] = 0;
     bytes_clear(ret);
     *ret = b;

@@ -11,7 +11,6 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -20,24 +19,24 @@
 #include "base/io.h"
 #include "base/priority.h"
 #include "base/thread.h"
-#include "base/units.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
+#include "engine/freeze_how.h"
 #include "engine/lineage.h"
 #include "engine/manifest_info.h"
 #include "engine/namespaces.h"
 #include "engine/options.h"
+#include "engine/pace.h"
 #include "engine/sharing.h"
 #include "engine/stream_end.h"
 #include "store/store.h"
 #include "tracee/sandbox.h"
 
-#define LIVE_BYTES     (8ull << 20)
 #define END_TIME_US    (5 * 1000000)
 #define N_MORE_TRIES   6
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
-#define LONG_PAUSES    10 /* in a second: who sets a limit that makes such is told */
+#define LIMITED_BYTES  (1u << 20)
 
 struct checkpoint {
     pid_t pid;
@@ -130,14 +129,6 @@ static int open_form(struct checkpoint *c, struct crs_error *err)
     return store_writer_open(c->result.path, o->compress, &c->writer, err);
 }
 
-static void set_pace(struct checkpoint *c)
-{
-    const struct store_pace pace = {
-        c->options->limit_bytes_per_second, {c->options->cancel, c->deadline_us}, c->options->nice};
-
-    store_writer_pace(c->writer, &pace);
-}
-
 /* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
  * the directory goes in between with one that failed. */
 static int open_writer(struct checkpoint *c, struct crs_error *err)
@@ -149,7 +140,7 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
         if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
             tries == 20) {
             if (r == 0)
-                set_pace(c);
+                pace_set(c->options, c->deadline_us, c->writer);
             return r;
         }
         crs_checkpoint_result_clear(&c->result);
@@ -157,6 +148,11 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
 }
 
 /* ---- the freeze ---- */
+
+static int may_wait(const void *checkpoint, struct crs_error *err)
+{
+    return check_time(checkpoint, err);
+}
 
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
@@ -181,51 +177,10 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
         kobj_prepare(&c->ctx, founds.array.items[i].pid);
         if (founds.array.items[i].tool || founds.array.items[i].left_out)
             continue;
-        if (memory_prepare(c->address_spaces, founds.array.items[i].pid, NULL) == -ENOMEM)
-            r = crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        r = memory_prepare_whole(c->address_spaces, &c->ctx, founds.array.items[i].pid, may_wait, c,
+                                 err);
     }
     return r;
-}
-
-/* Left to ourselves: is it worth it to take longer, for a shorter pause? A stream that has begun
- * can't be begun again when something is in the way for a moment. */
-static bool is_worth_it(const struct checkpoint *c)
-{
-    return c->options->afterwards == CRS_CONTINUE && !c->request->held_until_safe &&
-           c->options->form == CRS_FORM_DIRECTORY && !c->options->stream_fd;
-}
-
-/* Copy memory while the program runs. */
-static int copy_ahead(struct checkpoint *c, struct crs_error *err)
-{
-    const bool asked = c->options->freeze == CRS_FREEZE_LIVE;
-    struct crs_error reason = {0};
-
-    if (c->options->freeze == CRS_FREEZE_STOP || (!asked && !is_worth_it(c)))
-        return 0;
-    if (asked)
-        tell(c, "memory");
-    int r = memory_copy_ahead(c->address_spaces, &c->ctx, asked ? 0 : LIVE_BYTES,
-                              c->options->cancel, c->deadline_us, &reason, err);
-    if (r == 0 && asked && reason.kind)
-        kobj_warn(c->options->progress, c->options->progress_arg,
-                  "memory is copied while the program stands still: %s", reason.text);
-    return r == 0 ? check_time(c, err) : r;
-}
-
-/* A limit holds in the freeze, too: that is no surprise for who has been told. */
-static void warn_of_limit(const struct checkpoint *c)
-{
-    uint64_t rate = c->options->limit_bytes_per_second;
-    char limit[UNIT_TEXT_SIZE];
-
-    if (rate == 0 || memory_is_live(c->address_spaces) ||
-        memory_resident_bytes(c->address_spaces) < rate / LONG_PAUSES)
-        return;
-    kobj_warn(c->options->progress, c->options->progress_arg,
-              "memory is copied while the program stands still, at no more than %s a second: it is "
-              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
-              format_size(rate, limit));
 }
 
 /* What comes now is done while the program runs, by a thread that ends with it. */
@@ -234,16 +189,6 @@ static void lower_priority(const struct checkpoint *c)
     if (c->options->nice && c->own_thread && c->options->afterwards == CRS_CONTINUE &&
         !c->request->held_until_safe)
         priority_lower();
-}
-
-static void note_memory(struct checkpoint *c)
-{
-    struct rusage usage;
-
-    getrusage(RUSAGE_SELF, &usage);
-    c->result.peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
-    c->result.buffer_bytes =
-        memory_buffer_bytes(c->address_spaces) + store_writer_buffer_bytes(c->writer);
 }
 
 /* The processes that are held, for those who needn't know of others. */
@@ -338,7 +283,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = tree_undo(&c->members, err);
+        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, err);
     if (r == 0) {
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
@@ -351,7 +296,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
         r = tree_thaw(&c->members, false, err);
     c->stop_us = now_us() - c->members.frozen_at_us;
     set_pause(c);
-    c->result.freeze = memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE : CRS_FREEZE_STOP;
+    c->result.freeze = memory_is_forked(c->address_spaces) ? CRS_FREEZE_FORK
+                       : memory_is_live(c->address_spaces) ? CRS_FREEZE_LIVE
+                                                           : CRS_FREEZE_STOP;
     return r;
 }
 
@@ -361,7 +308,10 @@ static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
         memory_untrack(c->address_spaces);
-    int r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
+    int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
+    memory_fork_end(c->address_spaces);
+    if (r == 0)
+        r = memory_finish(c->address_spaces, &c->ctx, &c->memory, err);
     sharing_reduce(c->tree);
     if (r == 0)
         r = store_put_record(c->writer, "tree", &c->tree->base, err);
@@ -457,6 +407,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     bool chosen = c->request->choice != NULL;
     int r = chosen ? 0 : tracee_check(c->pid, err);
     c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
+    c->ctx.progress = c->options->progress;
+    c->ctx.progress_arg = c->options->progress_arg;
     if (r == 0)
         r = open_writer(c, err);
     if (r == 0)
@@ -464,8 +416,6 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r < 0)
         return r;
     c->ctx.writer = c->writer;
-    c->ctx.progress = c->options->progress;
-    c->ctx.progress_arg = c->options->progress_arg;
     c->ctx.tcp_policy = c->options->tcp;
     c->ctx.terminate = c->options->afterwards == CRS_TERMINATE;
     c->ctx.unix_policy = c->options->unix_sockets;
@@ -473,9 +423,11 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
-    r = copy_ahead(c, err);
+    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
     if (r == 0)
-        warn_of_limit(c);
+        r = check_time(c, err);
+    if (r == 0)
+        pace_warn(c->options, c->address_spaces);
     if (r == 0)
         r = take(c, err);
     if (r == 0)
@@ -483,7 +435,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = publish(c, err);
     if (r == 0)
-        note_memory(c);
+        pace_note_memory(c->address_spaces, c->writer, &c->result);
     if (r == 0)
         r = afterwards(c, err);
     return r;
@@ -520,6 +472,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     c->members.frozen_at_us = 0; /* the pause is that of the last try */
     int r = run(c, err);
     tree_clear(&c->members);
+    memory_fork_end(c->address_spaces);
     if (c->address_spaces)
         memory_untrack(c->address_spaces);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
@@ -590,7 +543,7 @@ static int check_options(const struct crs_checkpoint_options *o, struct crs_erro
         return crs_fail(err, CRS_USAGE, EINVAL, "unix_sockets is %d", o->unix_sockets);
     if ((int)o->pipes < CRS_PIPES_REFUSE || o->pipes > CRS_PIPES_GIVE)
         return crs_fail(err, CRS_USAGE, EINVAL, "pipes is %d", o->pipes);
-    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_LIVE)
+    if ((int)o->freeze < CRS_FREEZE_AUTO || o->freeze > CRS_FREEZE_FORK)
         return crs_fail(err, CRS_USAGE, EINVAL, "an unknown way to freeze: %d", o->freeze);
     if (o->save_files & ~(unsigned)CRS_SAVE_ALL)
         return crs_fail(err, CRS_USAGE, EINVAL, "save_files is %u", o->save_files);

@@ -29,15 +29,23 @@ uint64_t memory_resident_bytes(const struct memory_set *set);
 /* Before the freeze: the process runs. */
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 
+/* The same, when all of its memory is there: what crs restart --lazy is still bringing is waited
+ * for, with a warning, as long as may_wait() returns 0. Fails only with what fails the checkpoint.
+ */
+int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pid,
+                         int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
+                         struct crs_error *err);
+
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
  * are written to meanwhile, until few are left. Each process is held some times for less than a
  * millisecond. `least_bytes`: processes with less memory than that are left to the freeze, as is
- * what can't be tracked. *ret_reason: why nothing could be done at all, in words; kind 0: it could,
+ * what can't be tracked. `may_leave`: where they write faster than can be copied all is left to
+ * forked copies (below). *ret_reason: why nothing could be done at all, in words; kind 0: it could,
  * or there was nothing. Fails only with what fails the checkpoint.
  */
 int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t least_bytes,
-                      const volatile int *cancel, uint64_t deadline_us,
+                      bool may_leave, const volatile int *cancel, uint64_t deadline_us,
                       struct crs_error *ret_reason, struct crs_error *err);
 /* Was anything copied so? */
 bool memory_is_live(const struct memory_set *set);
@@ -52,6 +60,7 @@ void memory_untrack(struct memory_set *set);
  * part of memory_copy_ahead()). At the end of all, while the processes run, whether the checkpoint
  * succeeded or not: those that were split are joined again, as far as the kernel lets us. */
 void memory_note_huge(struct memory_set *set);
+void memory_ask_huge(struct memory_set *set); /* in the freeze: may they be joined then? */
 void memory_collapse(struct memory_set *set, const volatile int *cancel); /* NULL is nothing */
 
 /* In the freeze, for ctx->t: mappings, their flags, which pages hold data, guards, brk, auxv, exe,
@@ -70,6 +79,25 @@ int memory_plan_objects(struct memory_set *set, struct crs_error *err);
  * or now_us() passes deadline_us (0: none). */
 int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
                 uint64_t deadline_us, struct crs_error *err);
+
+/*
+ * In the freeze, when all is planned: processes may be copied by fork(2), so that what the copy has
+ * is read from it when they run again. Where that makes the freeze shorter and there's
+ * enough memory; or all. (To be called with `never`, too: what was left to copies is planned then.)
+ * *ret_reason: why one couldn't be copied so, that should have been; kind 0. Then, when what was
+ * changed in the processes for calls is taken back. After the thaw: what is read from the copies.
+ * At the end in any case, in the same thread.
+ */
+enum memory_forking { MEMORY_FORK_NEVER, MEMORY_FORK_IF_FASTER, MEMORY_FORK_ALL };
+int memory_fork(struct memory_set *set, enum memory_forking how, struct crs_error *ret_reason,
+                struct crs_error *err);
+int memory_fork_settle(struct memory_set *set, struct crs_error *err);
+int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile int *cancel,
+                     uint64_t deadline_us, struct crs_error *err);
+void memory_fork_end(struct memory_set *set); /* NULL is nothing */
+bool memory_is_forked(const struct memory_set *set);
+/* Before the freeze, if any may be copied so: the place for what isn't. */
+void memory_fork_prepare(struct memory_set *set, enum memory_forking how);
 
 /* After the thaw: the record (spaces, objects, files), to be freed by the caller. */
 int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **ret,

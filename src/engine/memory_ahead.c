@@ -32,6 +32,10 @@ struct ahead {
     const volatile int *cancel;
     uint64_t deadline_us, least_bytes;
     struct crs_error *reason;
+    bool may_leave;     /* all may be left to forked copies */
+    bool left;          /* it is */
+    int round;          /* the first is 0 */
+    uint64_t done, all; /* of this round: pages of the processes before this one, of all */
 };
 
 /* ---- which memory ---- */
@@ -310,7 +314,7 @@ static uint64_t count_written(struct memory_set *set)
 
 /* Mark what is to be copied in this round. What fails in the middle may have marked pages that it
  * doesn't tell: then nothing counts. */
-static int mark(struct memory_live *live, struct crs_error *err)
+static int mark(struct memory_live *live, bool first, struct crs_error *err)
 {
     int r = 0;
 
@@ -320,6 +324,8 @@ static int mark(struct memory_live *live, struct crs_error *err)
                             live->ranges.items[i].end, &live->marked, NULL);
     if (r == 0)
         r = live_forget(live, &live->marked);
+    if (r == 0 && !first)
+        r = live_note_round(live);
     if (r == -ENOMEM)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
     if (r < 0)
@@ -383,23 +389,48 @@ static int cover(struct memory_live *live, struct page_runs *missed)
     return r < 0 ? r : page_runs_unite(&live->covered, &read);
 }
 
+/*
+ * Is the program faster than we are? Of what was marked more was written to than was copied, and
+ * that is no small part of it, which it may write to over and over. Nothing is gained then.
+ */
+static bool too_fast(struct copy_source *source, uint64_t done_pages)
+{
+    struct ahead *a = source->enough_arg;
+    uint64_t written = count_written(a->set);
+
+    a->left = a->left || (written > a->done + done_pages && written > a->all / 4);
+    return a->left;
+}
+
 static int copy_marked(struct ahead *a, struct memory_image *image, struct copy_plan *plan,
                        uint64_t *done, uint64_t all, struct crs_error *err)
 {
     struct memory_live *live = image->live;
     _cleanup_page_runs_ struct page_runs missed = {0};
-    struct copy_source source = {
-        image, a->ctx, plan, image->pid, live->mem_fd, &missed, PTHREAD_MUTEX_INITIALIZER};
+    struct copy_source source = {image,
+                                 a->ctx,
+                                 plan,
+                                 image->pid,
+                                 live->mem_fd,
+                                 &missed,
+                                 PTHREAD_MUTEX_INITIALIZER,
+                                 .enough = a->may_leave ? too_fast : NULL,
+                                 .enough_arg = a};
     struct copy_buffer *buffer = copy_buffer_new(0, err);
+    uint64_t begun_us = now_us();
 
     if (!buffer)
         return -ENOMEM;
     int r = copy_plan_run(&source, buffer, done, all, a->cancel, a->deadline_us, err);
+    a->set->copied_bytes += plan->n_pages * PAGE;
+    a->set->copied_us += now_us() - begun_us;
     copy_buffer_free(buffer);
     if (r == -ESRCH) { /* it has ended */
         live_give_up(live);
         return 0;
     }
+    if (r == 0 && a->left) /* nothing of it will count */
+        return 0;
     if (r == 0 && (take_chunks(live, plan) < 0 || cover(live, &missed) < 0))
         r = crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
     return r;
@@ -427,15 +458,18 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
 
     for (size_t i = 0; r == 0 && i < n; i++)
         if (takes_part(images[i]))
-            r = mark(images[i]->live, err);
+            r = mark(images[i]->live, a->round == 0, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (takes_part(images[i])) {
             settle(a, images[i]);
             all += page_runs_count(&images[i]->live->marked);
         }
-    for (size_t i = 0; r == 0 && i < n; i++)
-        if (takes_part(images[i]))
+    a->all = all;
+    for (size_t i = 0; r == 0 && i < n && !a->left; i++)
+        if (takes_part(images[i])) {
+            a->done = done;
             r = copy_image(a, images[i], &done, all, err);
+        }
     *ret_copied = all;
     return r;
 }
@@ -446,21 +480,27 @@ static int run_rounds(struct ahead *a, uint64_t *ret_left, struct crs_error *err
     uint64_t copied = 0, left = UINT64_MAX;
     int r = 0;
 
-    for (int round = 0; r == 0 && round < MAX_ROUNDS && left > FEW_PAGES; round++) {
+    for (int round = 0; r == 0 && round < MAX_ROUNDS && left > FEW_PAGES && !a->left; round++) {
         if (round > 0 && left > copied / 2)
             break;
+        a->round = round;
         r = copy_round(a, &copied, err);
         left = count_written(a->set);
     }
-    *ret_left = left;
+    for (size_t i = 0; a->left && i < a->set->images.n; i++)
+        if (a->set->images.items[i]->live)
+            live_give_up(a->set->images.items[i]->live);
+    a->set->fork_first = a->left;
+    *ret_left = a->left ? 0 : left;
     return r;
 }
 
 int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t least_bytes,
-                      const volatile int *cancel, uint64_t deadline_us,
+                      bool may_leave, const volatile int *cancel, uint64_t deadline_us,
                       struct crs_error *ret_reason, struct crs_error *err)
 {
-    struct ahead a = {set, ctx, cancel, deadline_us, least_bytes, ret_reason};
+    struct ahead a = {
+        set, ctx, cancel, deadline_us, least_bytes, ret_reason, .may_leave = may_leave};
     size_t n = 0;
     int r = 0;
 

@@ -60,6 +60,13 @@ void memory_note_huge(struct memory_set *set)
             note_image(set->images.items[i]);
 }
 
+void memory_ask_huge(struct memory_set *set)
+{
+    for (size_t i = 0; i < set->images.n; i++)
+        if (set->images.items[i]->huge.n > 0)
+            memory_ask_orphans(set);
+}
+
 /* ---- which were split ---- */
 
 /* Only whole ones: all small pages are there. */
@@ -166,7 +173,8 @@ static uint64_t collapse_image(struct memory_image *image, const volatile int *c
 
 void memory_collapse(struct memory_set *set, const volatile int *cancel)
 {
-    for (size_t i = 0; set && i < set->images.n; i++) {
+    /* One of them would see the end of the process that is made for it. */
+    for (size_t i = 0; set && !set->adopter && i < set->images.n; i++) {
         uint64_t held_us = collapse_image(set->images.items[i], cancel);
         page_runs_clear(&set->images.items[i]->huge);
         set->held_us += held_us;

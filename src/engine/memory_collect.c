@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "kobj/questions.h"
 #include "memory_image.h"
 #include "proc/mm.h"
 
@@ -145,7 +146,7 @@ static int collect_mm(struct memory_image *image, struct kobj_dump *ctx, struct 
         return crs_fail(err, CRS_NOT_PERMITTED, EPERM,
                         "the addresses of code and data in /proc/%d/stat are hidden from this user",
                         image->pid);
-    r = REMOTE(th, &brk, err, SYS_brk, 0);
+    r = kobj_ask(th, &kobj_question_brk, &brk, NULL, err);
     if (r < 0)
         return r;
     space->start_code = mm.start_code;
@@ -181,19 +182,64 @@ static int collect_vdso(struct memory_image *image, struct kobj_dump *ctx,
     return tracee_read(ctx->t, vma->map.start, space->vdso.data, size, err);
 }
 
+/* Has a copy that fork(2) makes the pages as well? */
+static bool is_forked(const struct memory_vma *vma)
+{
+    const uint32_t not_these = PROC_VM_DONTFORK | PROC_VM_WIPEONFORK | PROC_VM_DROPPABLE |
+                               PROC_VM_PFNMAP | PROC_VM_IO | PROC_VM_MIXEDMAP | PROC_VM_HUGETLB;
+
+    return !vma->map.shared && !(vma->vm_flags & not_these) && vma->pages != PAGES_ALL;
+}
+
 static uint32_t how_to_copy(const struct memory_vma *vma)
 {
-    return (vma->map.protection & PROT_READ ? 0 : COPY_FORCED) |
+    return (is_forked(vma) ? 0 : COPY_IN_FREEZE) |
+           (vma->map.protection & PROT_READ ? 0 : COPY_FORCED) |
            (vma->pages == PAGES_CHANGED ? COPY_KEEP_ZERO : 0) |
            (vma->pages == PAGES_ALL ? COPY_MAY_FAIL : 0);
+}
+
+static int plan_pages(struct memory_image *image, int pagemap_fd, const struct memory_vma *vma,
+                      uint32_t sink, struct crs_error *err)
+{
+    enum page_filter filter = vma->pages == PAGES_CHANGED ? PAGES_CHANGED_FILE : PAGES_ANONYMOUS;
+    _cleanup_page_runs_ struct page_runs runs = {0};
+    int r = pagemap_scan(pagemap_fd, image->can_scan, image->guard_bit, vma->map.start,
+                         vma->map.end, vma->limit, filter, &runs, &image->guards, err);
+
+    for (size_t i = 0; r == 0 && i < runs.n; i++)
+        r = copy_plan_add(&image->plan, sink, -1, runs.items[i].first, runs.items[i].count,
+                          runs.items[i].first * PAGE, how_to_copy(vma), err);
+    return r;
+}
+
+static int defer_vma(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
+                     struct crs_error *err)
+{
+    uint32_t *place = ARRAY_ADD(&image->deferred.vmas);
+
+    if (!place)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of mappings");
+    *place = vma - image->vmas.items;
+    image->deferred.sink = sink;
+    return 0;
+}
+
+int memory_plan_deferred(struct memory_image *image, int pagemap_fd, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < image->deferred.vmas.n; i++)
+        r = plan_pages(image, pagemap_fd, &image->vmas.items[image->deferred.vmas.items[i]],
+                       image->deferred.sink, err);
+    image->deferred.vmas.n = 0;
+    return r;
 }
 
 static int plan_vma(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,
                     struct crs_error *err)
 {
-    enum page_filter filter = vma->pages == PAGES_CHANGED ? PAGES_CHANGED_FILE : PAGES_ANONYMOUS;
-    _cleanup_page_runs_ struct page_runs runs = {0};
-    int r = 0;
+    int r;
 
     if (vma->pages == PAGES_NONE || (!image->can_scan && vma->pages != PAGES_ALL && !vma->limit))
         return 0;
@@ -201,15 +247,10 @@ static int plan_vma(struct memory_image *image, const struct memory_vma *vma, ui
         return copy_plan_add(&image->plan, sink, -1, PAGE_OF(vma->map.start),
                              PAGE_OF(vma->map.end - vma->map.start), vma->map.start,
                              how_to_copy(vma), err);
+    if (image->set->fork_first && is_forked(vma))
+        return defer_vma(image, vma, sink, err);
     r = memory_live_plan(image, vma, sink, how_to_copy(vma), err);
-    if (r <= 0)
-        return r;
-    r = pagemap_scan(image->pagemap_fd, image->can_scan, image->guard_bit, vma->map.start,
-                     vma->map.end, vma->limit, filter, &runs, &image->guards, err);
-    for (size_t i = 0; r == 0 && i < runs.n; i++)
-        r = copy_plan_add(&image->plan, sink, -1, runs.items[i].first, runs.items[i].count,
-                          runs.items[i].first * PAGE, how_to_copy(vma), err);
-    return r;
+    return r <= 0 ? r : plan_pages(image, image->pagemap_fd, vma, sink, err);
 }
 
 static int collect_vmas(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err)

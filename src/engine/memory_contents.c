@@ -115,7 +115,7 @@ static int plan_window(struct contents *c, const struct window *w, struct crs_er
 {
     const struct proc_map *map = &w->vma->map;
     uint64_t first = PAGE_OF(map->offset), end = first + PAGE_OF(map->end - map->start);
-    uint32_t how = COPY_MAY_FAIL | (map->protection & PROT_READ ? 0 : COPY_FORCED);
+    uint32_t how = COPY_MAY_FAIL | COPY_IN_FREEZE | (map->protection & PROT_READ ? 0 : COPY_FORCED);
 
     if (first < c->next_page)
         first = c->next_page;

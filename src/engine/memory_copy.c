@@ -39,9 +39,12 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
         if (i >= plan->chunks.n)
             break;
         struct copy_chunk *chunk = &plan->chunks.items[i];
+        if (!copy_takes(job->source->part, chunk))
+            continue;
         r = copy_chunk_read(job->source, chunk, buffer, err);
         if (r == 0)
             r = copy_chunk_put(job->source, chunk, buffer, err);
+        chunk->done = r == 0;
         atomic_fetch_add(&job->done_pages, chunk->n_pages);
     }
     return r;
@@ -168,6 +171,8 @@ static int watch(struct copy_job *job, const volatile int *cancel, uint64_t dead
         report(job);
         if (r == 0 && (r = check_stop(cancel, deadline_us, err)) < 0)
             atomic_store(&job->stop, true);
+        if (job->source->enough && job->source->enough(job->source, atomic_load(&job->done_pages)))
+            atomic_store(&job->stop, true);
         pthread_mutex_lock(&job->lock);
     }
     pthread_mutex_unlock(&job->lock);
@@ -280,7 +285,7 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
     int r = buffer ? 0 : -ENOMEM;
 
     for (size_t i = 0; i < set->images.n; i++)
-        all += set->images.items[i]->plan.n_pages;
+        all += memory_freeze_pages(set->images.items[i]);
     for (size_t i = 0; r == 0 && i < set->images.n; i++) {
         struct memory_image *image = set->images.items[i];
         if (!image->space)
@@ -291,12 +296,13 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
                                      image->tid,
                                      image->t->mem_fd,
                                      NULL,
-                                     PTHREAD_MUTEX_INITIALIZER};
+                                     PTHREAD_MUTEX_INITIALIZER,
+                                     memory_freeze_part(image)};
         if (late) {
             r = memory_late_read(set, &source, err);
         } else {
             r = copy_plan_run(&source, buffer, &before, all, cancel, deadline_us, err);
-            if (r == 0)
+            if (r == 0 && !image->fork)
                 r = copy_plan_hand_over(&image->plan, err);
         }
         if (r < 0)

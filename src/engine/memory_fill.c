@@ -2,7 +2,8 @@
  * memory_fill.c - pages from packs into a restarted process
  *
  * What is stored as it is goes straight from the pack into the process, by its own preadv(2), while
- * threads of ours check the checksums. What is compressed is unpacked and written by the threads.
+ * threads of ours check the checksums. They are faster, so they take from the other end what is
+ * left and write it themselves. What is compressed is unpacked and written by the threads.
  */
 #include <pthread.h>
 #include <sched.h>
@@ -17,22 +18,28 @@
 #include "base/thread.h"
 #include "memory_restore.h"
 
-#define MAX_THREADS 4
-#define FEW_CHUNKS  2
-#define READ_SIZE   (64u << 20)  /* at most, by one preadv */
-#define BATCH_SIZE  (256u << 20) /* at most, before progress is told again */
-#define READ_RUNS   1024         /* IOV_MAX */
-#define BATCH_RUNS  (SCRATCH_OURS / sizeof(struct iovec))
+#define MAX_THREADS  4
+#define FEW_CHUNKS   2
+#define READ_SIZE    (64u << 20)  /* at most, by one preadv */
+#define BATCH_SIZE   (256u << 20) /* at most, before progress is told again */
+#define LEAST_CHUNKS 4    /* that the process reads before it looks whether there are more, and */
+#define MOST_CHUNKS  64   /* at most, where they are shared */
+#define READ_RUNS    1024 /* IOV_MAX */
+#define BATCH_RUNS   (SCRATCH_OURS / sizeof(struct iovec))
 
 /* ---- threads: checking and unpacking ---- */
 
 struct fill_job {
     struct kobj_restore *ctx;
-    Crs__Chunk **chunks;
-    size_t n_chunks;
-    atomic_size_t next;
+    Crs__Chunk **packed, **raw; /* parts of one array; raw: as they are, by their places */
+    size_t n_packed, n_raw;
+    bool shares; /* threads of ours take of the raw ones, too */
+    atomic_size_t next_packed;
+    atomic_uint_least64_t filled_bytes;
     atomic_bool stop;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* guards the rest */
+    size_t front, back; /* the process has taken all raw ones before, and threads all from there */
+    size_t checked;     /* of those that it has taken; or are about to be */
     int result;
     struct crs_error err;
 };
@@ -63,27 +70,46 @@ static int write_chunk(struct fill_job *job, const Crs__Chunk *chunk, void *raw,
     return 0;
 }
 
+/* What a thread does next. */
+static const Crs__Chunk *next_chunk(struct fill_job *job, bool *ret_only_check)
+{
+    const Crs__Chunk *chunk = NULL;
+    size_t i = atomic_fetch_add(&job->next_packed, 1);
+
+    *ret_only_check = false;
+    if (i < job->n_packed)
+        return job->packed[i];
+    pthread_mutex_lock(&job->lock);
+    if (job->checked < job->front) {
+        chunk = job->raw[job->checked++];
+        *ret_only_check = true;
+    } else if (job->shares && job->front < job->back) {
+        chunk = job->raw[--job->back];
+    }
+    pthread_mutex_unlock(&job->lock);
+    return chunk;
+}
+
 static int do_chunks(struct fill_job *job, struct crs_error *err)
 {
     _cleanup_free_ void *raw = NULL;
+    const Crs__Chunk *chunk;
+    bool only_check;
     int r = 0;
 
     if (posix_memalign(&raw, PAGE, STORE_CHUNK_SIZE) != 0) {
         raw = NULL;
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a buffer");
     }
-    while (r == 0 && !atomic_load(&job->stop)) {
-        size_t i = atomic_fetch_add(&job->next, 1);
-        if (i >= job->n_chunks)
-            break;
-        const Crs__Chunk *chunk = job->chunks[i];
-        if (chunk->codec == CRS__CODEC__CODEC_NONE) {
+    while (r == 0 && !atomic_load(&job->stop) && (chunk = next_chunk(job, &only_check))) {
+        if (only_check) {
             r = store_check_chunk(job->ctx->reader, chunk, err);
             continue;
         }
         r = store_read_chunk(job->ctx->reader, chunk, raw, err);
         if (r == 0)
             r = write_chunk(job, chunk, raw, err);
+        job->filled_bytes += chunk->raw_bytes;
     }
     return r;
 }
@@ -106,12 +132,18 @@ static void *worker(void *arg)
     return NULL;
 }
 
+static unsigned count_cpus(void)
+{
+    cpu_set_t cpus;
+
+    return sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+}
+
 /* The process itself needs a processor too, while it reads. */
 static unsigned count_threads(const struct fill_job *job)
 {
-    bool raw = job->chunks[0]->codec == CRS__CODEC__CODEC_NONE;
-    cpu_set_t cpus;
-    unsigned n = sched_getaffinity(0, sizeof(cpus), &cpus) == 0 ? CPU_COUNT(&cpus) : 1;
+    bool raw = job->n_raw > job->n_packed;
+    unsigned n = count_cpus();
 
     if (raw && n > 1)
         n--;
@@ -123,7 +155,7 @@ static unsigned start_threads(struct fill_job *job, pthread_t *threads)
     unsigned n = 0, started = 0;
     sigset_t all, old;
 
-    if (job->n_chunks <= FEW_CHUNKS)
+    if (job->n_packed + job->n_raw <= FEW_CHUNKS)
         return 0;
     n = count_threads(job);
     sigfillset(&all);
@@ -138,11 +170,12 @@ static unsigned start_threads(struct fill_job *job, pthread_t *threads)
 
 struct fill_batch {
     struct kobj_restore *ctx;
+    struct fill_job *job;
     struct iovec runs[BATCH_RUNS];
     struct remote_call calls[BATCH_RUNS];
     uint64_t call_bytes[BATCH_RUNS];
     size_t n_runs, n_calls;
-    uint64_t bytes, done_bytes, total_bytes;
+    uint64_t bytes, total_bytes;
     uint32_t pack;     /* of the last call */
     uint64_t position; /* in what that is in, after the last call */
 };
@@ -187,7 +220,7 @@ static int read_rest(struct fill_batch *batch, struct remote_call *call, uint64_
 static void report(struct fill_batch *batch)
 {
     struct crs_progress progress = {
-        .phase = "fill", .done_bytes = batch->done_bytes, .total_bytes = batch->total_bytes};
+        .phase = "fill", .done_bytes = batch->job->filled_bytes, .total_bytes = batch->total_bytes};
 
     if (batch->ctx->progress)
         batch->ctx->progress(&progress, batch->ctx->progress_arg);
@@ -215,7 +248,7 @@ static int flush(struct fill_batch *batch, struct crs_error *err)
             r = read_rest(batch, call, batch->call_bytes[i] - done, done, err);
         }
     }
-    batch->done_bytes += batch->bytes;
+    batch->job->filled_bytes += batch->bytes;
     batch->n_runs = batch->n_calls = 0;
     batch->bytes = 0;
     report(batch);
@@ -288,42 +321,87 @@ static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct c
     return r;
 }
 
-/* All chunks that are stored as they are, in the order of their places in the packs. */
+/* What the process reads next: a part of what is left, so that it is shared to the end. */
+static size_t take_raw(struct fill_job *job, size_t *ret_first)
+{
+    pthread_mutex_lock(&job->lock);
+    size_t left = job->back - job->front, n = left;
+    if (job->shares) {
+        n = left / 4 > MOST_CHUNKS    ? MOST_CHUNKS
+            : left / 4 < LEAST_CHUNKS ? LEAST_CHUNKS
+                                      : left / 4;
+        n = n > left ? left : n;
+    }
+    *ret_first = job->front;
+    job->front += n;
+    pthread_mutex_unlock(&job->lock);
+    return n;
+}
+
+/* Chunks that are stored as they are, in the order of their places in the packs. */
 static int read_raw(struct fill_job *job, uint64_t total, struct crs_error *err)
 {
     _cleanup_free_ struct fill_batch *batch = calloc(1, sizeof(*batch));
+    size_t first, n;
     int r = 0;
 
     if (!batch)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of reads");
     batch->ctx = job->ctx;
+    batch->job = job;
     batch->total_bytes = total;
-    for (size_t i = 0; r == 0 && i < job->n_chunks && !atomic_load(&job->stop); i++)
-        if (job->chunks[i]->codec == CRS__CODEC__CODEC_NONE)
-            r = add_chunk(batch, job->chunks[i], err);
-    return r < 0 ? r : flush(batch, err);
+    while (r == 0 && !atomic_load(&job->stop) && (n = take_raw(job, &first)) > 0) {
+        for (size_t i = first; r == 0 && i < first + n && !atomic_load(&job->stop); i++)
+            r = add_chunk(batch, job->raw[i], err);
+        if (r == 0)
+            r = flush(batch, err);
+    }
+    return r;
 }
 
-int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+/* The raw ones by their places, the others before them. */
+static uint64_t sort_chunks(struct fill_job *job, const Crs__AddressSpace *space, const bool *later,
+                            Crs__Chunk **chunks)
+{
+    uint64_t total = 0;
+    size_t n = 0;
+
+    for (int raw = 0; raw < 2; raw++) {
+        for (size_t i = 0; i < space->n_chunks; i++) {
+            Crs__Chunk *chunk = space->chunks[i];
+            if ((later && later[i]) || (chunk->codec == CRS__CODEC__CODEC_NONE) != raw)
+                continue;
+            chunks[n++] = chunk;
+            total += chunk->raw_bytes;
+        }
+        if (!raw)
+            job->n_packed = n;
+    }
+    job->packed = chunks;
+    job->raw = chunks + job->n_packed;
+    job->n_raw = job->back = n - job->n_packed;
+    qsort(job->packed, job->n_packed, sizeof(*chunks), compare_places);
+    qsort(job->raw, job->n_raw, sizeof(*chunks), compare_places);
+    return total;
+}
+
+int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, const bool *later,
+                struct crs_error *err)
 {
     _cleanup_free_ Crs__Chunk **chunks = calloc(space->n_chunks + 1, sizeof(*chunks));
-    struct fill_job job = {.ctx = ctx, .chunks = chunks, .n_chunks = space->n_chunks};
+    struct fill_job job = {.ctx = ctx};
     pthread_t threads[MAX_THREADS];
-    uint64_t total = 0;
 
     if (!chunks)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of chunks");
-    for (size_t i = 0; i < space->n_chunks; i++) {
-        chunks[i] = space->chunks[i];
-        total += chunks[i]->raw_bytes;
-    }
-    qsort(chunks, space->n_chunks, sizeof(*chunks), compare_places);
+    uint64_t total = sort_chunks(&job, space, later, chunks);
     pthread_mutex_init(&job.lock, NULL);
+    job.shares = count_cpus() > 1 && job.n_packed + job.n_raw > FEW_CHUNKS;
     unsigned n = start_threads(&job, threads);
     int r = read_raw(&job, total, err);
     if (r < 0)
         atomic_store(&job.stop, true);
-    else if (n == 0)
+    else /* what the threads have not checked yet, if they have come to be at all */
         r = do_chunks(&job, err);
     for (unsigned i = 0; i < n; i++)
         pthread_join(threads[i], NULL);

@@ -21,6 +21,7 @@ enum copy_how {
     COPY_FORCED = 1 << 0,    /* not readable for the process: through /proc/PID/mem */
     COPY_KEEP_ZERO = 1 << 1, /* pages of zeros count too */
     COPY_MAY_FAIL = 1 << 2,  /* pages that can't be read are left out */
+    COPY_IN_FREEZE = 1 << 3, /* a forked copy of the process hasn't got them */
 };
 
 /* Pages, and where they are read: at an address, or an offset of the chunk's descriptor. */
@@ -35,8 +36,18 @@ struct copy_chunk {
     uint32_t n_runs, n_pages;
     uint32_t sink;
     int fd;             /* -1: the process's memory */
+    bool in_freeze;     /* COPY_IN_FREEZE, or by a descriptor */
+    bool done;          /* read, and what is left of it is in a pack */
     Crs__Chunk *result; /* NULL: nothing left of it */
 };
+
+/* Which chunks of a plan. */
+enum copy_part { COPY_ALL, COPY_FREEZE_PART, COPY_FORKED_PART };
+
+static inline bool copy_takes(enum copy_part part, const struct copy_chunk *chunk)
+{
+    return part == COPY_ALL || (part == COPY_FREEZE_PART) == chunk->in_freeze;
+}
 
 /* Where the chunks of an address space or an object end up. */
 struct copy_sink {
@@ -77,6 +88,10 @@ struct copy_source {
     int mem_fd;                  /* /proc/PID/mem */
     struct page_runs *missed;    /* NULL, or for pages that couldn't be read; in no order */
     pthread_mutex_t guards_lock; /* of image->guards, and of those */
+    enum copy_part part;
+    /* NULL, or asked from time to time with the pages that were copied: is the rest left? */
+    bool (*enough)(struct copy_source *source, uint64_t done_pages);
+    void *enough_arg;
 };
 
 /* memory_chunk.c: read one chunk of the plan; put what is left of it into a pack. Several threads
@@ -99,6 +114,7 @@ void copy_buffer_free(struct copy_buffer *buffer);                     /* NULL i
 /* ---- the image ---- */
 
 struct memory_live;
+struct memory_fork;
 
 struct memory_file {
     dev_t dev;
@@ -151,6 +167,11 @@ struct memory_image {
     struct memory_live *live; /* what was copied before the freeze; NULL: nothing */
     struct page_runs huge;    /* memory_collapse.c: what was in transparent huge pages, by */
     int huge_fd;              /* the pagemap of then */
+    struct memory_fork *fork; /* a copy of the process, from which the rest is read; NULL: none */
+    struct {
+        ARRAY_OF(uint32_t) vmas; /* whose pages are looked for in that copy, and */
+        uint32_t sink;           /* where they go */
+    } deferred;
     Crs__AddressSpace *space;
     dev_t exe_dev;
     ino_t exe_ino;
@@ -172,7 +193,11 @@ struct memory_set {
     uint64_t buffer_bytes;    /* the most that were there for copying, at a time */
     uint64_t held_us;         /* how long processes were held before and after the freeze, and */
     uint64_t longest_held_us; /* the longest of these */
-    size_t last;              /* where memory_image_get() looks first */
+    bool orphans_asked;       /* who of them takes in orphans; that one: */
+    pid_t adopter;            /* 0: nobody */
+    bool fork_first;          /* all is left to copies, where they can be made */
+    uint64_t copied_bytes, copied_us; /* before the freeze: how fast it goes */
+    size_t last;                      /* where memory_image_get() looks first */
     struct memory_aside *aside;
 };
 
@@ -217,6 +242,11 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 /* memory_vma.c: what kind of mapping is it, and can it be saved? Fills vma->record and ->pages. */
 int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                         struct crs_error *err);
+
+/* memory_served.c: by the flags of a mapping, does another process see to its faults that does so
+ * for a while only? Another checkpoint that copies it; a restart that brings its pages. */
+enum memory_served { MEMORY_NOT_SERVED, MEMORY_TRACKED, MEMORY_FILLED };
+enum memory_served memory_served(int proc_fd, pid_t tid, uint32_t vm_flags);
 
 /* memory_files.c */
 int memory_find_exe(struct memory_image *image, struct kobj_dump *ctx, struct crs_error *err);
@@ -268,10 +298,26 @@ void memory_live_free(struct memory_live *live); /* NULL is nothing */
  */
 void memory_late_prepare(struct memory_set *set, uint64_t n_pages);
 bool memory_late_begin(struct memory_set *set);
+bool memory_late_fits(uint64_t n_pages);
+/* Was that done? */
+bool memory_late_taken(const struct memory_set *set);
 int memory_late_read(struct memory_set *set, struct copy_source *source, struct crs_error *err);
 int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_error *err);
 uint64_t memory_late_bytes(const struct memory_late *late);
 void memory_late_free(struct memory_late *late); /* NULL is nothing */
+
+/*
+ * memory_fork.c: what a forked copy of the process has is read when the process runs again. How
+ * many pages are left to the freeze; and which chunks.
+ */
+uint64_t memory_freeze_pages(const struct memory_image *image);
+/* In the freeze: does any process take in orphans, and so would be the parent of those that the
+ * tool has made (set->adopter)? */
+void memory_ask_orphans(struct memory_set *set);
+/* memory_collect.c: plan the pages of the mappings that were deferred, by the pagemap of the
+ * process or of its copy. */
+int memory_plan_deferred(struct memory_image *image, int pagemap_fd, struct crs_error *err);
+enum copy_part memory_freeze_part(const struct memory_image *image);
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
 int elf_build_id(int fd, struct bytes *ret);

@@ -16,7 +16,7 @@
 
 struct late_chunk {
     struct memory_image *image;
-    struct copy_chunk *chunk;
+    size_t chunk;               /* of its plan, which may get more by then */
     struct copy_buffer *buffer; /* owned; its data is part of the pool */
 };
 
@@ -55,9 +55,19 @@ void memory_late_free(struct memory_late *late)
     free(late);
 }
 
+bool memory_late_taken(const struct memory_set *set)
+{
+    return set->late && set->late->taken;
+}
+
+bool memory_late_fits(uint64_t n_pages)
+{
+    return n_pages * PAGE <= LATE_BYTES;
+}
+
 uint64_t memory_late_bytes(const struct memory_late *late)
 {
-    return late ? LATE_BYTES : 0;
+    return late ? late->used : 0;
 }
 
 bool memory_late_begin(struct memory_set *set)
@@ -66,22 +76,23 @@ bool memory_late_begin(struct memory_set *set)
 
     for (size_t i = 0; i < set->images.n; i++)
         if (set->images.items[i]->space)
-            pages += set->images.items[i]->plan.n_pages;
-    if (!set->late || pages * PAGE > LATE_BYTES)
+            pages += memory_freeze_pages(set->images.items[i]);
+    if (!set->late || !memory_late_fits(pages))
         return false;
     set->late->taken = true;
     return true;
 }
 
-static int read_one(struct memory_late *late, struct copy_source *source, struct copy_chunk *chunk,
+static int read_one(struct memory_late *late, struct copy_source *source, size_t number,
                     struct crs_error *err)
 {
+    const struct copy_chunk *chunk = &source->plan->chunks.items[number];
     struct late_chunk *one = ARRAY_ADD(&late->chunks);
     struct copy_buffer *buffer = one ? calloc(1, sizeof(*buffer)) : NULL;
 
     if (!buffer)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-    *one = (struct late_chunk){source->image, chunk, buffer};
+    *one = (struct late_chunk){source->image, number, buffer};
     buffer->data = late->pool + late->used;
     late->used += chunk->n_pages * PAGE;
     return copy_chunk_read(source, chunk, buffer, err);
@@ -93,7 +104,8 @@ int memory_late_read(struct memory_set *set, struct copy_source *source, struct 
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < plan->chunks.n; i++)
-        r = read_one(set->late, source, &plan->chunks.items[i], err);
+        if (copy_takes(source->part, &plan->chunks.items[i]))
+            r = read_one(set->late, source, i, err);
     return r;
 }
 
@@ -107,7 +119,7 @@ int memory_late_write(struct memory_set *set, struct kobj_dump *ctx, struct crs_
     for (size_t i = 0; r == 0 && i < late->chunks.n; i++) {
         struct late_chunk *one = &late->chunks.items[i];
         struct copy_source source = {.image = one->image, .ctx = ctx, .plan = &one->image->plan};
-        r = copy_chunk_put(&source, one->chunk, one->buffer, err);
+        r = copy_chunk_put(&source, &source.plan->chunks.items[one->chunk], one->buffer, err);
     }
     for (size_t i = 0; r == 0 && i < set->images.n; i++)
         if (set->images.items[i]->space)

@@ -28,6 +28,8 @@ void memory_live_free(struct memory_live *live)
     page_runs_clear(&live->covered);
     page_runs_clear(&live->marked);
     page_runs_clear(&live->kept);
+    page_runs_clear(&live->late);
+    live_forget_rounds(live);
     free(live);
 }
 
@@ -252,7 +254,8 @@ int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, u
     for (size_t i = 0; r == 0 && i < j.now.n; i++)
         r = copy_plan_add(&image->plan, sink, -1, j.now.items[i].first, j.now.items[i].count,
                           j.now.items[i].first * PAGE, how, err);
-    if (r == 0 && page_runs_unite(&live->kept, &j.kept) < 0)
+    if (r == 0 &&
+        (page_runs_unite(&live->kept, &j.kept) < 0 || page_runs_unite(&live->late, &j.now) < 0))
         r = out_of_memory(err);
     return r;
 }
@@ -266,7 +269,7 @@ int memory_live_finish(struct memory_image *image, struct crs_error *err)
 
     if (live->given_up || live->chunks.n == 0)
         return 0;
-    if (drop_from_all(live, &live->kept, false) < 0)
+    if (drop_from_all(live, &live->kept, false) < 0 || live_record_hot(live, space) < 0)
         return out_of_memory(err);
     Crs__Chunk **chunks =
         reallocarray(space->chunks, space->n_chunks + live->chunks.n, sizeof(*chunks));

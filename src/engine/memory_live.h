@@ -24,8 +24,10 @@ struct memory_live {
     bool guard_bit;
     ARRAY_OF(struct live_range) ranges; /* tracked, in order */
     struct page_runs covered;
-    struct page_runs marked; /* of this round: to be copied */
-    struct page_runs kept;   /* in the freeze: covered, and not written to since */
+    struct page_runs marked;           /* of this round: to be copied */
+    struct page_runs kept;             /* in the freeze: covered, and not written to since */
+    struct page_runs late;             /* in the freeze: written to since the last round */
+    ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
     bool given_up; /* nothing of it counts */
@@ -33,6 +35,12 @@ struct memory_live {
 
 /* The copies of these pages are out of date. 0 or -ENOMEM. */
 int live_forget(struct memory_live *live, const struct page_runs *pages);
+
+/* memory_hot.c: a round after the first has marked its pages. 0 or -ENOMEM. */
+int live_note_round(struct memory_live *live);
+void live_forget_rounds(struct memory_live *live);
+/* Which pages are written to, the latest first, into the record. */
+int live_record_hot(const struct memory_live *live, Crs__AddressSpace *space);
 
 /* Nothing of it counts any more, and nothing is tracked. */
 void live_give_up(struct memory_live *live);

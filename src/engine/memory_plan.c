@@ -16,15 +16,17 @@ int copy_plan_sink(struct copy_plan *plan, Crs__Chunk ***chunks, size_t *n_chunk
 }
 
 /* The chunk that takes the next pages: the last one, or a new one. */
-static struct copy_chunk *open_chunk(struct copy_plan *plan, uint32_t sink, int fd)
+static struct copy_chunk *open_chunk(struct copy_plan *plan, uint32_t sink, int fd, bool in_freeze)
 {
     struct copy_chunk *chunk = plan->chunks.n ? &plan->chunks.items[plan->chunks.n - 1] : NULL;
 
-    if (chunk && chunk->sink == sink && chunk->fd == fd && chunk->n_pages < STORE_CHUNK_PAGES)
+    if (chunk && chunk->sink == sink && chunk->fd == fd && chunk->in_freeze == in_freeze &&
+        chunk->n_pages < STORE_CHUNK_PAGES)
         return chunk;
     chunk = ARRAY_ADD(&plan->chunks);
     if (chunk)
-        *chunk = (struct copy_chunk){.first_run = plan->runs.n, .sink = sink, .fd = fd};
+        *chunk = (struct copy_chunk){
+            .first_run = plan->runs.n, .sink = sink, .fd = fd, .in_freeze = in_freeze};
     return chunk;
 }
 
@@ -45,7 +47,7 @@ int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, 
 {
     plan->n_pages += count;
     while (count > 0) {
-        struct copy_chunk *chunk = open_chunk(plan, sink, fd);
+        struct copy_chunk *chunk = open_chunk(plan, sink, fd, fd >= 0 || how & COPY_IN_FREEZE);
         if (!chunk)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
         uint32_t room = STORE_CHUNK_PAGES - chunk->n_pages, n = count < room ? count : room;

@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "base/io.h"
+#include "engine/lazy.h"
 #include "memory_restore.h"
 
 #define MAPS_LIMIT (64u << 20)
@@ -58,15 +59,11 @@ static int make_scratch(struct kobj_restore *ctx, struct crs_error *err)
     return arch_calls_prepare_stub(ctx->t, err);
 }
 
-/* One range, after which the instruction that calls are made with may be elsewhere. */
-static int unmap(struct kobj_restore *ctx, uint64_t start, uint64_t end, struct crs_error *err)
+static void add_unmap(struct memory_calls *calls, uint64_t start, uint64_t end)
 {
-    if (start >= end)
-        return 0;
-    int r = REMOTE_CHECKED(tracee_main(ctx->t), NULL, err, CRS_CANT_RESTART,
-                           "can't unmap what the new process was started with", SYS_munmap, start,
-                           end - start);
-    return r < 0 ? r : arch_calls_prepare_stub(ctx->t, err);
+    if (start < end)
+        memory_calls_add(calls, "unmap what the new process was started with", SYS_munmap, start,
+                         end - start, 0, 0, 0, 0);
 }
 
 /* Leave nothing but the scratch and the vDSO, both in the work area. */
@@ -81,11 +78,30 @@ static int clear_out(struct kobj_restore *ctx, const struct proc_map *vdso, size
     if (n_vdso == 0)
         return crs_fail(err, CRS_CANT_RESTART, ENOTSUP,
                         "this kernel gives processes no vDSO (vdso=0)");
+    _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
     int r = memory_vdso_move(ctx, vdso, n_vdso, vdso_at, room, err);
+    if (r < 0)
+        return r;
+    /* The instruction that calls are made with is in the vDSO, which stays. */
+    add_unmap(&calls, PAGE, work);
+    add_unmap(&calls, room + vdso_size, MEMORY_TOP);
+    return memory_calls_run(&calls, err);
+}
+
+/* The pages, or that they will come. */
+static int fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)
+{
+    _cleanup_lazy_part_ struct lazy_part part = {.uffd = -1};
+    int r = lazy_arm(ctx, space, &part, err);
+
     if (r == 0)
-        r = unmap(ctx, PAGE, work, err);
+        r = memory_fill(ctx, space, part.later, err);
     if (r == 0)
-        r = unmap(ctx, room + vdso_size, MEMORY_TOP, err);
+        r = lazy_fill_rest(ctx, space, &part, err);
+    if (r == 0)
+        r = memory_protect(ctx, space, err);
+    if (r == 0)
+        r = memory_set_keys(ctx, space, err);
     return r;
 }
 
@@ -114,13 +130,7 @@ static int rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, str
         r = memory_map(ctx, space, err);
     if (r == 0)
         r = memory_policy_restore(ctx, space, err);
-    if (r == 0)
-        r = memory_fill(ctx, space, err);
-    if (r == 0)
-        r = memory_protect(ctx, space, err);
-    if (r == 0)
-        r = memory_set_keys(ctx, space, err);
-    return r;
+    return r < 0 ? r : fill(ctx, space, err);
 }
 
 int memory_rebuild(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err)

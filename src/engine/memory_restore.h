@@ -105,8 +105,9 @@ int memory_lock(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct
 int memory_lock_future(struct kobj_restore *ctx, const Crs__AddressSpace *space,
                        struct crs_error *err);
 
-/* memory_fill.c */
-int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, struct crs_error *err);
+/* memory_fill.c: all chunks but those that are marked in `later` (NULL: none). */
+int memory_fill(struct kobj_restore *ctx, const Crs__AddressSpace *space, const bool *later,
+                struct crs_error *err);
 
 /* memory_policy.c: before the memory is filled. */
 int memory_policy_restore(struct kobj_restore *ctx, const Crs__AddressSpace *space,

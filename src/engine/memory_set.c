@@ -67,10 +67,12 @@ static void image_free(struct memory_image *image)
     cleanup_close(&image->huge_fd);
     page_runs_clear(&image->huge);
     memory_live_free(image->live);
+    free(image->fork); /* ended by memory_fork_end() */
     copy_plan_clear(&image->plan);
     page_runs_clear(&image->guards);
     proc_smaps_clear(&image->smaps);
     proc_maps_clear(&image->maps);
+    free(image->deferred.vmas.items);
     free(image->with_policy.items);
     free(image->vmas.items);
     free(image->descriptors.items);

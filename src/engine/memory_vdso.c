@@ -16,8 +16,8 @@ bool memory_in_vdso(const Crs__AddressSpace *space, uint64_t pc)
            pc - space->vdso_address < space->vdso.len;
 }
 
-/* This process's own vDSO, which is every process's here. Not allocated. */
-static int own_vdso(struct bytes *ret, struct crs_error *err)
+/* This process's own vDSO, which is every process's here. Not allocated. It doesn't move. */
+static int find_own_vdso(struct bytes *ret, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0};
     _cleanup_proc_maps_ struct proc_maps maps = {0};
@@ -31,6 +31,16 @@ static int own_vdso(struct bytes *ret, struct crs_error *err)
         if (strcmp(maps.items[i].name, "[vdso]") == 0)
             *ret = (struct bytes){(uint8_t *)maps.items[i].start,
                                   maps.items[i].end - maps.items[i].start};
+    return r;
+}
+
+static int own_vdso(struct bytes *ret, struct crs_error *err)
+{
+    static _Thread_local struct bytes known;
+    int r = known.data ? 0 : find_own_vdso(&known, err);
+
+    if (r == 0)
+        *ret = known;
     return r;
 }
 
@@ -87,18 +97,18 @@ const struct proc_map *memory_vdso_maps(const struct proc_maps *maps, size_t *re
 int memory_vdso_move(struct kobj_restore *ctx, const struct proc_map *maps, size_t n,
                      uint64_t *address, uint64_t to, struct crs_error *err)
 {
-    struct tracee_thread *th = tracee_main(ctx->t);
+    _cleanup_memory_calls_ struct memory_calls calls = {.ctx = ctx};
 
     if (*address == to)
         return 0;
     for (size_t i = 0; i < n; i++) {
         uint64_t size = maps[i].end - maps[i].start, offset = maps[i].start - maps[0].start;
-        int r = REMOTE_CHECKED(th, NULL, err, CRS_CANT_RESTART, "can't move the vDSO", SYS_mremap,
-                               *address + offset, size, size, MREMAP_MAYMOVE | MREMAP_FIXED,
-                               to + offset);
-        if (r < 0)
-            return r;
+        memory_calls_add(&calls, "move the vDSO", SYS_mremap, *address + offset, size, size,
+                         MREMAP_MAYMOVE | MREMAP_FIXED, to + offset, 0);
     }
+    int r = memory_calls_run(&calls, err);
+    if (r < 0)
+        return r;
     *address = to;
     /* Calls are made with an instruction in the vDSO. */
     return arch_calls_prepare_stub(ctx->t, err);

@@ -1,5 +1,4 @@
 /* memory_vma.c - kinds of mappings: what can be saved, and how */
-#include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -70,28 +69,6 @@ static bool named(const struct proc_map *map)
     return stat(map->name, &st) == 0 && st.st_dev == map->dev && st.st_ino == map->inode;
 }
 
-/* Without a userfaultfd of its own, it is ours: of another tool that copies it. */
-static bool is_tracked(struct kobj_dump *ctx, pid_t tid, const struct memory_vma *vma)
-{
-    static const char own[] = "anon_inode:[userfaultfd]";
-    char path[40], target[64];
-
-    if ((vma->vm_flags & (PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR)) !=
-        PROC_VM_UFFD_WP)
-        return false;
-    snprintf(path, sizeof(path), "task/%d/fd", tid);
-    int fd = openat(ctx->t->proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    if (!dir)
-        return false;
-    for (struct dirent *e; (e = readdir(dir));) {
-        ssize_t n = readlinkat(fd, e->d_name, target, sizeof(target) - 1);
-        if (n == sizeof(own) - 1 && memcmp(target, own, n) == 0)
-            return false;
-    }
-    return true;
-}
-
 static int check_refused(const struct memory_image *image, struct kobj_dump *ctx,
                          const struct memory_vma *vma, struct crs_error *err)
 {
@@ -101,10 +78,19 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
         if (starts_with(map->name, refused_names[i].prefix) &&
             (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
             return refuse(map, refused_names[i].words, err);
-    if (is_tracked(ctx, image->tid, vma))
+    switch (memory_served(ctx->t->proc_fd, image->tid, vma->vm_flags)) {
+    case MEMORY_TRACKED:
         return crs_fail(err, CRS_BUSY, EBUSY,
                         "another checkpoint of process %d is being made: wait for its end",
                         image->pid);
+    case MEMORY_FILLED:
+        return crs_fail(err, CRS_BUSY, EBUSY,
+                        "the memory of process %d is still being brought from its snapshot (crs "
+                        "restart --lazy): try again when it is there",
+                        image->pid);
+    case MEMORY_NOT_SERVED:
+        break;
+    }
     for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
         if (vma->vm_flags & refused_flags[i].flags)
             return refuse(map, refused_flags[i].words, err);

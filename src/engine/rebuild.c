@@ -18,6 +18,7 @@
 
 #include "base/io.h"
 #include "engine/cooperation.h"
+#include "engine/lazy.h"
 #include "engine/manifest_info.h"
 #include "engine/memory.h"
 #include "engine/rebuild.h"
@@ -405,6 +406,8 @@ static int build(struct building *building, int remote_end, struct crs_error *er
     tell(b, "fill");
     r = for_each_member(building, rebuild_memory, err);
     if (r == 0)
+        r = lazy_start(&building->ctx, err);
+    if (r == 0)
         r = for_each_member(building, close_memory, err);
     tell(b, "files");
     if (b->namespaces & NAMESPACE_MOUNT)
@@ -504,7 +507,9 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
     _cleanup_close_ int ours = pair[0], theirs = pair[1];
     building.service_fd = ours;
     begin(b, &building.ctx);
-    int r = build(&building, theirs, err);
+    int r = b->lazy ? lazy_new(b->fill_fd, b->detach, &building.ctx.lazy, err) : 0;
+    if (r == 0)
+        r = build(&building, theirs, err);
     memory_close_files(&building.ctx);
     if (r == 0)
         r = tell_held(&building, err);
@@ -518,6 +523,7 @@ int rebuild_process(const struct rebuild *b, pid_t *ret_pid, struct crs_error *e
         *ret_pid = building.stubs.stubs[0]->pid;
     else
         stub_tree_kill(&building.stubs);
+    lazy_free(building.ctx.lazy);
     kobj_restore_clear(&building.ctx);
     stub_tree_clear(&building.stubs);
     return r;

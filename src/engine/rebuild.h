@@ -36,6 +36,8 @@ struct rebuild {
     void *progress_arg;
     const struct kobj_given *given; /* in the place of what leads outside */
     size_t n_given;
+    bool lazy;      /* memory comes later, where it can: */
+    int fill_fd;    /* this end of a pair of sockets learns how it went (struct lazy_report) */
     bool gives_own; /* and else what the restarter has under the same number, or its standard input
                        or output */
 };

@@ -4,16 +4,21 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/passing.h"
 #include "base/units.h"
 #include "engine/clocks.h"
+#include "engine/lazy.h"
+#include "engine/lazy_server.h"
 #include "engine/manifest_info.h"
 #include "engine/options.h"
 #include "engine/relocate.h"
@@ -380,9 +385,50 @@ static int check_and_start(struct rebuild *b, enum crs_pids pids, bool inside_wh
                                     : restart_with(b, pids, ret, err);
 }
 
+/* ---- memory that comes later ---- */
+
+/* An end of a pair for the server of the memory, where there can be one. */
+static int prepare_fill(const struct crs_restart_options *o, int *ret_ours, int *ret_theirs,
+                        struct crs_error *err)
+{
+    struct crs_error why = {0};
+    int pair[2];
+
+    if (!o->lazy)
+        return 0;
+    if (lazy_probe(&why) < 0) {
+        kobj_warn(o->progress, o->progress_arg, "all memory is read before the program runs: %s",
+                  why.text);
+        return 0;
+    }
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't make a socket pair");
+    *ret_ours = pair[0];
+    *ret_theirs = pair[1];
+    return 0;
+}
+
+/* Is there a server, or was there? Then the first record says so. */
+static bool has_server(int fill_fd)
+{
+    struct lazy_report report;
+
+    return fill_fd >= 0 && take_record(fill_fd, &report, sizeof(report), MSG_DONTWAIT, NULL) == 0 &&
+           report.begun;
+}
+
+/* Those who have an older crs.h have no room for what is new. */
+static void hand_over(const struct crs_restarted *restarted,
+                      const struct crs_restart_options *given, struct crs_restarted *ret)
+{
+    bool old = given && given->struct_size <= offsetof(struct crs_restart_options, lazy);
+
+    memcpy(ret, restarted, old ? offsetof(struct crs_restarted, lazy) : sizeof(*ret));
+}
+
 static int restart_loaded(struct loaded *loaded, const struct crs_restart_options *o,
                           const struct restart_extras *extras, const struct given *given,
-                          const struct relocations *pairs, struct crs_restarted *ret,
+                          const struct relocations *pairs, int fill_fd, struct crs_restarted *ret,
                           struct crs_error *err)
 {
     _cleanup_(kobj_relocating_clear) struct kobj_relocating moved = {.pairs = pairs};
@@ -400,7 +446,9 @@ static int restart_loaded(struct loaded *loaded, const struct crs_restart_option
                         .progress = o->progress,
                         .progress_arg = o->progress_arg,
                         .given = given->items,
-                        .n_given = given->n};
+                        .n_given = given->n,
+                        .lazy = fill_fd >= 0,
+                        .fill_fd = fill_fd};
     int r = pairs->array.n > 0 ? relocate_loaded(loaded, &moved, err) : 0;
 
     if (r == 0)
@@ -416,6 +464,7 @@ int restart_run(const char *path, const struct crs_restart_options *options,
     uint64_t started_us = now_us(), own_limit = 0;
     _cleanup_(relocations_clear) struct relocations pairs = {0};
     _cleanup_(given_clear) struct given given = {0};
+    _cleanup_close_ int fill_fd = -1, server_fd = -1;
     struct crs_restarted restarted;
     struct loaded loaded;
 
@@ -428,15 +477,21 @@ int restart_run(const char *path, const struct crs_restart_options *options,
         r = take_moved(o, &pairs, err);
     if (r == 0)
         r = descriptors_reserve(&own_limit, err);
+    if (r == 0)
+        r = prepare_fill(o, &fill_fd, &server_fd, err);
     if (r < 0)
         return r;
     r = loaded_open(path, o->snapshot ? o->snapshot->reader : NULL, &loaded, err);
     if (r == 0) {
-        r = restart_loaded(&loaded, o, extras, &given, &pairs, &restarted, err);
+        r = restart_loaded(&loaded, o, extras, &given, &pairs, server_fd, &restarted, err);
+        cleanup_close(&server_fd);
+        server_fd = -1;
         if (r == 0) {
+            restarted.lazy = has_server(fill_fd);
+            restarted.fill_fd = restarted.lazy ? TAKE_FD(fill_fd) : -1;
             restarted.first_instruction_us = now_us() - started_us;
             restarted.memory_bytes = saved_bytes(&loaded);
-            *ret = restarted;
+            hand_over(&restarted, options, ret);
         }
         loaded_clear(&loaded);
     }
@@ -463,6 +518,29 @@ int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_s
     if (pid < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't wait for process %d", restarted->wait_pid);
     return pid == 0 ? -EAGAIN : 0;
+}
+
+int crs_restart_filled(struct crs_restarted *restarted, int timeout_ms, struct crs_error *err)
+{
+    struct pollfd end = {.fd = restarted->fill_fd, .events = POLLIN};
+    struct lazy_report report;
+
+    if (restarted->fill_fd < 0)
+        return 0;
+    int n = poll(&end, 1, timeout_ms);
+    if (n == 0 || (n < 0 && errno == EINTR))
+        return -EAGAIN;
+    int r = take_record(restarted->fill_fd, &report, sizeof(report), 0, NULL);
+    cleanup_close(&restarted->fill_fd);
+    restarted->fill_fd = -1;
+    if (r < 0)
+        return crs_fail(err, CRS_FAILED, EPIPE,
+                        "the processes that brought the program's memory were killed");
+    if (report.error.kind == CRS_OK)
+        return 0;
+    if (err)
+        *err = report.error;
+    return report.error.errnum ? -report.error.errnum : -EIO;
 }
 
 const char *crs_version(void)

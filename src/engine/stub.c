@@ -184,10 +184,7 @@ static int wait_for_exec(pid_t pid, int sync_fd, struct crs_error *err)
 
 static int hold_and_exec(pid_t pid, int sync_fd, struct tracee **ret, struct crs_error *err)
 {
-    const long options = PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE |
-                         PTRACE_O_TRACEFORK | PTRACE_O_EXITKILL;
-
-    if (ptrace(PTRACE_SEIZE, pid, 0, (void *)options) < 0)
+    if (ptrace(PTRACE_SEIZE, pid, 0, (void *)(long)STUB_OPTIONS) < 0)
         return tracee_explain_stub(pid, errno, err);
     if (write(sync_fd, "g", 1) != 1)
         return crs_fail_errno(err, CRS_FAILED, "can't start the new process");
@@ -267,10 +264,8 @@ static int remote_clone(struct tracee_thread *th, uint64_t flags, int exit_signa
 
 int stub_add_thread(struct tracee *t, size_t maker, pid_t tid, struct crs_error *err)
 {
-    const uint64_t flags =
-        CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
     pid_t made;
-    int r = remote_clone(&t->threads[maker], flags, 0, tid, &made, err);
+    int r = remote_clone(&t->threads[maker], STUB_THREAD_FLAGS, 0, tid, &made, err);
 
     return r < 0 ? r : tracee_adopt_thread(t, made, err);
 }

@@ -10,6 +10,13 @@
 
 #include "tracee/tracee.h"
 
+/* What every thread of a stub reports (PTRACE_O_...). */
+#define STUB_OPTIONS                                                                               \
+    (PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE | PTRACE_O_TRACEFORK |       \
+     PTRACE_O_EXITKILL)
+#define STUB_THREAD_FLAGS                                                                          \
+    (CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM)
+
 struct stub_options {
     int exe_fd;       /* of the executable */
     const char *name; /* argv[0], for people */
@@ -40,6 +47,9 @@ int stub_exec(struct tracee *t, int remote_exe_fd, const char *name, struct crs_
 /* Another thread in the stub with that tid (0: any), made by its thread number `maker`; added to
  * t->threads. Errors as above. */
 int stub_add_thread(struct tracee *t, size_t maker, pid_t tid, struct crs_error *err);
+
+/* n such threads, made by the first one, in this order; tids: of each, or NULL. */
+int stub_add_threads(struct tracee *t, const pid_t *tids, size_t n, struct crs_error *err);
 
 /* Let it end with that status, as of wait(2), without a core. Its parent may wait for it then:
  * the caller, or the stub that it is a child of. */

@@ -245,6 +245,38 @@ static int add_thread(const struct making *making, struct tracee *t, const Crs__
     return r;
 }
 
+/* From number *k on: how many in a row are made by the first thread, and have its directory. */
+static size_t count_plain(const Crs__Process *p, size_t k)
+{
+    uint32_t shares_with;
+    size_t n = 0;
+    bool own;
+
+    for (; k + n < p->n_threads; n++)
+        if (thread_directory_find(p->threads[k + n], &own, &shares_with, NULL) < 0 || own ||
+            shares_with)
+            break;
+    return n;
+}
+
+static int add_next_threads(const struct making *making, struct tracee *t, const Crs__Process *p,
+                            size_t *k, struct crs_error *err)
+{
+    size_t n = count_plain(p, *k), first = *k;
+    _cleanup_free_ pid_t *tids = calloc(n + 1, sizeof(*tids));
+    int r;
+
+    if (!tids)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a list of threads");
+    *k += n > 0 ? n : 1;
+    for (size_t i = 0; i < n; i++)
+        tids[i] = p->threads[first + i]->tid;
+    if (n > 0)
+        return stub_add_threads(t, making->options->choose_pids ? tids : NULL, n, err);
+    r = add_thread(making, t, p, first, err);
+    return r < 0 ? crs_fail_at(err, r, "thread %u", p->threads[first]->tid) : 0;
+}
+
 /* A copy of a stub of the right executable needs no exec of its own. */
 static int become(struct making *making, int i, struct crs_error *err)
 {
@@ -264,11 +296,8 @@ static int become(struct making *making, int i, struct crs_error *err)
     if (making->tree->exe[i] != space->exe)
         r = stub_exec(t, memory_exe_number(making->ctx, space), m->record->command, err);
     making->tree->exe[i] = space->exe;
-    for (size_t k = 1; r == 0 && k < m->record->n_threads; k++) {
-        r = add_thread(making, t, m->record, k, err);
-        if (r < 0)
-            crs_fail_at(err, r, "thread %u", m->record->threads[k]->tid);
-    }
+    for (size_t k = 1; r == 0 && k < m->record->n_threads;)
+        r = add_next_threads(making, t, m->record, &k, err);
     if (r == 0 && m->record->threads[0]->exited)
         r = set_name(t, m->record->command, err);
     return r;

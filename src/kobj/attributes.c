@@ -5,6 +5,8 @@
 
 #include "base/io.h"
 #include "kobj/attributes.h"
+#include "kobj/later.h"
+#include "kobj/questions.h"
 
 #define PROC_TEXT_MAX (16u << 20)
 
@@ -198,10 +200,13 @@ int kobj_dump_process(struct kobj_dump *ctx, Crs__Attribute ***ret, size_t *ret_
 {
     Crs__Attribute **list = NULL;
     size_t n = 0;
+    int r = kobj_ask_all(tracee_main(ctx->t), err);
 
+    if (r < 0)
+        return r;
     for (const struct kobj_process_kind *const *kind = kobj_process_kinds; *kind; kind++) {
         _cleanup_bytes_ struct bytes payload = {0};
-        int r = (*kind)->dump(ctx, &payload, err);
+        r = (*kind)->dump(ctx, &payload, err);
         if (r == 0 && payload.data)
             r = add_attribute(&list, &n, (*kind)->name, &payload, err);
         if (r < 0) {
@@ -219,10 +224,13 @@ int kobj_dump_thread(struct kobj_dump *ctx, struct tracee_thread *thread, Crs__A
 {
     Crs__Attribute **list = NULL;
     size_t n = 0;
+    int r = thread == tracee_main(thread->owner) ? 0 : kobj_ask_all(thread, err);
 
+    if (r < 0)
+        return r;
     for (const struct kobj_thread_kind *const *kind = kobj_thread_kinds; *kind; kind++) {
         _cleanup_bytes_ struct bytes payload = {0};
-        int r = (*kind)->dump(ctx, thread, &payload, err);
+        r = (*kind)->dump(ctx, thread, &payload, err);
         if (r == 0 && payload.data)
             r = add_attribute(&list, &n, (*kind)->name, &payload, err);
         if (r < 0) {
@@ -354,9 +362,10 @@ int kobj_restore_thread(struct kobj_restore *ctx, struct tracee_thread *thread,
         if (!(*kind)->restore ||
             !find_attribute(record->attributes, record->n_attributes, (*kind)->name, &payload))
             continue;
+        ctx->later_title = (*kind)->title;
         int r = (*kind)->restore(ctx, thread, record, &payload, err);
         if (r < 0)
             return crs_fail_at(err, r, "%s of thread %u", (*kind)->title, record->tid);
     }
-    return 0;
+    return kobj_make_calls(ctx, thread, record->tid, err);
 }

@@ -5,25 +5,39 @@
 #include <sys/syscall.h>
 
 #include "comm.pb-c.h"
-#include "kobj/attributes.h"
+#include "kobj/later.h"
+#include "kobj/questions.h"
 
 #define NAME_SIZE 16
+
+static const struct kobj_question current = {
+    .number = SYS_prctl, .args = {PR_GET_NAME}, .block_arg = 1, .block_size = NAME_SIZE};
 
 static int dump_comm(struct kobj_dump *ctx, struct tracee_thread *thread, struct bytes *ret_payload,
                      struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes text = {0};
     Crs__Comm message = CRS__COMM__INIT;
-    int r = kobj_read_proc(ctx->t, &text, err, "task/%d/comm", thread->tid);
+    uint8_t name[NAME_SIZE] = {0};
+    int64_t result;
+    int r = kobj_ask(thread, &current, &result, name, err);
 
+    if (r == 0 && kobj_call_failed(result))
+        r = crs_fail(err, CRS_CANT_CHECKPOINT, -result, "can't read the name of thread %d: %s",
+                     thread->tid, strerror(-result));
     if (r < 0)
         return r;
-    if (text.size > 0 &&
-        text.data[text.size - 1] == '\n') /* the kernel's; a name may have its own */
-        text.size--;
-    message.name =
-        (ProtobufCBinaryData){text.size < NAME_SIZE ? text.size : NAME_SIZE - 1, text.data};
+    message.name = (ProtobufCBinaryData){strnlen((const char *)name, NAME_SIZE - 1), name};
     return kobj_pack(&message.base, ret_payload, err);
+}
+
+static int look_at_name(struct kobj_restore *ctx, struct tracee_thread *thread,
+                        const struct kobj_later *later, struct crs_error *err)
+{
+    int64_t result = later->call.result;
+
+    return kobj_call_failed(result)
+               ? crs_fail(err, CRS_CANT_RESTART, -result, "can't set it: %s", strerror(-result))
+               : 0;
 }
 
 static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
@@ -32,7 +46,6 @@ static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
 {
     _cleanup_message_ Crs__Comm *message = NULL;
     char name[NAME_SIZE] = {0};
-    int64_t result;
     int r = kobj_unpack(&crs__comm__descriptor, payload, &message, err);
 
     if (r < 0)
@@ -42,11 +55,12 @@ static int restore_comm(struct kobj_restore *ctx, struct tracee_thread *thread,
                         message->name.len);
     if (message->name.len)
         memcpy(name, message->name.data, message->name.len);
-    r = tracee_call_with_block(thread, &result, err, SYS_prctl, (uint64_t[6]){PR_SET_NAME}, 1, name,
-                               NULL, sizeof(name));
-    if (r == 0 && kobj_call_failed(result))
-        r = crs_fail(err, CRS_CANT_RESTART, -result, "can't set it: %s", strerror(-result));
-    return r;
+    const struct kobj_later later = {.call = {.number = SYS_prctl, .args = {PR_SET_NAME}},
+                                     .block_arg = 1,
+                                     .block = name,
+                                     .block_size = sizeof(name),
+                                     .outcome = look_at_name};
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 static int describe_comm(const struct bytes *payload, char *text, size_t size)
@@ -67,4 +81,6 @@ const struct kobj_thread_kind kobj_comm = {
     .dump = dump_comm,
     .restore = restore_comm,
     .describe = describe_comm,
+    .questions = &current,
+    .n_questions = 1,
 };

@@ -9,6 +9,7 @@
 #include "kobj/file.h"
 #include "kobj/inet_diag.h"
 #include "kobj/inotify_paths.h"
+#include "kobj/later.h"
 
 static int out_of_memory(struct crs_error *err)
 {
@@ -340,6 +341,8 @@ static void close_fds(int **fds, size_t n)
 void kobj_restore_clear(struct kobj_restore *ctx)
 {
     kobj_close_terminals(ctx);
+    kobj_later_free(ctx);
+    free(ctx->fresh);
     pipe_restore_end(ctx);
     sysv_restore_end(ctx);
     tcp_restore_end(ctx);

@@ -110,7 +110,12 @@ static int raise_limit(struct kobj_restore *ctx, int highest, struct crs_error *
     struct tracee_thread *th = tracee_main(ctx->t);
     struct rlimit limit = {0};
     int64_t result;
-    int r = tracee_call_with_block(th, &result, err, SYS_prlimit64,
+    int r = 0;
+
+    /* Of a process with the caller's own IDs it can be read from outside. */
+    result = syscall(SYS_prlimit64, ctx->t->pid, RLIMIT_NOFILE, NULL, &limit);
+    if (result < 0)
+        r = tracee_call_with_block(th, &result, err, SYS_prlimit64,
                                    (const uint64_t[6]){0, RLIMIT_NOFILE, 0, 0}, 3, NULL, &limit,
                                    sizeof(limit));
     if (r < 0 || result < 0)
@@ -136,9 +141,9 @@ static int raise_limit(struct kobj_restore *ctx, int highest, struct crs_error *
 static int clear_table(struct kobj_restore *ctx, const struct plan *plan, int *socket,
                        struct crs_error *err)
 {
-    struct tracee_thread *th = tracee_main(ctx->t);
+    struct remote_call calls[4];
+    size_t n = 0;
     int spare = 0, r = 0;
-    int64_t moved;
 
     for (size_t i = 0; i < plan->n && plan->items[i].number == spare; i++)
         spare++;
@@ -147,18 +152,22 @@ static int clear_table(struct kobj_restore *ctx, const struct plan *plan, int *s
                         ? plan->items[plan->n - 1].number
                         : spare,
                     err);
-    if (r == 0 && *socket > 0)
-        r = REMOTE_CHECKED(th, NULL, err, CRS_FAILED, "close descriptors", SYS_close_range, 0,
-                           *socket - 1, 0);
-    if (r == 0)
-        r = REMOTE_CHECKED(th, NULL, err, CRS_FAILED, "close descriptors", SYS_close_range,
-                           *socket + 1, UINT32_MAX, 0);
-    if (r < 0 || spare == *socket)
+    if (r < 0)
         return r;
-    r = REMOTE_CHECKED(th, &moved, err, CRS_FAILED, "move the socket", SYS_dup3, *socket, spare,
-                       O_CLOEXEC);
-    if (r == 0)
-        r = REMOTE_CHECKED(th, NULL, err, CRS_FAILED, "close a descriptor", SYS_close, *socket);
+    const uint64_t at = *socket;
+    if (at > 0)
+        calls[n++] = (struct remote_call){SYS_close_range, {0, at - 1}, 0};
+    calls[n++] = (struct remote_call){SYS_close_range, {at + 1, UINT32_MAX}, 0};
+    if (spare != *socket) {
+        calls[n++] = (struct remote_call){SYS_dup3, {at, spare, O_CLOEXEC}, 0};
+        calls[n++] = (struct remote_call){SYS_close, {at}, 0};
+    }
+    r = tracee_calls(tracee_main(ctx->t), calls, n, err);
+    for (size_t i = 0; r == 0 && i < n; i++)
+        if (calls[i].result < 0)
+            r = crs_fail(err, CRS_FAILED, -calls[i].result,
+                         "can't empty the table of descriptors in process %d: %s", ctx->t->pid,
+                         strerror(-calls[i].result));
     if (r == 0)
         *socket = spare;
     return r;

@@ -6,6 +6,7 @@
 
 #include "itimers.pb-c.h"
 #include "kobj/attributes.h"
+#include "kobj/questions.h"
 
 #define N_TIMERS 3 /* ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF */
 
@@ -19,23 +20,33 @@ static struct timeval from_us(uint64_t us)
     return (struct timeval){us / 1000000, us % 1000000};
 }
 
+#define QUESTION(which)                                                                            \
+    {                                                                                              \
+        .number = SYS_getitimer, .args = {(which)}, .block_arg = 1,                                \
+        .block_size = sizeof(struct itimerval)                                                     \
+    }
+
+static const struct kobj_question questions[N_TIMERS] = {
+    QUESTION(ITIMER_REAL), QUESTION(ITIMER_VIRTUAL), QUESTION(ITIMER_PROF)};
+
 static int dump_itimers(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
 {
-    struct remote_call calls[N_TIMERS] = {0};
     struct itimerval values[N_TIMERS];
     Crs__Itimer records[N_TIMERS], *pointers[N_TIMERS];
     Crs__Itimers message = CRS__ITIMERS__INIT;
 
-    for (int which = 0; which < N_TIMERS; which++)
-        calls[which] = (struct remote_call){.number = SYS_getitimer, .args = {which}};
-    int r = kobj_call_blocks(tracee_main(ctx->t), calls, N_TIMERS, 1, NULL, values,
-                             sizeof(values[0]), err);
+    int64_t result;
+    int r = 0;
+
     message.timers = pointers;
     for (int which = 0; r == 0 && which < N_TIMERS; which++) {
-        if (kobj_call_failed(calls[which].result))
-            return crs_fail(err, CRS_CANT_CHECKPOINT, -calls[which].result,
+        r = kobj_ask(tracee_main(ctx->t), &questions[which], &result, &values[which], err);
+        if (r < 0)
+            return r;
+        if (kobj_call_failed(result))
+            return crs_fail(err, CRS_CANT_CHECKPOINT, -result,
                             "can't read interval timer %d of process %d: %s", which, ctx->t->pid,
-                            strerror(-calls[which].result));
+                            strerror(-result));
         if (!to_us(&values[which].it_value) && !to_us(&values[which].it_interval))
             continue;
         Crs__Itimer *record = &records[message.n_timers];
@@ -128,5 +139,7 @@ const struct kobj_process_kind kobj_itimers = {
     .saved = "yes",
     .dump = dump_itimers,
     .restore = restore_itimers,
+    .questions = questions,
+    .n_questions = N_TIMERS,
     .describe = describe_itimers,
 };

@@ -113,6 +113,9 @@ struct kobj_restore {
     bool detach;  /* the program's parent will end before it: no parent-death signal */
     crs_progress_fn progress;
     void *progress_arg;
+    struct kobj_later_list *later;       /* later.c's own: of the thread whose turn it is, */
+    const char *later_title;             /* and of the kind */
+    void *fresh;                         /* thread_prctl.c's own */
     void *pipes;                         /* pipe.c's own: the pipes made so far */
     void *segments;                      /* sysv_shm.c's own: the segments made so far */
     bool devpts_chosen;                  /* pty_devpts.c's own */
@@ -121,6 +124,7 @@ struct kobj_restore {
     void *tcp, *udp;                   /* tcp_restore()'s and udp_restore()'s own */
     struct unix_set *unix_sockets;     /* unix_set_get()'s own */
     struct memory_files *memory_files; /* memory_open_files()'s own */
+    struct lazy *lazy;                 /* memory comes later where it can; NULL: all of it now */
     int64_t monotonic_shift_ns;   /* add to a saved CLOCK_MONOTONIC time to get the same one here */
     const Crs__Process *process;  /* what ctx->t becomes, while its descriptors are dealt with */
     struct file_holders *holders; /* during kobj_connect_files() */
@@ -354,6 +358,8 @@ int kobj_restore_ipc(struct kobj_restore *ctx, struct crs_error *err);
 
 /* ---- properties of processes and threads ---- */
 
+struct kobj_question; /* questions.h */
+
 struct kobj_process_kind {
     const char *name, *title, *saved, *conditions, *privilege; /* as above */
     /* A payload left without data: nothing to save, no record is made. (kobj_pack() gives data
@@ -372,6 +378,8 @@ struct kobj_process_kind {
                 struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions; /* that dump() always asks, by kobj_ask() */
+    size_t n_questions;
 };
 
 struct kobj_thread_kind {
@@ -382,6 +390,8 @@ struct kobj_thread_kind {
                    const Crs__Thread *record, const struct bytes *payload, struct crs_error *err);
     int (*describe)(const struct bytes *payload, char *text, size_t size);
     struct kobj_paths paths;
+    const struct kobj_question *questions;
+    size_t n_questions;
 };
 
 extern const struct kobj_process_kind *const kobj_process_kinds[];

@@ -2,19 +2,25 @@
 #include <sys/syscall.h>
 
 #include "kobj/attributes.h"
+#include "kobj/questions.h"
 
 #define READ_ENTRIES 0 /* the first argument of modify_ldt(2) */
+#define ENTRY_SIZE   8
+
+#ifdef SYS_modify_ldt
+static const struct kobj_question question = {.number = SYS_modify_ldt,
+                                              .args = {READ_ENTRIES, 0, ENTRY_SIZE},
+                                              .block_arg = 1,
+                                              .block_size = ENTRY_SIZE};
+#endif
 
 static int dump_ldt(struct kobj_dump *ctx, struct bytes *ret_payload, struct crs_error *err)
 {
 #ifdef SYS_modify_ldt
-    struct tracee_thread *thread = tracee_main(ctx->t);
+    uint8_t entry[ENTRY_SIZE];
     int64_t size = 0;
-    int r = kobj_need_scratch(thread, err);
+    int r = kobj_ask(tracee_main(ctx->t), &question, &size, entry, err);
 
-    if (r == 0)
-        r = REMOTE(thread, &size, err, SYS_modify_ldt, READ_ENTRIES, ctx->t->scratch,
-                   TRACEE_SCRATCH_SIZE);
     size =
         (int32_t)size; /* so the kernel gives an error, too; there's none in a kernel without it */
     if (r < 0 || size <= 0)
@@ -32,4 +38,8 @@ const struct kobj_process_kind kobj_ldt = {
     .title = "segments of its own (modify_ldt)",
     .saved = "refused",
     .dump = dump_ldt,
+#ifdef SYS_modify_ldt
+    .questions = &question,
+    .n_questions = 1,
+#endif
 };

@@ -10,6 +10,7 @@
 
 #include "kobj/attributes.h"
 #include "kobj/memory_policy.h"
+#include "kobj/questions.h"
 #include "memory_policy.pb-c.h"
 
 #define OF_ADDRESS 2 /* MPOL_F_ADDR */
@@ -20,22 +21,27 @@ struct block {
     uint8_t nodes[POLICY_NODES / 8];
 };
 
+static const struct kobj_question policy_of_thread = {.number = SYS_get_mempolicy,
+                                                      .args = {0, 0, POLICY_NODES},
+                                                      .block_arg = 0,
+                                                      .block_size = sizeof(struct block),
+                                                      .second_arg = 1,
+                                                      .second_from = offsetof(struct block, nodes)};
+
 int memory_policy_get(struct tracee_thread *thread, uint64_t address, struct memory_policy *ret,
                       struct crs_error *err)
 {
-    struct tracee *t = thread->owner;
+    struct kobj_question of_address = policy_of_thread;
     struct block block = {0};
     int64_t result;
-    int r = kobj_need_scratch(thread, err);
 
-    if (r == 0)
-        r = REMOTE(thread, &result, err, SYS_get_mempolicy, t->scratch,
-                   t->scratch + offsetof(struct block, nodes), POLICY_NODES, address,
-                   address ? OF_ADDRESS : 0);
-    if (r == 0 && !kobj_call_failed(result)) /* a kernel without NUMA has no policies */
-        r = tracee_read(t, t->scratch, &block, sizeof(block), err);
+    of_address.args[3] = address;
+    of_address.args[4] = OF_ADDRESS;
+    int r = kobj_ask(thread, address ? &of_address : &policy_of_thread, &result, &block, err);
     if (r < 0)
         return r;
+    if (kobj_call_failed(result)) /* a kernel without NUMA has no policies */
+        block = (struct block){0};
     ret->mode = block.mode;
     memcpy(ret->nodes, block.nodes, sizeof(ret->nodes));
     return 0;
@@ -153,5 +159,7 @@ const struct kobj_thread_kind kobj_memory_policy = {
     .conditions = "bound to those of its nodes that exist; home nodes can't be read",
     .dump = dump_memory_policy,
     .restore = restore_memory_policy,
+    .questions = &policy_of_thread,
+    .n_questions = 1,
     .describe = describe_memory_policy,
 };

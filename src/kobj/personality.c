@@ -3,26 +3,27 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
+#include "kobj/questions.h"
 #include "personality.pb-c.h"
 
-static int read_value(struct tracee_thread *thread, uint32_t *ret, struct crs_error *err)
-{
-    _cleanup_bytes_ struct bytes text = {0};
-    int r = kobj_read_proc(thread->owner, &text, err, "task/%d/personality", thread->tid);
-
-    if (r == 0)
-        *ret = strtoul((const char *)text.data, NULL, 16);
-    return r;
-}
+/* What none is; the answer is the present one. */
+static const struct kobj_question current = {.number = SYS_personality, .args = {0xffffffff}};
 
 static int dump_personality(struct kobj_dump *ctx, struct tracee_thread *thread,
                             struct bytes *ret_payload, struct crs_error *err)
 {
     Crs__Personality message = CRS__PERSONALITY__INIT;
-    int r = read_value(thread, &message.value, err);
+    int64_t result;
+    int r = kobj_ask(thread, &current, &result, NULL, err);
 
-    return r < 0 ? r : kobj_pack(&message.base, ret_payload, err);
+    if (r == 0 && kobj_call_failed(result))
+        r = crs_fail(err, CRS_CANT_CHECKPOINT, -result,
+                     "can't read the personality of thread %d: %s", thread->tid, strerror(-result));
+    if (r < 0)
+        return r;
+    message.value = (uint32_t)result;
+    return kobj_pack(&message.base, ret_payload, err);
 }
 
 static int restore_personality(struct kobj_restore *ctx, struct tracee_thread *thread,
@@ -30,15 +31,13 @@ static int restore_personality(struct kobj_restore *ctx, struct tracee_thread *t
                                struct crs_error *err)
 {
     _cleanup_message_ Crs__Personality *message = NULL;
-    uint32_t current;
     int r = kobj_unpack(&crs__personality__descriptor, payload, &message, err);
 
-    if (r == 0)
-        r = read_value(thread, &current, err);
-    if (r < 0 || message->value == current)
+    if (r < 0)
         return r;
-    return REMOTE_CHECKED(thread, NULL, err, CRS_CANT_RESTART, "set the personality",
-                          SYS_personality, message->value);
+    const struct kobj_later later = {.call = {.number = SYS_personality, .args = {message->value}},
+                                     .what = "set the personality"};
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 static int describe_personality(const struct bytes *payload, char *text, size_t size)
@@ -58,4 +57,6 @@ const struct kobj_thread_kind kobj_personality = {
     .dump = dump_personality,
     .restore = restore_personality,
     .describe = describe_personality,
+    .questions = &current,
+    .n_questions = 1,
 };

@@ -127,44 +127,6 @@ static int check(struct kobj_restore *ctx, const Crs__OpenFile *record, struct c
     return r;
 }
 
-struct pipe_made *pipe_find_made(struct kobj_restore *ctx, uint64_t inode)
-{
-    for (struct pipe_made *p = ctx->pipes; p; p = p->next)
-        if (p->inode == inode)
-            return p;
-    return NULL;
-}
-
-struct pipe_made *pipe_add_made(struct kobj_restore *ctx, uint64_t inode)
-{
-    struct pipe_made *p = malloc(sizeof(*p));
-
-    if (!p)
-        return NULL;
-    *p = (struct pipe_made){.next = ctx->pipes, .inode = inode, .reader = -1, .writer = -1};
-    ctx->pipes = p;
-    return p;
-}
-
-const Crs__PipeContents *pipe_find_contents(struct kobj_restore *ctx, uint64_t inode,
-                                            Crs__Pipe **ret_owner)
-{
-    for (size_t i = 0; i < ctx->files->n_files; i++) {
-        const Crs__OpenFile *record = ctx->files->files[i];
-        Crs__Pipe *m;
-        if (strcmp(record->kind, kobj_pipe.name) != 0 && strcmp(record->kind, kobj_fifo.name) != 0)
-            continue;
-        if (pipe_unpack(record, &m, NULL) < 0)
-            continue;
-        if (m->inode == inode && m->contents) {
-            *ret_owner = m;
-            return m->contents;
-        }
-        crs__pipe__free_unpacked(m, NULL);
-    }
-    return NULL;
-}
-
 static int make(struct kobj_restore *ctx, uint64_t inode, struct pipe_made **ret,
                 struct crs_error *err)
 {
@@ -222,17 +184,6 @@ int pipe_restore(struct kobj_restore *ctx, const Crs__OpenFile *record, int *ret
         return crs_fail(err, CRS_CANT_RESTART, -r, "can't open an end of the pipe: %s",
                         strerror(-r));
     return file_finish(fd, record, ret_fd, err);
-}
-
-void pipe_restore_end(struct kobj_restore *ctx)
-{
-    while (ctx->pipes) {
-        struct pipe_made *p = ctx->pipes;
-        ctx->pipes = p->next;
-        cleanup_close(&p->reader);
-        cleanup_close(&p->writer);
-        free(p);
-    }
 }
 
 int pipe_describe(const Crs__OpenFile *record, char *text, size_t size)

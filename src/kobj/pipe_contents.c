@@ -16,7 +16,7 @@ static int out_of_memory(struct crs_error *err)
     return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
 }
 
-/* A pipe of ours with the same buffers: *ret is its reading end. */
+/* A pipe of ours with the same data, of which there is some: *ret is its reading end. */
 static int copy_pipe(const struct open_file *reader, int size, int waiting, int *ret,
                      struct crs_error *err)
 {
@@ -27,20 +27,18 @@ static int copy_pipe(const struct open_file *reader, int size, int waiting, int 
         return file_refuse_errno(reader, err, "make a pipe to copy it");
     from = ends[0];
     to = ends[1];
-    if (waiting > 0) {
-        /* An unprivileged user's pipe may not grow to a size that was allowed to somebody else;
-         * then tee() shows whether it matters. */
-        if (fcntl(to, F_GETPIPE_SZ) < size)
-            fcntl(to, F_SETPIPE_SZ, size);
-        ssize_t n = tee(reader->dup_fd, to, INT_MAX, SPLICE_F_NONBLOCK);
-        if (n < 0)
-            return file_refuse_errno(reader, err, "copy the data in the pipe");
-        if (n < waiting)
-            return file_refuse(reader, err,
-                               "only a part of its data can be copied, because pipes of this user "
-                               "may not be that large",
-                               "raise /proc/sys/fs/pipe-max-size");
-    }
+    /* An unprivileged user's pipe may not grow to a size that was allowed to somebody else; then
+     * tee() shows whether it matters. */
+    if (fcntl(to, F_GETPIPE_SZ) < size)
+        fcntl(to, F_SETPIPE_SZ, size);
+    ssize_t n = tee(reader->dup_fd, to, INT_MAX, SPLICE_F_NONBLOCK);
+    if (n < 0)
+        return file_refuse_errno(reader, err, "copy the data in the pipe");
+    if (n < waiting)
+        return file_refuse(reader, err,
+                           "only a part of its data can be copied, because pipes of this user may "
+                           "not be that large",
+                           "raise /proc/sys/fs/pipe-max-size");
     *ret = TAKE_FD(from);
     return 0;
 }
@@ -86,11 +84,12 @@ int pipe_dump_contents(const struct open_file *reader, bool packets, Crs__PipeCo
                        struct crs_error *err)
 {
     _cleanup_close_ int copy = -1;
-    int waiting = 0, size = fcntl(reader->dup_fd, F_GETPIPE_SZ);
+    int waiting = 0, r = 0, size = fcntl(reader->dup_fd, F_GETPIPE_SZ);
 
     if (size < 0 || ioctl(reader->dup_fd, FIONREAD, &waiting) < 0)
         return file_refuse_errno(reader, err, "read the size of the pipe");
-    int r = copy_pipe(reader, size, waiting, &copy, err);
+    if (waiting > 0)
+        r = copy_pipe(reader, size, waiting, &copy, err);
     if (r < 0)
         return r;
     Crs__PipeContents *contents = malloc(sizeof(*contents));

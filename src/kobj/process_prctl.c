@@ -5,6 +5,7 @@
 #include <sys/syscall.h>
 
 #include "kobj/attributes.h"
+#include "kobj/questions.h"
 #include "process_prctl.pb-c.h"
 
 #ifndef PR_SET_MDWE
@@ -18,32 +19,34 @@
 
 enum { DUMPABLE, SUBREAPER, THP, MDWE, MERGE, N_QUESTIONS };
 
+static const struct kobj_question questions[N_QUESTIONS] = {
+    [DUMPABLE] = {.number = SYS_prctl, .args = {PR_GET_DUMPABLE}},
+    [SUBREAPER] = {.number = SYS_prctl,
+                   .args = {PR_GET_CHILD_SUBREAPER},
+                   .block_arg = 1,
+                   .block_size = sizeof(int)},
+    [THP] = {.number = SYS_prctl, .args = {PR_GET_THP_DISABLE}},
+    [MDWE] = {.number = SYS_prctl, .args = {PR_GET_MDWE}},
+    [MERGE] = {.number = SYS_prctl, .args = {PR_GET_MEMORY_MERGE}},
+};
+
 static int dump_process_prctl(struct kobj_dump *ctx, struct bytes *ret_payload,
                               struct crs_error *err)
 {
-    static const int questions[N_QUESTIONS] = {PR_GET_DUMPABLE, PR_GET_CHILD_SUBREAPER,
-                                               PR_GET_THP_DISABLE, PR_GET_MDWE,
-                                               PR_GET_MEMORY_MERGE};
     Crs__ProcessPrctl message = CRS__PROCESS_PRCTL__INIT;
-    struct tracee_thread *thread = tracee_main(ctx->t);
-    struct remote_call calls[N_QUESTIONS] = {0};
     uint32_t values[N_QUESTIONS];
-    int subreaper = 0;
-    int r = kobj_need_scratch(thread, err);
+    int subreaper = 0, r = 0;
 
-    for (int i = 0; i < N_QUESTIONS; i++)
-        calls[i] = (struct remote_call){.number = SYS_prctl, .args = {questions[i]}};
-    calls[SUBREAPER].args[1] = ctx->t->scratch;
-    if (r == 0)
-        r = tracee_calls(thread, calls, N_QUESTIONS, err);
-    if (r == 0)
-        r = tracee_read(ctx->t, ctx->t->scratch, &subreaper, sizeof(subreaper), err);
+    for (int i = 0; r == 0 && i < N_QUESTIONS; i++) {
+        int64_t result = 0;
+        r = kobj_ask(tracee_main(ctx->t), &questions[i], &result, &subreaper, err);
+        /* A kernel that can't do it hasn't done it. */
+        values[i] = kobj_call_failed(result) ? 0 : i == SUBREAPER ? subreaper : result;
+    }
     if (r < 0)
         return r;
-    for (int i = 0; i < N_QUESTIONS; i++) /* a kernel that can't do it hasn't done it */
-        values[i] = kobj_call_failed(calls[i].result) ? 0 : calls[i].result;
     message.dumpable = values[DUMPABLE];
-    message.child_subreaper = subreaper != 0;
+    message.child_subreaper = values[SUBREAPER] != 0;
     message.thp_disable = values[THP];
     message.mdwe = values[MDWE];
     message.memory_merge = values[MERGE] == 1;
@@ -116,4 +119,6 @@ const struct kobj_process_kind kobj_process_prctl = {
     .restore = restore_process_prctl,
     .lock = lock_process_prctl,
     .describe = describe_process_prctl,
+    .questions = questions,
+    .n_questions = N_QUESTIONS,
 };

@@ -3,7 +3,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
 #include "robust_list.pb-c.h"
 
 static int dump_robust_list(struct kobj_dump *ctx, struct tracee_thread *thread,
@@ -34,8 +34,10 @@ static int restore_robust_list(struct kobj_restore *ctx, struct tracee_thread *t
 
     if (r < 0)
         return r;
-    return REMOTE_CHECKED(thread, NULL, err, CRS_CANT_RESTART, "set the robust list",
-                          SYS_set_robust_list, message->head, message->length);
+    const struct kobj_later later = {
+        .call = {.number = SYS_set_robust_list, .args = {message->head, message->length}},
+        .what = "set the robust list"};
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 const struct kobj_thread_kind kobj_robust_list = {

@@ -4,7 +4,7 @@
 #include <sys/ptrace.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
 #include "kobj/rseq.h"
 #include "rseq.pb-c.h"
 
@@ -103,28 +103,39 @@ static int mark_not_registered(struct kobj_restore *ctx, struct tracee_thread *t
     return tracee_write(thread->owner, address + CPU_ID_OFFSET, &cpu_id, sizeof(cpu_id), err);
 }
 
+static int look_at_result(struct kobj_restore *ctx, struct tracee_thread *thread,
+                          const struct kobj_later *later, struct crs_error *err)
+{
+    const uint64_t *args = later->call.args;
+    int64_t result = later->call.result;
+    int r = 0;
+
+    if (kobj_call_failed(result) && args[1] > FIRST_SIZE)
+        r = REMOTE(thread, &result, err, SYS_rseq, args[0], FIRST_SIZE, args[2], args[3]);
+    if (r == 0 && kobj_call_failed(result))
+        r = mark_not_registered(ctx, thread, args[0], result, err);
+    return r;
+}
+
 static int restore_rseq(struct kobj_restore *ctx, struct tracee_thread *thread,
                         const Crs__Thread *record, const struct bytes *payload,
                         struct crs_error *err)
 {
     _cleanup_message_ Crs__Rseq *message = NULL;
     uint64_t none = 0;
-    int64_t result;
     int r = kobj_unpack(&crs__rseq__descriptor, payload, &message, err);
 
     /* A sequence that was going on has been aborted in the saved registers. */
     if (r == 0)
         r = tracee_write(thread->owner, message->address + SEQUENCE_OFFSET, &none, sizeof(none),
                          err);
-    if (r == 0)
-        r = REMOTE(thread, &result, err, SYS_rseq, message->address, message->length,
-                   message->flags, message->signature);
-    if (r == 0 && kobj_call_failed(result) && message->length > FIRST_SIZE)
-        r = REMOTE(thread, &result, err, SYS_rseq, message->address, FIRST_SIZE, message->flags,
-                   message->signature);
-    if (r == 0 && kobj_call_failed(result))
-        r = mark_not_registered(ctx, thread, message->address, result, err);
-    return r;
+    if (r < 0)
+        return r;
+    const struct kobj_later later = {
+        .call = {.number = SYS_rseq,
+                 .args = {message->address, message->length, message->flags, message->signature}},
+        .outcome = look_at_result};
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 const struct kobj_thread_kind kobj_rseq = {

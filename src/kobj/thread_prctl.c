@@ -5,12 +5,12 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
+#include "kobj/questions.h"
 #include "proc/stat.h"
 #include "thread_prctl.pb-c.h"
 
-/* Those that the kernel answers in memory come first, 4 bytes of scratch for each; last the one
- * that few have. */
+/* Last the one that few have. */
 enum {
     DEATH_SIGNAL,
     TSC,
@@ -19,7 +19,6 @@ enum {
     MCE,
     N_QUESTIONS,
 };
-#define N_IN_MEMORY   2
 #define N_SPECULATION 3 /* PR_SPEC_STORE_BYPASS, INDIRECT_BRANCH, L1D_FLUSH */
 
 #ifndef PR_SET_IO_FLUSHER
@@ -35,30 +34,39 @@ enum {
 
 #define SPECULATION_SETTINGS (PR_SPEC_DISABLE | PR_SPEC_FORCE_DISABLE | PR_SPEC_DISABLE_NOEXEC)
 
+#define OPTION(option)                                                                             \
+    {                                                                                              \
+        .number = SYS_prctl, .args = {(option) }                                                   \
+    }
+#define IN_MEMORY(option)                                                                          \
+    {                                                                                              \
+        .number = SYS_prctl, .args = {(option)}, .block_arg = 1, .block_size = 4                   \
+    }
+
+static const struct kobj_question questions[N_QUESTIONS] = {
+    [DEATH_SIGNAL] = IN_MEMORY(PR_GET_PDEATHSIG),
+    [TSC] = IN_MEMORY(PR_GET_TSC),
+    [SLACK] = OPTION(PR_GET_TIMERSLACK),
+    [SECUREBITS] = OPTION(PR_GET_SECUREBITS),
+    [MCE] = OPTION(PR_MCE_KILL_GET),
+};
+
 static int ask(struct tracee_thread *thread, int n, uint32_t values[N_QUESTIONS],
                struct crs_error *err)
 {
-    static const int questions[N_QUESTIONS] = {PR_GET_PDEATHSIG, PR_GET_TSC, PR_GET_TIMERSLACK,
-                                               PR_GET_SECUREBITS, PR_MCE_KILL_GET};
-    struct remote_call calls[N_QUESTIONS] = {0};
-    struct tracee *t = thread->owner;
-    uint32_t in_memory[N_IN_MEMORY];
-    int r = kobj_need_scratch(thread, err);
+    int r = 0;
 
-    for (int i = 0; i < n; i++)
-        calls[i] = (struct remote_call){.number = SYS_prctl, .args = {questions[i]}};
-    for (int i = 0; i < N_IN_MEMORY; i++)
-        calls[i].args[1] = t->scratch + i * sizeof(uint32_t);
-    if (r == 0)
-        r = tracee_calls(thread, calls, n, err);
-    if (r == 0)
-        r = tracee_read(t, t->scratch, in_memory, sizeof(in_memory), err);
     values[MCE] = PR_MCE_KILL_DEFAULT;
-    for (int i = 0; r == 0 && i < n; i++)
+    for (int i = 0; r == 0 && i < n; i++) {
+        uint32_t in_memory;
+        int64_t result;
+        r = kobj_ask(thread, &questions[i], &result, &in_memory, err);
         /* What the kernel can't tell, it hasn't done. */
-        values[i] = kobj_call_failed(calls[i].result) ? 0
-                    : i < N_IN_MEMORY                 ? in_memory[i]
-                                                      : (uint32_t)calls[i].result;
+        if (r == 0)
+            values[i] = kobj_call_failed(result)      ? 0
+                        : questions[i].block_size > 0 ? in_memory
+                                                      : (uint32_t)result;
+    }
     return r;
 }
 
@@ -138,15 +146,24 @@ static int dump_thread_prctl(struct kobj_dump *ctx, struct tracee_thread *thread
     return kobj_pack(&message.base, ret_payload, err);
 }
 
+static int warn_of_failure(struct kobj_restore *ctx, struct tracee_thread *thread,
+                           const struct kobj_later *later, struct crs_error *err)
+{
+    int64_t result = later->call.result;
+
+    if (kobj_call_failed(result))
+        KOBJ_WARN(ctx, "can't %s again: %s", later->what, strerror(-result));
+    return 0;
+}
+
 static int set(struct kobj_restore *ctx, struct tracee_thread *thread, const char *words,
                int option, uint64_t a, uint64_t b, struct crs_error *err)
 {
-    int64_t result;
-    int r = REMOTE(thread, &result, err, SYS_prctl, option, a, b);
+    const struct kobj_later later = {.call = {.number = SYS_prctl, .args = {option, a, b}},
+                                     .outcome = warn_of_failure,
+                                     .what = words};
 
-    if (r == 0 && kobj_call_failed(result))
-        KOBJ_WARN(ctx, "can't %s again: %s", words, strerror(-result));
-    return r;
+    return kobj_call_later(ctx, thread, &later, err);
 }
 
 /* "Keep capabilities" is one of them that needs no privilege. */
@@ -189,16 +206,42 @@ static int restore_death_signal(struct kobj_restore *ctx, struct tracee_thread *
     return set(ctx, thread, "set the parent-death signal", PR_SET_PDEATHSIG, number, 0, err);
 }
 
+/* What a process's threads have before anything is set. All are copies of the first one: it is
+ * asked, and the others have the same. */
+struct fresh {
+    const struct tracee *of;
+    uint32_t values[N_QUESTIONS];
+};
+
+static int know_fresh(struct kobj_restore *ctx, struct tracee_thread *thread,
+                      const uint32_t **ret_values, struct crs_error *err)
+{
+    struct fresh *fresh = ctx->fresh ? ctx->fresh : calloc(1, sizeof(*fresh));
+    int r = 0;
+
+    ctx->fresh = fresh;
+    if (!fresh)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    *ret_values = fresh->values;
+    if (fresh->of == thread->owner)
+        return 0;
+    r = kobj_ask_these(thread, questions, N_QUESTIONS, err);
+    if (r == 0)
+        r = ask(thread, N_QUESTIONS, fresh->values, err);
+    fresh->of = r == 0 ? thread->owner : NULL;
+    return r;
+}
+
 static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *thread,
                                 const Crs__Thread *record, const struct bytes *payload,
                                 struct crs_error *err)
 {
     _cleanup_message_ Crs__ThreadPrctl *m = NULL;
-    uint32_t values[N_QUESTIONS];
+    const uint32_t *values = NULL;
     int r = kobj_unpack(&crs__thread_prctl__descriptor, payload, &m, err);
 
     if (r == 0)
-        r = ask(thread, N_QUESTIONS, values, err);
+        r = know_fresh(ctx, thread, &values, err);
     if (r == 0 && m->timer_slack_ns && m->timer_slack_ns != values[SLACK])
         r = set(ctx, thread, "set the timer slack", PR_SET_TIMERSLACK, m->timer_slack_ns, 0, err);
     if (r == 0)
@@ -213,7 +256,8 @@ static int restore_thread_prctl(struct kobj_restore *ctx, struct tracee_thread *
     for (size_t i = 0; r == 0 && i < m->n_speculation; i++)
         r = set(ctx, thread, "restrict speculation", PR_SET_SPECULATION_CTRL,
                 m->speculation[i]->feature, m->speculation[i]->control, err);
-    if (r == 0)
+    /* No thread has got one from who made it. */
+    if (r == 0 && m->parent_death_signal)
         r = restore_death_signal(ctx, thread, m->parent_death_signal, err);
     if (r == 0 && m->no_new_privileges)
         r = set(ctx, thread, "set no_new_privs", PR_SET_NO_NEW_PRIVS, 1, 0, err);
@@ -241,4 +285,6 @@ const struct kobj_thread_kind kobj_thread_prctl = {
     .dump = dump_thread_prctl,
     .restore = restore_thread_prctl,
     .describe = describe_thread_prctl,
+    .questions = questions,
+    .n_questions = MCE, /* and all others only of few */
 };

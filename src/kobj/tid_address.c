@@ -10,7 +10,8 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-#include "kobj/attributes.h"
+#include "kobj/later.h"
+#include "kobj/questions.h"
 #include "tid_address.pb-c.h"
 
 #ifndef PR_GET_TID_ADDRESS
@@ -19,14 +20,17 @@
 
 #define MUSL_TID_OFFSET 48 /* of struct pthread, 64 bits, since musl 1.2.0 */
 
+static const struct kobj_question current = {.number = SYS_prctl,
+                                             .args = {PR_GET_TID_ADDRESS},
+                                             .block_arg = 1,
+                                             .block_size = sizeof(uint64_t)};
+
 static int dump_tid_address(struct kobj_dump *ctx, struct tracee_thread *thread,
                             struct bytes *ret_payload, struct crs_error *err)
 {
     Crs__TidAddress message = CRS__TID_ADDRESS__INIT;
     int64_t result;
-    int r =
-        tracee_call_with_block(thread, &result, err, SYS_prctl, (uint64_t[6]){PR_GET_TID_ADDRESS},
-                               1, NULL, &message.address, sizeof(message.address));
+    int r = kobj_ask(thread, &current, &result, &message.address, err);
 
     if (r == 0 && kobj_call_failed(result))
         r = crs_fail(err, CRS_CANT_CHECKPOINT, -result,
@@ -89,9 +93,12 @@ static int restore_tid_address(struct kobj_restore *ctx, struct tracee_thread *t
     _cleanup_message_ Crs__TidAddress *message = NULL;
     int r = kobj_unpack(&crs__tid_address__descriptor, payload, &message, err);
 
-    if (r == 0)
-        r = REMOTE_CHECKED(thread, NULL, err, CRS_CANT_RESTART, "set where its ID is cleared",
-                           SYS_set_tid_address, message->address);
+    if (r < 0)
+        return r;
+    const struct kobj_later later = {
+        .call = {.number = SYS_set_tid_address, .args = {message->address}},
+        .what = "set where its ID is cleared"};
+    r = kobj_call_later(ctx, thread, &later, err);
     return r < 0 ? r : renumber(thread, record, message->address, err);
 }
 
@@ -102,4 +109,6 @@ const struct kobj_thread_kind kobj_tid_address = {
     .conditions = "with --pids=new the ID is renewed where glibc and musl keep it",
     .dump = dump_tid_address,
     .restore = restore_tid_address,
+    .questions = &current,
+    .n_questions = 1,
 };

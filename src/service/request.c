@@ -24,8 +24,10 @@ static const char *const pipes_names[] = {"refuse", "give"};
 
 static const char *const form_names[] = {
     [CRS_FORM_DIRECTORY] = "directory", [CRS_FORM_STREAM] = "stream"};
-static const char *const freeze_names[] = {
-    [CRS_FREEZE_AUTO] = "auto", [CRS_FREEZE_STOP] = "stop", [CRS_FREEZE_LIVE] = "live"};
+static const char *const freeze_names[] = {[CRS_FREEZE_AUTO] = "auto",
+                                           [CRS_FREEZE_STOP] = "stop",
+                                           [CRS_FREEZE_LIVE] = "live",
+                                           [CRS_FREEZE_FORK] = "fork"};
 
 /* The number of a name; -EINVAL: it is none of them. */
 static int find_name(const char *text, const char *const *names, size_t n)
@@ -132,21 +134,20 @@ static int take_result(const json_t *message, struct crs_checkpoint_result *ret,
                     &freeze, "longest_stop_us", &longest, "peak_memory_bytes", &peak,
                     "buffer_bytes", &buffers) < 0)
         return crs_fail(err, CRS_FAILED, EPROTO, "the supervisor's answer is not understood");
-    struct crs_checkpoint_result result = {
-        .path = bytes_from_json(path),
-        .name = name ? strdup(name) : NULL,
-        .size_bytes = size,
-        .memory_bytes = memory,
-        .pause_us = pause,
-        .longest_stop_us = longest,
-        .total_us = total,
-        .n_processes = processes,
-        .n_threads = threads,
-        .peak_memory_bytes = peak,
-        .buffer_bytes = buffers,
-        .freeze = find_name(freeze, freeze_names, ELEMENTS(freeze_names)) == CRS_FREEZE_LIVE
-                      ? CRS_FREEZE_LIVE
-                      : CRS_FREEZE_STOP};
+    int how = find_name(freeze, freeze_names, ELEMENTS(freeze_names));
+    struct crs_checkpoint_result result = {.path = bytes_from_json(path),
+                                           .name = name ? strdup(name) : NULL,
+                                           .size_bytes = size,
+                                           .memory_bytes = memory,
+                                           .pause_us = pause,
+                                           .longest_stop_us = longest,
+                                           .total_us = total,
+                                           .n_processes = processes,
+                                           .n_threads = threads,
+                                           .peak_memory_bytes = peak,
+                                           .buffer_bytes = buffers,
+                                           .freeze = how > CRS_FREEZE_AUTO ? (enum crs_freeze)how
+                                                                           : CRS_FREEZE_STOP};
     if (!result.path || (name && !result.name)) {
         free(result.path);
         free(result.name);

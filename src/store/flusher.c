@@ -1,4 +1,5 @@
 /* flusher.c - what was written goes to the disk while more is being written */
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <signal.h>
@@ -29,11 +30,15 @@ static void tell(const struct flusher_range *range)
     sync_file_range(range->fd, range->from, range->size, SYNC_FILE_RANGE_WRITE);
 }
 
-static void wait_for(const struct flusher_range *range)
+/* 0, or an errno of the disk's. */
+static int wait_for(const struct flusher_range *range)
 {
-    sync_file_range(range->fd, range->from, range->size,
-                    SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
-                        SYNC_FILE_RANGE_WAIT_AFTER);
+    if (sync_file_range(range->fd, range->from, range->size,
+                        SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE |
+                            SYNC_FILE_RANGE_WAIT_AFTER) == 0)
+        return 0;
+    /* file systems that can't do it */
+    return errno == ENOSYS || errno == EINVAL || errno == ESPIPE ? 0 : errno;
 }
 
 /* The next one; false: it is to end. */
@@ -50,9 +55,12 @@ static bool take(struct flusher *f, bool wait, struct flusher_range *ret)
     return true;
 }
 
-static void note_done(struct flusher *f, const struct flusher_range *range, uint64_t since_us)
+static void note_done(struct flusher *f, const struct flusher_range *range, int error,
+                      uint64_t since_us)
 {
     pthread_mutex_lock(&f->lock);
+    if (f->error == 0)
+        f->error = error;
     f->behind_bytes -= range->size;
     f->done_bytes += range->size;
     f->done_ns += (now_us() - since_us) * 1000;
@@ -76,8 +84,8 @@ static void run(struct flusher *f)
         if (more)
             tell(&next);
         if (last.fd >= 0) {
-            wait_for(&last);
-            note_done(f, &last, since_us);
+            int error = wait_for(&last);
+            note_done(f, &last, error, since_us);
             since_us = now_us();
         }
         last = more ? next : (struct flusher_range){.fd = -1};
@@ -165,6 +173,12 @@ void flusher_stop(struct flusher *f)
     f->stop = false;
     f->queue.n = 0;
     f->behind_bytes = 0;
+}
+
+int flusher_finish(struct flusher *f)
+{
+    flusher_stop(f);
+    return -f->error;
 }
 
 void flusher_clear(struct flusher *f)

@@ -117,6 +117,11 @@ static int sync_files(struct store_writer *w, struct crs_error *err)
         r = sync_file(w, MANIFEST_NAME, err);
     if (r == 0 && sync_directory(w->temporary.fd) < 0)
         r = crs_fail_errno(err, CRS_STORAGE, "can't sync %s", w->path);
+    /* What the thread was told, these syncs were not. */
+    int before = flusher_finish(&w->flusher);
+    if (r == 0 && before < 0)
+        r = crs_fail(err, CRS_STORAGE, -before, "can't sync the packs of %s: %s", w->path,
+                     strerror(-before));
     return r;
 }
 

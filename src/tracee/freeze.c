@@ -28,6 +28,7 @@
 #define PIDFD_THREAD O_EXCL
 #endif
 #define GUESS_TRIES            8
+#define LOOKS                  20 /* before a wait without a limit sleeps: most end at once */
 #define GUESS_SLEEP_US         100
 #define N_LOOKS_AT_ONCE        10
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
@@ -56,14 +57,14 @@ static void nap(int turn)
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
 {
     for (int turn = 0;; turn++) {
-        int r = wait_once(tid, deadline_us ? WNOHANG : 0, ret_status);
+        bool looks = deadline_us || turn < LOOKS;
+        int r = wait_once(tid, looks ? WNOHANG : 0, ret_status);
         if (r != -EAGAIN)
             return r;
-        if (deadline_us == 0)
-            continue;
-        if (now_us() > deadline_us)
+        if (deadline_us && now_us() > deadline_us)
             return -ETIMEDOUT;
-        nap(turn);
+        if (looks)
+            nap(deadline_us ? turn : 0);
     }
 }
 

@@ -80,6 +80,7 @@ void tracee_free(struct tracee *t)
     for (size_t i = 0; i < t->n_threads; i++) {
         bytes_clear(&t->threads[i].xstate);
         bytes_clear(&t->threads[i].stat);
+        free(t->threads[i].answers);
         tracee_forget_status(&t->threads[i]);
     }
     free(t->threads);

@@ -50,6 +50,7 @@ struct tracee_thread {
     struct bytes status;       /* the text of its status in /proc, likewise; not of a stub */
     struct bytes stat;         /* and of its stat, at any time in the freeze */
     struct proc_status *known; /* what the text of its status says, once it was asked for; owned */
+    void *answers; /* questions.c's own, of src/kobj: one block of memory, freed with the thread */
     struct arch_waiting waiting; /* how long it was in its call when it was stopped */
 };
 

@@ -68,6 +68,20 @@ static bool parse_call(const char *line, long *ret_number, uint64_t ret_args[6])
            *ret_number >= 0;
 }
 
+/* The call that it is in. */
+static bool read_call(int proc_fd, pid_t tid, long *ret_number, uint64_t ret_args[6])
+{
+    _cleanup_bytes_ struct bytes line = {0};
+
+    return task_read(proc_fd, tid, "syscall", &line) == 0 &&
+           parse_call((const char *)line.data, ret_number, ret_args);
+}
+
+static enum task_call kind_of(long number)
+{
+    return arch_call_gives_up(number) ? TASK_GIVES_UP : TASK_WAITS;
+}
+
 /*
  * The kernel does not tell what is left of a timeout, but when a thread last ran. The clocks of
  * two CPUs may differ by 100 ms and more, so our own time is read on the thread's CPU.
@@ -96,18 +110,21 @@ static void measure(int proc_fd, pid_t tid, int cpu, struct arch_waiting *ret)
 
 enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret)
 {
-    _cleanup_bytes_ struct bytes line = {0}, wchan = {0};
+    _cleanup_bytes_ struct bytes wchan = {0};
     uint64_t args[6];
     long number;
     int cpu;
 
     *ret = (struct arch_waiting){0};
+    if (!read_call(proc_fd, tid, &number, args))
+        return TASK_RUNS;
+    if (!arch_call_has_timeout(number))
+        return kind_of(number);
     /* First of all: what is read from here on is of one sleep if this number stays. */
     bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
-    if (task_read(proc_fd, tid, "syscall", &line) < 0 ||
-        !parse_call((const char *)line.data, &number, args))
+    if (!read_call(proc_fd, tid, &number, args))
         return TASK_RUNS;
-    const enum task_call call = arch_call_gives_up(number) ? TASK_GIVES_UP : TASK_WAITS;
+    const enum task_call call = kind_of(number);
     if (!counted || !arch_call_has_timeout(number))
         return call;
     if (task_read(proc_fd, tid, "wchan", &wchan) == 0)

@@ -64,6 +64,7 @@ def results_of(env, part):
     expect(results["machine"]["cpus"] > 0 and results["versions"]["crs"], "no machine, no version")
     expect(not results["failed"], f"failed: {results['failed']}")
     expect(results[part], f"nothing was measured of {part}")
+    expect(all(item["ratio"] for item in results["ratios"]), "a ratio is missing")
     for row in results[part]:
         for key in POSITIVE[part]:
             expect(isinstance(row[key], (int, float)) and row[key] > 0, f"{key} of {row}")
@@ -88,6 +89,7 @@ def measure(env, part, *options):
                    env.path("plots"), *options)
     expect(("What is to be reached" in out) == (part not in ("objects", "trees", "libcr")),
            "the table of targets is there or is not")
+    expect("Everything as ratios" in out or part in ("objects", "libcr"), "there are no ratios")
     if has_matplotlib() and part not in ("objects", "libcr"):
         check_plots(env.path("plots"))
     return results_of(env, part)
@@ -208,8 +210,9 @@ def targets(env):
         results = {"schema": 2, "machine": {}, "versions": {}, "skipped": [], "failed": [],
                    "options": {"parts": ["memory", "codecs"]}}
         results["memory"] = [dict(row, pause_seen=pause, freeze="live", gaps_seen=pause,
-                                  pause_told=pause, total=0.1, plain_write=0.1, bytes=64 << 20,
-                                  first_instruction=0.1, fully_there=0.1, plain_read=0.1)]
+                                  gap_before=0.0, pause_told=pause, total=0.1, plain_write=0.1,
+                                  bytes=64 << 20, first_instruction=0.1, fully_there=0.1,
+                                  plain_read=0.1)]
         with open(env.path("made"), "w", encoding="ascii") as file:
             json.dump(results, file)
         out, _ = bench(env, "--check", "--from", env.path("made"), code=code)

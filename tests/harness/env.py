@@ -20,6 +20,7 @@ class Setup:
         self.crs = os.path.join(stage, "crs")
         self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
             ("freeze", options.freeze), ("compress", options.compress)) if value]
+        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:

@@ -34,10 +34,12 @@ def parse():
     p.add_argument("-j", type=int, default=2, metavar="N", help="cases at the same time")
     p.add_argument("--full", action="store_true", help="the full counts of the long cases")
     p.add_argument("--slow", action="store_true", help="the tool is instrumented: be patient")
-    p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live"],
+    p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live", "fork"],
                    help="checkpoints of victims, programs and kill tests are made with this")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
+    p.add_argument("--lazy", action="store_true",
+                   help="victims and programs are restarted on demand (crs restart --lazy)")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")

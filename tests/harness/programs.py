@@ -130,8 +130,9 @@ class Show:
         code = env.wait_gone(before.pid if before else self.pid)
         expect(code == -signal.SIGKILL, f"after --terminate it ended with {code}")
         env.expect_alone(set(), "after --terminate")
-        restart = env.start(env.setup.crs, "restart", f"--pids={policy}", "--pid-file", pid_file,
-                            snapshot, stdout="stdout.restart", stderr="stderr.restart")
+        restart = env.start(env.setup.crs, *env.setup.restart, f"--pids={policy}",
+                            "--pid-file", pid_file, snapshot,
+                            stdout="stdout.restart", stderr="stderr.restart")
         machine.wait_for(lambda: machine.read(pid_file) or restart.poll() is not None,
                          30 * env.patience)
         self.pid = int(machine.read(pid_file) or 0) or restart.pid

@@ -3,19 +3,31 @@
 Only with --full. Each case takes some seconds, up to a minute or two on a busy machine.
 """
 import glob
+import json
 import os
 import resource
 
 from . import machine
-from .cases import Case, Skip
+from .cases import Case, Skip, expect
 from .victims import POLICIES, Play, Victim, staged
 
 DESCRIPTORS = 100064  # of tests/scale/descriptors.c, with those of the tool
 
 
+OWN_MEMORY = 64 << 20  # of the tool, beside its buffers
+
+
 class LargePlay(Play):
     ready_s, result_s, tool_s = 120, 120, 240
     gone_s = 60
+
+    def said(self, out):
+        """What the tool took for itself, of the victim that is there for that."""
+        if self.victim.name != "memory":
+            return
+        told = json.loads(out)
+        own = told["peak_memory_bytes"] - told["buffer_bytes"]
+        expect(own <= OWN_MEMORY, f"the tool had {own} bytes beside its buffers")
 
 
 def raise_limit():

@@ -29,6 +29,8 @@ class Victim:
         if self.isolate:  # what was isolated comes back in namespaces of its own only
             self.without |= {"same", "new"}
         self.options = self.header.get("checkpoint", "").split()
+        eager = self.header.get("lazy") == "no"
+        self.restart = ["restart"] if eager else setup.restart
         self.args = self.header.get("args", "").split()
         self.binary = os.path.join(build.output_directory(setup, "victims"), self.name)
         self.job = (source, self.binary, self.header.get("link", ""),
@@ -127,8 +129,8 @@ class Play:
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        self.env.crs(*self.env.setup.checkpoint, *extra, "--output", path, self.pid,
-                     timeout=self.tool_s)
+        self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
+                               self.pid, timeout=self.tool_s))
         expect(os.path.exists(os.path.join(path, "manifest.json")), f"{path} has no manifest")
         if not terminate:
             self.expect_running("after the checkpoint")
@@ -140,6 +142,9 @@ class Play:
         self.env.expect_alone(strangers, "after --terminate")
         return path
 
+    def said(self, out):
+        """For those who want to know what the tool said."""
+
     def expect_running(self, what):
         """It runs, and nobody from outside holds any process of it."""
         self.env.expect_running(self.pid, what)
@@ -150,7 +155,7 @@ class Play:
     def restart(self, path, policy, foreground):
         self.restarts += 1
         pid_file = self.env.path(f"pid.{self.restarts}")
-        command = ["restart", *([f"--pids={policy}"] if policy else []), "--pid-file", pid_file]
+        command = [*self.victim.restart, *([f"--pids={policy}"] if policy else []), "--pid-file", pid_file]
         if foreground:
             self.foreground = self.env.start(self.env.setup.crs, *command, path,
                                              stdout=f"stdout.{self.restarts}",
@@ -179,9 +184,9 @@ class Play:
         self.restarts += 1
         pid_file = self.env.path(f"pid.{self.restarts}")
         line = ('set -o pipefail; "$0" checkpoint --terminate --output - "$1" | '
-                '"$0" restart --detach --pids="$2" --pid-file "$3" -')
+                '"$0" "${@:4}" --detach --pids="$2" --pid-file "$3" -')
         got, _, err = self.env.run("bash", "-c", line, self.env.setup.crs, self.pid, policy,
-                                   pid_file, timeout=2 * self.tool_s)
+                                   pid_file, *self.victim.restart, timeout=2 * self.tool_s)
         expect(got == 0, f"through a pipe: exit code {got}: {err.strip()}")
         code = self.env.wait_gone(self.pid, self.gone_s)
         expect(code in (None, -signal.SIGKILL) or policy == "same",

@@ -6,10 +6,13 @@
 
 #include <cmocka.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "store/adapt.h"
+#include "store/flusher.h"
 #include "store/limiter.h"
 
 #define MIB (1ull << 20)
@@ -270,6 +273,43 @@ static void incompressible(void **state)
     assert_int_equal(rung_of(&a), 1);
 }
 
+/* ---- the disk ---- */
+
+static void disk(void **state)
+{
+    static const char zeros[1 << 20];
+    char path[] = "/var/tmp/crs-pace.XXXXXX";
+    struct flusher f;
+    int fd = mkstemp(path);
+
+    assert_true(fd >= 0);
+    unlink(path);
+    flusher_init(&f, false);
+    assert_int_equal(flusher_behind(&f), 0);
+    for (unsigned i = 0; i < 8; i++) {
+        assert_int_equal(pwrite(fd, zeros, sizeof(zeros), i * sizeof(zeros)), sizeof(zeros));
+        flusher_add(&f, fd, i * sizeof(zeros), sizeof(zeros));
+    }
+    assert_int_equal(flusher_finish(&f), 0);
+    assert_int_equal(flusher_behind(&f), 0);
+    flusher_clear(&f);
+    close(fd);
+}
+
+/* What the disk refuses is told at the end. */
+static void failing_disk(void **state)
+{
+    struct flusher f;
+
+    flusher_init(&f, true);
+    flusher_add(&f, 1 << 20, 0, 4096); /* no descriptor */
+    while (flusher_behind(&f) > 0)
+        usleep(1000);
+    assert_int_equal(flusher_finish(&f), -EBADF);
+    assert_int_equal(flusher_finish(&f), -EBADF);
+    flusher_clear(&f);
+}
+
 /* ---- the codec itself ---- */
 
 static void fill_random(uint8_t *data, size_t size)
@@ -328,6 +368,8 @@ int main(void)
         cmocka_unit_test(very_slow),
         cmocka_unit_test(never_beyond_the_ladder),
         cmocka_unit_test(incompressible),
+        cmocka_unit_test(disk),
+        cmocka_unit_test(failing_disk),
         cmocka_unit_test(samples),
     };
 

@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <limits.h>
 
+#include "base/processors.h"
 #include "base/units.h"
 
 static void durations(void **state)
@@ -90,6 +91,19 @@ static void parsed_sizes(void **state)
         assert_int_equal(parse_size(far[i], &bytes), -ERANGE);
 }
 
+static void quotas(void **state)
+{
+    assert_int_equal(processors_of_quota("max 100000\n"), UINT_MAX);
+    assert_int_equal(processors_of_quota("200000 100000\n"), 2);
+    assert_int_equal(processors_of_quota("150000 100000\n"), 2);
+    assert_int_equal(processors_of_quota("1000 100000\n"), 1);
+    assert_int_equal(processors_of_quota(""), UINT_MAX);
+    assert_int_equal(processors_of_quota("0 100000"), UINT_MAX);
+    assert_int_equal(processors_of_quota("100000 0"), UINT_MAX);
+    assert_int_equal(processors_of_quota("100000"), UINT_MAX);
+    assert_true(processors_count() >= 1);
+}
+
 static void numbers(void **state)
 {
     uint64_t n = 77;
@@ -161,8 +175,8 @@ static void times(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(durations), cmocka_unit_test(parsed_sizes), cmocka_unit_test(numbers),
-        cmocka_unit_test(sizes),     cmocka_unit_test(times),
+        cmocka_unit_test(durations), cmocka_unit_test(parsed_sizes), cmocka_unit_test(quotas),
+        cmocka_unit_test(numbers),   cmocka_unit_test(sizes),        cmocka_unit_test(times),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /*
  * memory_anonymous.c - private anonymous memory: touched pages, untouched ones, pages of zeros
+ * lazy: no
  */
 #include <sys/mman.h>
 #include "victim_smaps.h"

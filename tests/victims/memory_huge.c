@@ -1,5 +1,6 @@
 /*
  * memory_huge.c - transparent huge pages: asked for with MADV_HUGEPAGE, there again afterwards
+ * lazy: no
  * needs: 200 MiB
  */
 #include <sys/mman.h>

@@ -30,6 +30,8 @@
  *                                  saved: there it can be checkpointed and restarted
  *     args: A B                    more arguments, after DIR
  *     checkpoint: --option         more options for crs checkpoint
+ *     lazy: no                     not restarted on demand (tests/run --lazy): it looks at how much
+ *                                  memory is there, or at huge pages
  *     needs: N MiB                 of free memory; skipped where there is less
  *     hugepages: 4             so many huge pages of 2 MiB are made for it, where the test may
  *     link: -static -lm            more arguments for the compiler

@@ -101,11 +101,18 @@ void arch_calls_free(struct arch_calls *calls);
 /* One call, or several in a batch where the stub can. The stub's batch needs t->scratch_size of
  * 64 KiB; arch_calls_batch(t, false) ends batches (they disturb SIGTRAP's disposition). */
 void arch_calls_batch(struct tracee *t, bool allowed);
+/* Calls of a stub in one batch, for sure: also such as make threads that nobody is told of. It
+ * needs t->scratch_size of 32 KiB, the last 16 of them for the batch. 1: no batches can be made
+ * here. */
+int arch_calls_in_batch(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                        struct crs_error *err);
 /* Put the registers and the signal mask of the thread that made the last call back (live). Calls do
  * not do it themselves, since the next one is often made in the same thread. */
 int arch_calls_end(struct tracee *t, struct crs_error *err);
 /* Does the place of live calls, and so what will be put back there, lie between these addresses? */
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
+/* That place, now. False: nothing was put there. */
+bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
                    struct crs_error *err);
 /*

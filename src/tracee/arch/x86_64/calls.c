@@ -67,6 +67,10 @@ static int wait_for_call_stop(struct tracee_thread *th, int *ret_status, struct 
     uint64_t until = now_us() + CALL_TIME_US;
     int r;
 
+    if (th->owner->stub) {
+        r = tracee_wait(th->tid, 0, ret_status);
+        return r < 0 ? crs_fail(err, CRS_FAILED, -r, "a call did not return: %s", strerror(-r)) : 0;
+    }
     do {
         r = tracee_wait(th->tid, now_us() + LOOK_TIME_US, ret_status);
         if (r == -ETIMEDOUT && !th->owner->stub &&
@@ -87,31 +91,47 @@ static void hold_again(struct tracee_thread *th)
         th->owner->lost = true;
 }
 
+int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct crs_error *err)
+{
+    if (ptrace(request, th->tid, 0, 0) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't run a call");
+    int r = wait_for_call_stop(th, ret_status, err);
+    if (r < 0) {
+        hold_again(th);
+        return r;
+    }
+    const int status = *ret_status;
+    return WIFSTOPPED(status)
+               ? 0
+               : crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
+                          WIFSIGNALED(status) ? "signal" : "exit code",
+                          WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+}
+
+int calls_meet_signal(struct tracee_thread *th, int signal, struct crs_error *err)
+{
+    if (signal == SIGSTOP)
+        th->owner->stop_arrived = true;
+    else if (signal != th->owner->calls->session_signal)
+        return crs_fail(err, CRS_FAILED, EFAULT, "a call met signal %d (%s)", signal,
+                        strsignal(signal));
+    return 0;
+}
+
 int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err)
 {
-    int status, signal = 0;
+    int status, r;
 
     for (;;) {
-        if (ptrace(PTRACE_SYSCALL, th->tid, 0, (void *)(long)signal) < 0)
-            return crs_fail_errno(err, CRS_FAILED, "can't run a call");
-        int r = wait_for_call_stop(th, &status, err);
-        if (r < 0) {
-            hold_again(th);
+        r = calls_resume(th, PTRACE_SYSCALL, &status, err);
+        if (r < 0)
             return r;
-        }
-        if (!WIFSTOPPED(status))
-            return crs_fail(err, CRS_NOT_FOUND, ESRCH, "it was ended meanwhile (%s %d)",
-                            WIFSIGNALED(status) ? "signal" : "exit code",
-                            WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
         *ret_event = status >> 16;
         if (WSTOPSIG(status) == SYSCALL_STOP || *ret_event)
             return 0;
-        if (WSTOPSIG(status) == SIGSTOP) {
-            th->owner->stop_arrived = true;
-            continue;
-        }
-        return crs_fail(err, CRS_FAILED, EFAULT, "a call met signal %d (%s)", WSTOPSIG(status),
-                        strsignal(WSTOPSIG(status)));
+        r = calls_meet_signal(th, WSTOPSIG(status), err);
+        if (r < 0)
+            return r;
     }
 }
 
@@ -198,6 +218,7 @@ static int begin_session(struct tracee_thread *th, struct crs_error *err)
     regs.user.rax = SYS_getpid;
     regs.user.orig_rax = -1;
     c->session = th;
+    c->session_signal = 0;
     c->session_regs = regs;
     r = arch_set_regs(th->tid, &regs, err);
     if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
@@ -210,12 +231,14 @@ static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t 
 {
     struct arch_calls *c = th->owner->calls;
     int r = c->session == th ? 0 : begin_session(th, err);
+    int signal = r == 0 && n > 1 ? chain_signal(th) : 0;
 
-    for (size_t i = 0; i < n && r == 0; i++)
-        r = calls_run_one(th, &c->session_regs, &calls[i], err);
+    for (size_t i = 0; i < n && r >= 0; i += signal ? r : 1)
+        r = signal ? chain_run(th, signal, calls + i, n - i, err)
+                   : calls_run_one(th, &c->session_regs, &calls[i], err);
     if (r < 0)
         end_session(th->owner, NULL);
-    return r;
+    return r < 0 ? r : 0;
 }
 
 int calls_begin(struct tracee_thread *th, struct crs_error *err)
@@ -231,6 +254,13 @@ int arch_calls_end(struct tracee *t, struct crs_error *err)
 bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end)
 {
     return t->calls && t->scratch < end && t->scratch + FRAME_AREA_SIZE > start;
+}
+
+bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size)
+{
+    *ret_start = t->calls ? t->scratch : 0;
+    *ret_size = FRAME_AREA_SIZE;
+    return *ret_start != 0;
 }
 
 /*
@@ -375,13 +405,26 @@ static int run_batch(struct tracee_thread *th, struct remote_call *calls, size_t
     return tracee_read(th->owner, c->table, calls, n * sizeof(*calls), err);
 }
 
+/* Those that make threads, or end them, have stops of their own; they come alone. */
+static bool can_be_in_batch(const struct remote_call *call)
+{
+    static const long others[] = {SYS_clone, SYS_clone3,     SYS_fork,
+                                  SYS_vfork, SYS_execve,     SYS_execveat,
+                                  SYS_exit,  SYS_exit_group, SYS_rt_sigreturn};
+
+    for (size_t i = 0; i < ELEMENTS(others); i++)
+        if (call->number == others[i])
+            return false;
+    return true;
+}
+
 static int run_stub(struct tracee_thread *th, struct remote_call *calls, size_t n,
                     struct crs_error *err)
 {
     struct arch_calls *c = th->owner->calls;
     int r = 0;
 
-    while (n > 2 && c->batch_allowed && r == 0) {
+    while (n > 0 && c->batch_allowed && r == 0 && can_be_in_batch(&calls[0])) {
         size_t part = n < c->table_room ? n : c->table_room;
         r = run_batch(th, calls, part, err);
         calls += part;
@@ -427,11 +470,10 @@ static int prepare_batch(struct tracee *t, struct crs_error *err)
 int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes maps = {0};
-    struct arch_calls *c = calloc(1, sizeof(*c));
+    struct arch_calls *c = t->calls ? t->calls : calloc(1, sizeof(*c));
 
     if (!c)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    arch_calls_free(t->calls);
     t->calls = c;
     int r = read_maps(t, &maps, err);
     if (r == 0)
@@ -443,7 +485,26 @@ int arch_calls_prepare_stub(struct tracee *t, struct crs_error *err)
         t->scratch = (arch_stack_pointer(&tracee_main(t)->regs) - (64 << 10)) & ~4095ULL;
         t->scratch_size = 32 << 10;
     }
+    if (c->batch_code && c->batch_code == t->scratch + t->scratch_size - BATCH_AREA)
+        return 0; /* it is still there */
+    c->batch_code = 0;
+    c->batch_allowed = false;
     return t->scratch_size >= (64 << 10) ? prepare_batch(t, err) : 0;
+}
+
+int arch_calls_in_batch(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                        struct crs_error *err)
+{
+    struct tracee *t = th->owner;
+    int r = tracee_prepare_calls(t, err);
+
+    if (r == 0 && !t->calls->batch_code && t->scratch_size >= 2 * BATCH_AREA)
+        r = prepare_batch(t, err);
+    if (r < 0)
+        return r;
+    if (!t->calls->batch_allowed || n > t->calls->table_room)
+        return 1;
+    return run_batch(th, calls, n, err);
 }
 
 void arch_calls_batch(struct tracee *t, bool allowed)

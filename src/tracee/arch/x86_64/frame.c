@@ -174,7 +174,7 @@ int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *er
     if (r < 0)
         return r;
     *ret_sp = set_way(&c->gadgets, area, at, f);
-    return tracee_write(th->owner, at, area, sizeof(area), err);
+    return tracee_write(th->owner, at, area, xstate_at - at + frame_xstate_size(th), err);
 }
 
 int frame_write_call(struct tracee_thread *th, size_t offset, const struct remote_call *call,
@@ -207,17 +207,20 @@ bool frame_in_use(struct tracee_thread *th)
 {
     const struct gadgets *g = &th->owner->calls->gadgets;
     uint64_t pc = arch_program_counter(&th->regs), sp = arch_stack_pointer(&th->regs);
-    uint8_t near[512 + sizeof(struct frame)];
+    uint8_t near[FRAME_CHAIN_SIZE + 512 + sizeof(struct frame)];
 
     bool on_the_way = (pc >= g->call && pc < g->call + 64) ||
+                      (g->plain && pc >= g->plain && pc < g->plain + 3) ||
                       (g->sigreturn && pc >= g->sigreturn && pc < g->sigreturn + 10) ||
                       (g->pop_rax && pc >= g->pop_rax && pc < g->pop_rax + 2);
     /* None of our calls waits: who waits at that very instruction is the program's own. */
     if (is_restart(th->regs.user.rax) && (int64_t)th->regs.user.orig_rax >= 0)
         return false;
-    if (!on_the_way || tracee_read(th->owner, sp - 8, near, sizeof(near), NULL) < 0)
+    bool in_chain = chain_in_use(th);
+    size_t size = sizeof(near) - (in_chain ? 0 : FRAME_CHAIN_SIZE);
+    if (!(on_the_way || in_chain) || tracee_read(th->owner, sp - 8, near, size, NULL) < 0)
         return false;
-    for (size_t at = 0; at + sizeof(struct frame) <= sizeof(near); at += 8) {
+    for (size_t at = 0; at + sizeof(struct frame) <= size; at += 8) {
         struct frame f;
         memcpy(&f, near + at, sizeof(f));
         if ((unsigned)f.uc_stack.ss_flags == FRAME_MARK)

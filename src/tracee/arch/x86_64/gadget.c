@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/uio.h>
 
 #include "base/array.h"
 #include "base/io.h"
@@ -15,6 +16,8 @@
 
 #define SEARCH_CHUNK (64 << 10) /* most C libraries have all near the beginning */
 #define OVERLAP      64
+/* Without what chains of calls take, calls are made one by one: it is worth a search so far. */
+#define CHAIN_SEARCH (1 << 20)
 
 /* After `syscall` at p: pops and `add $n, %rsp`, clearing of registers (as the vDSO does it), then
  * `ret`. The bytes popped, or -1. */
@@ -62,6 +65,33 @@ static const uint8_t *find_pair(const uint8_t *p, const uint8_t *end, char first
     return NULL;
 }
 
+/* The first place of these `n` bytes, if *ret has none yet. */
+static void find_bytes(const uint8_t *data, const uint8_t *end, uint64_t address, const char *bytes,
+                       size_t n, uint64_t *ret)
+{
+    for (const uint8_t *p = data; !*ret && (p = find_pair(p, end, bytes[0], bytes[1])); p++)
+        if ((size_t)(end - p) >= n && memcmp(p, bytes, n) == 0)
+            *ret = address + (p - data);
+}
+
+/* What chains of calls take. */
+static void search_links(const uint8_t *data, const uint8_t *end, uint64_t address,
+                         struct gadgets *g)
+{
+    bool had_rdx = g->pop_rdx;
+
+    find_bytes(data, end, address, "\x58\xc3", 2, &g->pop_rax);
+    find_bytes(data, end, address, "\x5f\xc3", 2, &g->pop_rdi);
+    find_bytes(data, end, address, "\x5e\xc3", 2, &g->pop_rsi);
+    find_bytes(data, end, address, "\x5a\xc3", 2, &g->pop_rdx);
+    if (!g->pop_rdx) {
+        find_bytes(data, end, address, "\x5a\x5b\xc3", 3, &g->pop_rdx); /* and rbx */
+        g->rdx_pops = !had_rdx && g->pop_rdx;
+    }
+    find_bytes(data, end, address, "\x48\x89\x02\xc3", 4, &g->store);
+    find_bytes(data, end, address, "\x0f\x05\xc3", 3, &g->plain);
+}
+
 static void search_chunk(const uint8_t *data, size_t size, uint64_t address, struct gadgets *g)
 {
     const uint8_t *end = data + size;
@@ -79,11 +109,7 @@ static void search_chunk(const uint8_t *data, size_t size, uint64_t address, str
         if (!g->sigreturn && p - data >= 7 && memcmp(p - 7, "\x48\xc7\xc0\x0f\0\0\0", 7) == 0)
             g->sigreturn = address + (p - data) - 7;
     }
-    if (!g->pop_rax) {
-        const uint8_t *p = find_pair(data, end, 0x58, '\xc3');
-        if (p)
-            g->pop_rax = address + (p - data);
-    }
+    g->searched += size;
 }
 
 /* Calls in a stub need nothing but the instruction. */
@@ -91,7 +117,8 @@ static bool complete(const struct tracee *t, const struct gadgets *g)
 {
     if (t->stub)
         return g->any;
-    return g->call && g->call_pops == 0 && g->sigreturn;
+    return g->call && g->call_pops == 0 && g->sigreturn &&
+           (gadgets_chain(g) || g->searched > CHAIN_SEARCH);
 }
 
 /* ---- one mapping ---- */
@@ -107,11 +134,12 @@ struct text {
  * of a tree mostly have the same libraries, and a search takes a millisecond. It ends with the
  * thread, as each checkpoint does. What it says is compared with the bytes that are there.
  */
-#define N_KNOWN 8
+#define N_KNOWN  8
+#define N_PLACES 9
 static _Thread_local struct known {
     struct text text;
     struct gadgets found;
-    uint8_t bytes[4][OVERLAP]; /* at each of them */
+    uint8_t bytes[N_PLACES][OVERLAP]; /* at each of them */
 } known_texts[N_KNOWN];
 static _Thread_local unsigned next_known;
 
@@ -121,51 +149,58 @@ static bool same_text(const struct text *a, const struct text *b)
            a->offset == b->offset && a->size == b->size;
 }
 
-/* The places of the gadgets; 0: not there. */
-static void list_places(const struct gadgets *g, uint64_t places[4])
+/* Where the places of the gadgets are noted; 0: not there. */
+static void list_places(struct gadgets *g, uint64_t *places[N_PLACES])
 {
-    places[0] = g->any;
-    places[1] = g->call;
-    places[2] = g->sigreturn;
-    places[3] = g->pop_rax;
+    uint64_t *const all[N_PLACES] = {&g->any,     &g->call,    &g->sigreturn,
+                                     &g->pop_rax, &g->plain,   &g->pop_rdi,
+                                     &g->pop_rsi, &g->pop_rdx, &g->store};
+
+    memcpy(places, all, sizeof(all));
 }
 
-/* As much as decides that it is one. */
-static bool read_place(struct tracee *t, const struct text *text, uint64_t place,
-                       uint8_t bytes[OVERLAP])
+/* As much at each of them as decides that it is one. */
+static bool read_places(struct tracee *t, const struct text *text, struct gadgets *g,
+                        uint8_t bytes[N_PLACES][OVERLAP])
 {
-    uint64_t rest = text->start + text->size - place;
+    struct iovec local[N_PLACES], remote[N_PLACES];
+    uint64_t *places[N_PLACES];
+    size_t n = 0, size = 0;
 
-    memset(bytes, 0, OVERLAP);
-    return tracee_read(t, place, bytes, rest < OVERLAP ? rest : OVERLAP, NULL) == 0;
+    list_places(g, places);
+    memset(bytes, 0, N_PLACES * OVERLAP);
+    for (size_t i = 0; i < N_PLACES; i++) {
+        if (!*places[i])
+            continue;
+        uint64_t rest = text->start + text->size - *places[i];
+        size_t some = rest < OVERLAP ? rest : OVERLAP;
+        local[n] = (struct iovec){bytes[i], some};
+        remote[n++] = (struct iovec){(void *)*places[i], some};
+        size += some;
+    }
+    return process_vm_readv(tracee_main(t)->tid, local, n, remote, n, 0) == (ssize_t)size;
 }
 
 static void move(struct gadgets *g, uint64_t by)
 {
-    uint64_t *places[] = {&g->any, &g->call, &g->sigreturn, &g->pop_rax};
+    uint64_t *places[N_PLACES];
 
-    for (size_t i = 0; i < ELEMENTS(places); i++)
+    list_places(g, places);
+    for (size_t i = 0; i < N_PLACES; i++)
         if (*places[i])
             *places[i] += by;
 }
 
 static bool recall(struct tracee *t, const struct text *text, struct gadgets *ret)
 {
-    uint8_t bytes[OVERLAP];
-    uint64_t places[4];
+    uint8_t bytes[N_PLACES][OVERLAP];
 
     for (struct known *k = known_texts; k < known_texts + N_KNOWN; k++) {
         if (text->inode == 0 || !same_text(&k->text, text))
             continue;
         struct gadgets g = k->found;
-        bool same = true;
         move(&g, text->start);
-        list_places(&g, places);
-        for (size_t i = 0; same && i < ELEMENTS(places); i++)
-            if (places[i])
-                same = read_place(t, text, places[i], bytes) &&
-                       memcmp(bytes, k->bytes[i], OVERLAP) == 0;
-        if (!same)
+        if (!read_places(t, text, &g, bytes) || memcmp(bytes, k->bytes, sizeof(bytes)) != 0)
             continue;
         *ret = g;
         return true;
@@ -176,13 +211,10 @@ static bool recall(struct tracee *t, const struct text *text, struct gadgets *re
 static void remember(struct tracee *t, const struct text *text, const struct gadgets *found)
 {
     struct known *k = &known_texts[next_known++ % N_KNOWN];
-    uint64_t places[4];
 
     *k = (struct known){.text = *text, .found = *found};
-    list_places(found, places);
-    for (size_t i = 0; i < ELEMENTS(places); i++)
-        if (places[i] && !read_place(t, text, places[i], k->bytes[i]))
-            k->text.inode = 0; /* nothing is known */
+    if (!read_places(t, text, &k->found, k->bytes))
+        k->text.inode = 0; /* nothing is known */
     move(&k->found, -text->start);
 }
 
@@ -196,25 +228,38 @@ static void search_text(struct tracee *t, const struct text *text, uint8_t *buff
         if (tracee_read(t, start, buffer, size, NULL) < 0)
             return;
         search_chunk(buffer, size, start, g);
+        if (!t->stub)
+            search_links(buffer, buffer + size, start, g);
         if (size <= OVERLAP)
             return;
         start += end - start <= SEARCH_CHUNK ? size : size - OVERLAP;
     }
 }
 
+static void add_place(uint64_t *place, uint64_t more)
+{
+    if (!*place)
+        *place = more;
+}
+
 /* Those of one more mapping; what was found before stays unless the other is better. */
 static void add(struct gadgets *g, const struct gadgets *more)
 {
-    if (!g->any)
-        g->any = more->any;
+    add_place(&g->any, more->any);
     if (more->call && (!g->call || more->call_pops < g->call_pops)) {
         g->call = more->call;
         g->call_pops = more->call_pops;
     }
-    if (!g->sigreturn)
-        g->sigreturn = more->sigreturn;
-    if (!g->pop_rax)
-        g->pop_rax = more->pop_rax;
+    add_place(&g->sigreturn, more->sigreturn);
+    if (!g->pop_rdx)
+        g->rdx_pops = more->rdx_pops;
+    add_place(&g->pop_rax, more->pop_rax);
+    add_place(&g->plain, more->plain);
+    add_place(&g->pop_rdi, more->pop_rdi);
+    add_place(&g->pop_rsi, more->pop_rsi);
+    add_place(&g->pop_rdx, more->pop_rdx);
+    add_place(&g->store, more->store);
+    g->searched += more->searched;
 }
 
 static void search_mapping(struct tracee *t, const struct text *text, uint8_t *buffer,

@@ -23,16 +23,31 @@ struct gadgets {
     uint64_t call_pops;
     uint64_t sigreturn; /* `mov $15, %eax; syscall` */
     uint64_t pop_rax;   /* `pop %rax; ret`: with it any `syscall` is a sigreturn */
+    /* For chains of calls (chain.c): */
+    uint64_t plain; /* `syscall; ret` */
+    uint64_t pop_rdi, pop_rsi;
+    uint64_t pop_rdx, rdx_pops; /* then that many more words are popped before `ret` */
+    uint64_t store;             /* `mov %rax, (%rdx); ret` */
+    uint64_t searched;          /* bytes of text that were looked through */
 };
+
+/* Are all there that a chain takes? */
+static inline bool gadgets_chain(const struct gadgets *g)
+{
+    return g->pop_rax && g->plain && g->pop_rdi && g->pop_rsi && g->pop_rdx && g->store;
+}
 
 /* What arch_calls is on this architecture. */
 struct arch_calls {
     struct gadgets gadgets;
     uint64_t frame_area; /* live: in dead stack, FRAME_AREA_SIZE bytes; 0: no frame possible */
     struct tracee_thread *session; /* live: the thread that stands on its frame, or NULL, */
-    struct arch_regs session_regs; /* with these registers */
-    struct arch_regs spawn_regs;   /* spawn.c: those with the way over one frame more */
-    uint64_t table;                /* stub: where a batch's table goes; 0: no batches */
+    struct arch_regs session_regs; /* with these registers, */
+    int session_signal;            /* and this signal not blocked; 0: none */
+    uint64_t signals;              /* that can stop a chain, as bits; if that is known */
+    bool signals_known;
+    struct arch_regs spawn_regs; /* spawn.c: those with the way over one frame more */
+    uint64_t table;              /* stub: where a batch's table goes; 0: no batches */
     uint64_t batch_code;
     size_t table_room; /* calls that fit */
     bool batch_allowed;
@@ -53,11 +68,13 @@ struct frame {
 #define FRAME_MARK          0x7eadbeefu
 #define FRAME_MARK_INJECTED 0x7eadf00du
 
-/* Layout of the frame area: the scratch block, room for pops, the frame, the vector state. */
+/* Layout of the frame area: the scratch block, room for pops and chains of calls, the frame, the
+ * vector state. */
 #define FRAME_SCRATCH_OFFSET 0
 #define FRAME_WAITING_OFFSET 1024 /* in the scratch block: of calls that need none (spawn.c) */
 #define FRAME_ENDING_OFFSET  2048
-#define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + 1024)
+#define FRAME_CHAIN_SIZE     3072
+#define FRAME_OFFSET         (TRACEE_SCRATCH_SIZE + FRAME_CHAIN_SIZE + 1024)
 #define FRAME_XSTATE_OFFSET  (FRAME_OFFSET + 1024)
 #define FRAME_AREA_SIZE      (24 << 10)
 #define FRAME_GROWTH         (96 << 10) /* how far a stack without room is made to grow */
@@ -108,6 +125,25 @@ int calls_run_one(struct tracee_thread *th, const struct arch_regs *base, struct
 int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err);
 /* Does the thread stand at the exit of a call, and what was its result? */
 bool calls_at_exit(pid_t tid, int64_t *ret_result);
+
+/*
+ * Several calls with one stop (chain.c), by the thread that stands on its frame. chain_signal():
+ * the signal that will stop it; 0: none can, or something else keeps it from making chains.
+ * chain_run(): how many of the calls were made, at least one, or -errno.
+ */
+int chain_signal(struct tracee_thread *th);
+int chain_run(struct tracee_thread *th, int signal, struct remote_call *calls, size_t n,
+              struct crs_error *err);
+
+/* Does it look as if the thread were in a chain of a tool that was killed? Its frame lies at most
+ * FRAME_CHAIN_SIZE behind its stack pointer then. */
+bool chain_in_use(struct tracee_thread *th);
+
+/* Let the thread go on by `request` (PTRACE_CONT, ...) until it stops. It has ended: -ESRCH. */
+int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct crs_error *err);
+/* It was stopped by that signal, and goes on without it: SIGSTOP is kept for the thaw, others than
+ * the one that stops chains are errors. */
+int calls_meet_signal(struct tracee_thread *th, int signal, struct crs_error *err);
 
 /*
  * The registers with which th makes the call again that its stop interrupted, with what was left of

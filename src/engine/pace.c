@@ -1,0 +1,47 @@
+/* pace.c - how fast a checkpoint may write, who goes before it, and what it takes for itself */
+#include <sys/resource.h>
+
+#include "base/units.h"
+#include "engine/pace.h"
+#include "store/store.h"
+
+#define LONG_PAUSES 10 /* in a second: who sets a limit that makes such is told */
+
+void pace_set(const struct crs_checkpoint_options *options, uint64_t deadline_us,
+              struct store_writer *writer)
+{
+    const struct store_pace pace = {
+        options->limit_bytes_per_second, {options->cancel, deadline_us}, options->nice};
+
+    store_writer_pace(writer, &pace);
+}
+
+bool pace_is_limited(const struct crs_checkpoint_options *options, const struct memory_set *set)
+{
+    uint64_t rate = options->limit_bytes_per_second;
+
+    return rate > 0 && memory_resident_bytes(set) >= rate / LONG_PAUSES;
+}
+
+void pace_warn(const struct crs_checkpoint_options *options, const struct memory_set *set)
+{
+    char limit[UNIT_TEXT_SIZE];
+
+    if (options->afterwards == CRS_TERMINATE || options->freeze == CRS_FREEZE_FORK ||
+        memory_is_live(set) || !pace_is_limited(options, set))
+        return;
+    kobj_warn(options->progress, options->progress_arg,
+              "memory is copied while the program stands still, at no more than %s a second: it is "
+              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
+              format_size(options->limit_bytes_per_second, limit));
+}
+
+void pace_note_memory(const struct memory_set *set, struct store_writer *writer,
+                      struct crs_checkpoint_result *ret)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    ret->peak_memory_bytes = (uint64_t)usage.ru_maxrss * 1024;
+    ret->buffer_bytes = memory_buffer_bytes(set) + store_writer_buffer_bytes(writer);
+}
