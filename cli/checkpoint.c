@@ -40,7 +40,7 @@ static const struct cli_option options[] = {
      .help = "save its session"},
     {"freeze", 0, CLI_CHOICE, offsetof(struct arguments, freeze), .metavar = "HOW",
      .words = "auto stop live fork",
-     .help = "copy memory while it runs (live), from a copy (fork), or while it stands still"},
+     .help = "copy memory while it runs, from a copy, or while it stands"},
     {"base", 0, CLI_TEXT, offsetof(struct arguments, base), .metavar = "SNAPSHOT",
      .words = "@snapshot", .help = "share with it what hasn't changed (default: its newest)"},
     {"full", 0, CLI_FLAG, offsetof(struct arguments, full), .value = 1,
