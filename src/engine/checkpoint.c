@@ -159,6 +159,8 @@ static void use_session(struct checkpoint *c)
     if (o->form == CRS_FORM_DIRECTORY && !o->stream_fd && !o->full &&
         o->afterwards != CRS_TERMINATE)
         memory_set_use(c->address_spaces, c->request->session);
+    else if (c->request->session)
+        memory_session_clear(c->request->session); /* its marks would be in the way */
 }
 
 static int may_wait(const void *checkpoint, struct crs_error *err)

@@ -220,6 +220,7 @@ static int make_lasting(struct memory_live *live, Crs__AddressSpace *space)
     page_runs_clear(&live->again);
     page_runs_clear(&live->late);
     live_forget_rounds(live);
+    memset(&live->rounds, 0, sizeof(live->rounds));
     live->ranges.n = live->chunks.n = 0; /* the chunks are in the record */
     cleanup_close(&live->pagemap_fd);
     cleanup_close(&live->mem_fd);
