@@ -236,18 +236,16 @@ static bool is_there(pid_t pid)
     return stat.threads > 1 || (!strchr("ZX", stat.state) && !(stat.flags & PF_EXITING));
 }
 
-/* A process that has just been started may be about to load its library. Until it has, or is gone;
- * false: that takes longer than 0.5 s. */
-static bool has_library_soon(pid_t pid)
+/* A process that has just been started may be about to load its library, or another program that
+ * has it. What is found then; -ENOENT: it has none for 0.5 s, or is gone. */
+static int find_library_soon(pid_t pid, struct cooperation_found *ret, struct crs_error *err)
 {
-    struct cooperation_found found;
     uint64_t until = now_us() + LIBRARY_TIME_US;
 
     for (;;) {
-        if (!is_there(pid) || cooperation_find(pid, &found, NULL) != -ENOENT)
-            return true;
-        if (now_us() > until)
-            return false;
+        int r = cooperation_find(pid, ret, err);
+        if (r != -ENOENT || !is_there(pid) || now_us() > until)
+            return r;
         usleep(LIBRARY_SLEEP_US);
     }
 }
@@ -255,10 +253,9 @@ static bool has_library_soon(pid_t pid)
 static int find_block(struct request *q, pid_t pid, struct cooperation_found *ret)
 {
     struct crs_error error = {0};
-    int r = cooperation_find(pid, ret, &error);
+    int r = q->options->flags & REQUEST_ANY ? cooperation_find(pid, ret, &error)
+                                            : find_library_soon(pid, ret, &error);
 
-    if (r == -ENOENT && !(q->options->flags & REQUEST_ANY) && has_library_soon(pid))
-        r = cooperation_find(pid, ret, &error);
     if (r == 0 || !is_there(pid))
         return r < 0 ? -ESRCH : 0;
     if (r == -ENOENT && q->options->flags & REQUEST_ANY)
