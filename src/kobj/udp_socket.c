@@ -86,7 +86,9 @@ const struct kobj_file_kind kobj_udp_socket = {
     .name = "udp-socket",
     .title = "UDP socket",
     .saved = "yes",
-    .conditions = "unread datagrams from other machines are lost, as UDP may lose them",
+    .conditions =
+        "unread datagrams from other machines are lost, as UDP may lose them; so are empty "
+        "ones that an earlier checkpoint has seen: the kernel shows them once",
     .match = match,
     .dump = dump,
     .check = udp_check,

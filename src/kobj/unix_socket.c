@@ -237,7 +237,9 @@ const struct kobj_file_kind kobj_unix_socket = {
         "both ends are inside the program, or the other end is closed; with --unix=close or "
         "--unix=reconnect also one to another program. Not while data waits in a connection that "
         "the program hasn't accepted yet. For a connection between two processes, and for one that "
-        "waits to be accepted, SO_PEERCRED tells the restarter's PID",
+        "waits to be accepted, SO_PEERCRED tells the restarter's PID. An empty datagram that an "
+        "earlier checkpoint has seen is hidden by the kernel until it is read, and is lost by a "
+        "restart",
     .match = match,
     .explore = explore,
     .dump = dump,

@@ -29,6 +29,7 @@ class Victim:
         if self.isolate:  # what was isolated comes back in namespaces of its own only
             self.without |= {"same", "new"}
         self.options = self.header.get("checkpoint", "").split()
+        self.increments = setup.options.increments and self.header.get("increments") != "no"
         eager = self.header.get("lazy") == "no"
         self.restart = ["restart"] if eager else setup.restart
         self.args = self.header.get("args", "").split()
@@ -129,7 +130,7 @@ class Play:
         path = self.env.path(f"snapshot.{self.snapshots}")
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
-        if self.env.setup.options.increments:
+        if self.victim.increments:
             path = self.increment(extra)
         else:
             self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,

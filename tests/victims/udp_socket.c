@@ -1,6 +1,8 @@
 /*
  * udp_socket.c - UDP sockets: unbound, bound, connected; datagrams not read yet, also empty ones,
  * with their boundaries and senders
+ *
+ * increments: no
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -3,6 +3,7 @@
  * what waits in them has the names of its senders
  *
  * kinds: unix-socket
+ * increments: no
  */
 #include "unix_sockets.h"
 

@@ -2,6 +2,7 @@
  * unix_records.c - pairs of record sockets: boundaries are kept, empty records too
  *
  * kinds: unix-socket
+ * increments: no
  */
 #include "unix_sockets.h"
 

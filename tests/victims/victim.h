@@ -30,6 +30,8 @@
  *                                  saved: there it can be checkpointed and restarted
  *     args: A B                    more arguments, after DIR
  *     checkpoint: --option         more options for crs checkpoint
+ *     increments: no               not through two checkpoints (tests/run --increments): the first
+ *                                  hides something from the second, or ends a measure of time
  *     lazy: no                     not restarted on demand (tests/run --lazy): it looks at how much
  *                                  memory is there, or at huge pages
  *     needs: N MiB                 of free memory; skipped where there is less

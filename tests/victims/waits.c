@@ -3,6 +3,7 @@
  * waits longer than what was left
  *
  * link: -lpthread -lrt
+ * increments: no
  */
 #include <poll.h>
 #include <pthread.h>
