@@ -392,17 +392,25 @@ static int plan_marked(const struct memory_live *live, struct copy_plan *plan,
     return r;
 }
 
+static int take_chunk(struct memory_live *live, Crs__Chunk **chunk)
+{
+    Crs__Chunk **place = *chunk ? ARRAY_ADD(&live->chunks) : NULL;
+
+    if (place)
+        *place = TAKE_PTR(*chunk);
+    return *chunk ? -ENOMEM : 0;
+}
+
 static int take_chunks(struct memory_live *live, struct copy_plan *plan)
 {
-    for (size_t i = 0; i < plan->chunks.n; i++) {
-        if (!plan->chunks.items[i].result)
-            continue;
-        Crs__Chunk **place = ARRAY_ADD(&live->chunks);
-        if (!place)
-            return -ENOMEM;
-        *place = TAKE_PTR(plan->chunks.items[i].result);
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < plan->chunks.n; i++) {
+        r = take_chunk(live, &plan->chunks.items[i].same);
+        if (r == 0)
+            r = take_chunk(live, &plan->chunks.items[i].result);
     }
-    return 0;
+    return r;
 }
 
 static int compare_runs(const void *a, const void *b)
@@ -543,6 +551,7 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
     if (track_check(ret_reason) < 0)
         return 0;
     memory_note_huge(set);
+    memory_same_begin(set);
     for (size_t i = 0; r == 0 && i < set->images.n && n < MAX_LIVE; i++) {
         r = begin_image(&a, set->images.items[i], err);
         n += set->images.items[i]->live != NULL;

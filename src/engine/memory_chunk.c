@@ -233,6 +233,16 @@ int copy_chunk_read(struct copy_source *source, const struct copy_chunk *chunk,
 int copy_chunk_put(struct copy_source *source, struct copy_chunk *chunk, struct copy_buffer *buffer,
                    struct crs_error *err)
 {
+    struct memory_same *same = source->image->set->same;
+    struct page_checksums checksums;
+
     drop_pages(buffer);
-    return put_chunk(source, chunk, buffer, err);
+    if (same && memory_same_take(same, buffer, &checksums, &chunk->same) < 0)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a chunk");
+    if (chunk->same)
+        store_refer_chunk(source->ctx->writer, chunk->same);
+    int r = put_chunk(source, chunk, buffer, err);
+    if (r == 0 && same && chunk->result)
+        memory_same_note(same, chunk->result, &checksums);
+    return r;
 }

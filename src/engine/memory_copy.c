@@ -221,7 +221,8 @@ static int make_room(struct copy_plan *plan, struct crs_error *err)
     bool failed = !n;
 
     for (size_t i = 0; !failed && i < plan->chunks.n; i++)
-        n[plan->chunks.items[i].sink] += plan->chunks.items[i].result != NULL;
+        n[plan->chunks.items[i].sink] +=
+            (plan->chunks.items[i].result != NULL) + (plan->chunks.items[i].same != NULL);
     for (size_t s = 0; !failed && s < plan->sinks.n; s++) {
         struct copy_sink *sink = &plan->sinks.items[s];
         if (n[s] == 0)
@@ -242,6 +243,8 @@ int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
     for (size_t i = 0; r == 0 && i < plan->chunks.n; i++) {
         struct copy_chunk *chunk = &plan->chunks.items[i];
         struct copy_sink *sink = &plan->sinks.items[chunk->sink];
+        if (chunk->same)
+            (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->same);
         if (chunk->result)
             (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->result);
     }
@@ -284,6 +287,7 @@ int memory_dump(struct memory_set *set, struct kobj_dump *ctx, const volatile in
     bool late = memory_late_begin(set);
     int r = buffer ? 0 : -ENOMEM;
 
+    memory_same_begin(set);
     for (size_t i = 0; i < set->images.n; i++)
         all += memory_freeze_pages(set->images.items[i]);
     for (size_t i = 0; r == 0 && i < set->images.n; i++) {

@@ -11,6 +11,7 @@
 #include "proc/maps.h"
 #include "proc/pagemap.h"
 #include "proc/smaps.h"
+#include "store/checksum.h"
 
 #define PAGE       4096ull
 #define PAGE_OF(a) ((a) / PAGE)
@@ -41,6 +42,7 @@ struct copy_chunk {
     bool in_freeze;     /* COPY_IN_FREEZE, or by a descriptor */
     bool done;          /* read, and what is left of it is in a pack */
     Crs__Chunk *result; /* NULL: nothing left of it */
+    Crs__Chunk *same;   /* pages of it that were there already; NULL: none */
 };
 
 /* Which chunks of a plan. */
@@ -203,6 +205,7 @@ struct memory_set {
     uint64_t copied_bytes, copied_us; /* before the freeze: how fast it goes */
     size_t last;                      /* where memory_image_get() looks first */
     struct memory_aside *aside;
+    struct memory_same *same;       /* NULL: there is one process only */
     struct memory_session *session; /* NULL: none; the caller's */
 };
 
@@ -324,6 +327,22 @@ void memory_ask_orphans(struct memory_set *set);
  * process or of its copy. */
 int memory_plan_deferred(struct memory_image *image, int pagemap_fd, struct crs_error *err);
 enum copy_part memory_freeze_part(const struct memory_image *image);
+
+/*
+ * memory_same.c: pages that several processes have are stored once. Before any is copied, of those
+ * that are known by then. Then, for the pages of a chunk, by any thread: those that were put before
+ * become *ret, a reference (else it is left alone), and the buffer keeps the others; what was put
+ * of these is noted. -ENOMEM.
+ */
+struct page_checksums {
+    uint8_t of[STORE_CHUNK_PAGES][CHECKSUM_SIZE]; /* the buffer's pages */
+};
+void memory_same_begin(struct memory_set *set);
+int memory_same_take(struct memory_same *same, struct copy_buffer *buffer,
+                     struct page_checksums *checksums, Crs__Chunk **ret);
+void memory_same_note(struct memory_same *same, const Crs__Chunk *chunk,
+                      const struct page_checksums *checksums);
+void memory_same_free(struct memory_same *same); /* NULL is nothing */
 
 /* memory_elf.c: the build-id of an ELF file; -ENODATA when it has none (or is none). */
 int elf_build_id(int fd, struct bytes *ret);

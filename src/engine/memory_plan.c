@@ -109,9 +109,12 @@ int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, 
 
 void copy_plan_clear(struct copy_plan *plan)
 {
-    for (size_t i = 0; i < plan->chunks.n; i++)
+    for (size_t i = 0; i < plan->chunks.n; i++) {
         if (plan->chunks.items[i].result)
             crs__chunk__free_unpacked(plan->chunks.items[i].result, NULL);
+        if (plan->chunks.items[i].same)
+            crs__chunk__free_unpacked(plan->chunks.items[i].same, NULL);
+    }
     free(plan->runs.items);
     free(plan->chunks.items);
     free(plan->sinks.items);

@@ -95,6 +95,7 @@ void memory_set_free(struct memory_set *set)
     for (size_t i = 0; i < set->objects.n; i++)
         cleanup_close(&set->objects.items[i].fd);
     memory_late_free(set->late);
+    memory_same_free(set->same);
     free(set->images.items);
     free(set->files.items);
     free(set->objects.items);

@@ -224,15 +224,20 @@ static uint64_t live_pages(const Crs__Chunk *chunk)
     return pages;
 }
 
+void store_refer_chunk(struct store_writer *w, const Crs__Chunk *chunk)
+{
+    pthread_mutex_lock(&w->lock);
+    w->found_bytes += live_pages(chunk) * STORE_PAGE_SIZE;
+    pthread_mutex_unlock(&w->lock);
+}
+
 bool store_keep_chunk(struct store_writer *w, const Crs__Chunk *chunk)
 {
     for (size_t i = 0; w->base && i < w->base->items.n; i++) {
         const struct base_pack *pack = &w->base->items.items[i];
         if (!pack->linked || pack->table->number != chunk->pack)
             continue;
-        pthread_mutex_lock(&w->lock);
-        w->found_bytes += live_pages(chunk) * STORE_PAGE_SIZE;
-        pthread_mutex_unlock(&w->lock);
+        store_refer_chunk(w, chunk);
         return true;
     }
     return false;

@@ -82,6 +82,9 @@ char *store_snapshot_id(const char *path);
 /* Is the chunk, which is one of the base, in the new snapshot, too, at the same place? Then records
  * may refer to it as to one that was put. */
 bool store_keep_chunk(struct store_writer *w, const Crs__Chunk *chunk);
+
+/* A chunk that was put before is referred to by one more message: it counts for the sizes. */
+void store_refer_chunk(struct store_writer *w, const Crs__Chunk *chunk);
 /* When published: bytes of files that it shares with others. */
 uint64_t store_writer_linked_bytes(const struct store_writer *w);
 
