@@ -97,16 +97,20 @@ static void consider(pid_t tid, uint64_t address, struct cooperation_found *best
 
 /* ---- images ---- */
 
-/* The blocks that notes at `address` lead to; counts the notes. */
-static size_t search_notes(pid_t tid, uint64_t address, uint64_t size, uint32_t alignment,
-                           struct cooperation_found *best)
+/* The blocks that notes at `address` lead to; counts the notes. A negative value: as below. */
+static int search_notes(pid_t tid, uint64_t address, uint64_t size, uint32_t alignment,
+                        struct cooperation_found *best)
 {
     _cleanup_free_ uint8_t *data = size <= NOTES_LIMIT ? malloc(size) : NULL;
-    size_t at = 0, desc, n = 0;
+    size_t at = 0, desc;
     int64_t distance;
+    int n = 0, r;
 
-    if (!data || read_memory(tid, address, data, size) < 0)
-        return 0;
+    if (!data)
+        return size <= NOTES_LIMIT ? -ENOMEM : 0;
+    r = read_memory(tid, address, data, size);
+    if (r < 0)
+        return r;
     while (proc_elf_next_note(data, size, alignment, COOPERATION_NOTE_NAME, COOPERATION_NOTE_TYPE,
                               sizeof(distance), &at, &desc) == 0) {
         memcpy(&distance, data + desc, sizeof(distance));
@@ -116,14 +120,15 @@ static size_t search_notes(pid_t tid, uint64_t address, uint64_t size, uint32_t 
     return n;
 }
 
-/* An image whose first byte is mapped there. How many notes of ours it has; a negative value: it
- * could not be read. */
+/* An image whose first byte is mapped there. How many notes of ours it has; a negative value: it,
+ * or a part of it, could not be read, as where the process executes another program meanwhile.
+ * Nothing is known of the file then. */
 static int search_image(pid_t tid, const struct proc_map *map, struct cooperation_found *best)
 {
     uint8_t first[FIRST_READ], others[PROC_ELF_HEADERS_LIMIT * 64], *headers = first;
     struct proc_elf_headers where;
     struct proc_elf_notes notes;
-    size_t n = 0;
+    int n = 0;
 
     int r = read_memory(tid, map->start, first, sizeof(first));
     if (r < 0 || proc_elf_parse(first, sizeof(first), &where) < 0)
@@ -132,16 +137,20 @@ static int search_image(pid_t tid, const struct proc_map *map, struct cooperatio
         headers += where.offset;
     } else {
         headers = others;
-        if (where.offset > map->end - map->start || where.size > sizeof(others) ||
-            read_memory(tid, map->start + where.offset, others, where.size) < 0)
+        if (where.offset > map->end - map->start || where.size > sizeof(others))
             return 0;
+        r = read_memory(tid, map->start + where.offset, others, where.size);
+        if (r < 0)
+            return r;
     }
     if (proc_elf_list_notes(headers, where.size, &notes) < 0)
         return 0;
-    for (size_t i = 0; i < notes.n; i++)
-        n += search_notes(tid, map->start + (uint64_t)notes.items[i].distance, notes.items[i].size,
-                          notes.items[i].alignment, best);
-    return (int)n;
+    for (size_t i = 0; i < notes.n && r >= 0; i++) {
+        r = search_notes(tid, map->start + (uint64_t)notes.items[i].distance, notes.items[i].size,
+                         notes.items[i].alignment, best);
+        n += r < 0 ? 0 : r;
+    }
+    return r < 0 ? r : n;
 }
 
 /* ---- which files have no note ---- */
@@ -151,7 +160,8 @@ static int search_image(pid_t tid, const struct proc_map *map, struct cooperatio
 
 /*
  * Files that were seen without a note. Processes of a tree mostly have the same libraries, and
- * asking each costs several calls. It ends with the thread, as each checkpoint does.
+ * asking each costs several calls. It ends with the thread, as each checkpoint does, or is
+ * forgotten before: a file may be written anew in its place.
  */
 static _Thread_local struct known_file {
     dev_t dev;
@@ -181,6 +191,11 @@ static bool is_known(const struct known_file *file)
     const struct known_file *known = place_of(file);
 
     return known->inode == file->inode && known->dev == file->dev && known->size == file->size;
+}
+
+void cooperation_forget_files(void)
+{
+    memset(known_files, 0, sizeof(known_files));
 }
 
 /* ---- processes ---- */

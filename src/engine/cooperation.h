@@ -31,6 +31,9 @@ int cooperation_find(pid_t pid, struct cooperation_found *ret, struct crs_error 
 int cooperation_find_in(pid_t tid, const struct proc_maps *maps, struct cooperation_found *ret,
                         struct crs_error *err);
 
+/* What this thread has learnt of files: where it goes on to something new. */
+void cooperation_forget_files(void);
+
 /* Read a block that was found. -ENOENT: there's none any more (after exec). */
 int cooperation_read(pid_t pid, uint64_t address, struct cooperation *ret, struct crs_error *err);
 

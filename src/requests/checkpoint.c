@@ -414,6 +414,7 @@ int requests_checkpoint(const struct requests_checkpoint_options *options,
         q.deadline_us = now_us() + options->timeout_s * 1000000ull;
     int r = options->here ? 0 : thread_start(&thread, false, run_in_thread, &q);
     if (r == 0 && options->here) {
+        cooperation_forget_files(); /* of the request before */
         run_in_thread(&q);
     } else if (r == 0) {
         pthread_join(thread, NULL);

@@ -202,6 +202,41 @@ static uint8_t *map_image(const void *data, size_t size)
     return p;
 }
 
+/* One whose note is on a second page, which can't be read at first; both times in one thread. */
+static void *find_twice(void *arg)
+{
+    struct cooperation_found found;
+    int before = cooperation_find(getpid(), &found, NULL);
+
+    if (mprotect(arg, 4096, PROT_READ) < 0)
+        return NULL;
+    return before == -ENOENT && cooperation_find(getpid(), &found, NULL) == 0 ? arg : NULL;
+}
+
+static void what_cant_be_read_now(void **state)
+{
+    struct image image = image_with_note();
+    struct cooperation block;
+    pthread_t thread;
+    void *r;
+
+    own_block.magic = 0;
+    fill_block(&block, COOPERATION_RUN);
+    image.headers[1].p_vaddr = 0x1000;
+    _cleanup_close_ int fd = memfd_create("image", MFD_CLOEXEC);
+    assert_true(fd >= 0 && ftruncate(fd, 8192) == 0);
+    uint8_t *p = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+    assert_ptr_not_equal(p, MAP_FAILED);
+    struct note note = our_note((uint64_t)&block - (uint64_t)(p + 0x1000 + 20));
+    memcpy(p, &image, sizeof(image));
+    memcpy(p + 0x1000, &note, 28);
+    assert_int_equal(mprotect(p + 0x1000, 4096, PROT_NONE), 0);
+    assert_int_equal(pthread_create(&thread, NULL, find_twice, p + 0x1000), 0);
+    assert_int_equal(pthread_join(thread, &r), 0);
+    assert_ptr_equal(r, p + 0x1000);
+    munmap(p, 8192);
+}
+
 /* Its note leads to `block`, by the distance from the description. */
 static uint8_t *map_image_of(const struct cooperation *block)
 {
@@ -398,7 +433,7 @@ int main(void)
         cmocka_unit_test(notes_are_listed), cmocka_unit_test(the_strongest_block),
         cmocka_unit_test(this_program),     cmocka_unit_test(hostile_distances),
         cmocka_unit_test(random_images),    cmocka_unit_test(ended_processes),
-        cmocka_unit_test(exited_leader),
+        cmocka_unit_test(exited_leader),    cmocka_unit_test(what_cant_be_read_now),
     };
     return cmocka_run_group_tests_name("cooperation", tests, NULL, NULL);
 }
