@@ -36,6 +36,10 @@ int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pi
                          int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
                          struct crs_error *err);
 
+/* Then: will the freeze refuse them, as far as that is cheap to know while they run? 0, or the
+ * refusal. What is in the way may be gone by then: that it is refused, only the freeze says. */
+int memory_check_ahead(const struct memory_set *set, struct crs_error *err);
+
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
  * are written to meanwhile, until few are left. Each process is held some times for less than a
