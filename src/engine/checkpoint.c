@@ -302,6 +302,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = freeze_fork_rest(c->request, c->address_spaces, &c->members, &c->doubt, err);
     if (r == 0) {
+        pace_warn(c->options, c->address_spaces);
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     }
@@ -464,8 +465,6 @@ static int run(struct checkpoint *c, struct crs_error *err)
         memory_session_clear(c->request->session);
     if (r == 0)
         r = check_time(c, err);
-    if (r == 0)
-        pace_warn(c->options, c->address_spaces);
     if (r == 0)
         r = take(c, err);
     if (r == 0)

@@ -100,6 +100,8 @@ int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volati
                      uint64_t deadline_us, struct crs_error *err);
 void memory_fork_end(struct memory_set *set); /* NULL is nothing */
 bool memory_is_forked(const struct memory_set *set);
+/* Then: what is to be copied and written in the freeze. 0: it is only read there, being little. */
+uint64_t memory_frozen_bytes(const struct memory_set *set);
 /* Before the freeze, if any may be copied so: the place for what isn't. */
 void memory_fork_prepare(struct memory_set *set, enum memory_forking how);
 
