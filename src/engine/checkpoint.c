@@ -332,7 +332,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
-        memory_untrack(c->address_spaces, false);
+        memory_untrack_begin(c->address_spaces);
     int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     memory_fork_end(c->address_spaces);
     if (r == 0)
@@ -524,7 +524,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     tree_clear(&c->members);
     memory_fork_end(c->address_spaces);
     if (c->address_spaces)
-        memory_untrack(c->address_spaces, true);
+        memory_untrack(c->address_spaces);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
         memory_collapse(c->address_spaces, c->options->cancel);
     if (r == 0)
