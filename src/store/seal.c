@@ -87,10 +87,9 @@ int seal_key_load(const char *path, struct seal_key *ret, struct crs_error *err)
     _cleanup_bytes_ struct bytes text = {0};
     int r = need_sodium(err);
 
-    if (r == 0)
-        r = read_file(AT_FDCWD, path, KEY_FILE_MAX, &text);
-    else
+    if (r < 0)
         return r;
+    r = read_file(AT_FDCWD, path, KEY_FILE_MAX, &text);
     if (r < 0) {
         errno = -r;
         return crs_fail_errno(err, CRS_USAGE, "can't read the key file %s", path);

@@ -165,6 +165,7 @@ void store_writer_free(struct store_writer *w)
     flusher_clear(&w->flusher);
     limiter_clear(&w->limiter);
     seal_free(w->seal);
+    explicit_bzero(&w->key, sizeof(w->key));
     stream_writer_free(w->stream);
     temporary_clear(&w->temporary);
     pthread_cond_destroy(&w->idle);
