@@ -25,7 +25,14 @@ class Setup:
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:
             self.user_uid = self.user_gid = machine.free_uid()
+        self.key_file = os.path.join(stage, "key") if options.encrypt else None
         self.patience = 4 if options.slow else 1  # an instrumented tool is slower
+
+
+    def make_key(self):
+        if self.key_file:
+            with open(self.key_file, "wb") as file:
+                file.write(os.urandom(32))
 
 
 class Env:
@@ -58,7 +65,8 @@ class Env:
             "CRS_LIBEXEC": os.path.join(self.setup.stage, "libexec", "opencrs"),
             "TOP": self.setup.top, "STAGE": self.setup.stage, "BUILD": self.setup.build,
             "PYTHONDONTWRITEBYTECODE": "1",
-        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {})
+        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {}) \
+            | ({"CRS_KEY_FILE": self.setup.key_file} if self.setup.key_file else {})
 
     def popen_kwargs(self):
         return {"cwd": self.dir, "env": self.environment()} | \
