@@ -21,6 +21,7 @@
 #include "base/slice.h"
 #include "base/thread.h"
 #include "engine/checkpoint.h"
+#include "engine/checkpoint_writer.h"
 #include "engine/collect.h"
 #include "engine/freeze_how.h"
 #include "engine/increment.h"
@@ -80,77 +81,6 @@ static int check_time(const struct checkpoint *c, struct crs_error *err)
                         "the checkpoint did not finish within %d ms; process %d goes on unharmed",
                         c->options->timeout_ms, c->pid);
     return 0;
-}
-
-/* ---- where it goes ---- */
-
-/* "python3-1234" for a process without a name of its own in the store. */
-static char *default_name(pid_t pid)
-{
-    _cleanup_bytes_ struct bytes comm = {0};
-    char path[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-    if (read_file(AT_FDCWD, path, 256, &comm) < 0)
-        return format_string("process-%d", pid);
-    comm.data[strcspn((char *)comm.data, "\n")] = 0;
-    for (char *p = (char *)comm.data; *p; p++)
-        if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-+", *p))
-            *p = '_';
-    return format_string("%s%s-%d", strchr("._-+", comm.data[0]) ? "p" : "", (char *)comm.data,
-                         pid);
-}
-
-static int choose_path(struct checkpoint *c, struct crs_error *err)
-{
-    const struct crs_checkpoint_options *o = c->options;
-    unsigned seq;
-
-    if (o->output || o->stream_fd) {
-        c->result.path = strdup(o->output ? o->output : "-");
-        return c->result.path ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    }
-    _cleanup_free_ char *name = o->name ? strdup(o->name) : default_name(c->pid);
-    if (!name)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    int r = store_next_path(o->store, name, &c->result.path, &seq, err);
-    if (r < 0)
-        return r;
-    c->result.name = format_string("%s@%u", name, seq);
-    return c->result.name ? 0 : crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-}
-
-static int open_form(struct checkpoint *c, struct crs_error *err)
-{
-    const struct crs_checkpoint_options *o = c->options;
-    const struct store_patience patience = {o->cancel, c->deadline_us};
-
-    if (o->stream_fd)
-        return store_writer_open_fd(o->stream_fd, c->result.path, o->compress, &patience,
-                                    &c->writer, err);
-    if (o->form == CRS_FORM_STREAM)
-        return store_writer_open_file(c->result.path, o->compress, &patience, &c->writer, err);
-    return store_writer_open(c->result.path, o->compress, &c->writer, err);
-}
-
-/* Two checkpoints of one name at a time may choose the same number: the later takes the next. Or
- * the directory goes in between with one that failed. */
-static int open_writer(struct checkpoint *c, struct crs_error *err)
-{
-    for (int tries = 0;; tries++) {
-        int r = choose_path(c, err);
-        if (r == 0)
-            r = open_form(c, err);
-        if ((r != -EEXIST && r != -ENOENT) || c->options->output || c->options->stream_fd ||
-            tries == 20) {
-            if (r == 0)
-                pace_set(c->options, c->deadline_us, c->writer);
-            if (r == 0 && c->options->key_file)
-                r = store_writer_encrypt(c->writer, c->options->key_file, err);
-            return r;
-        }
-        crs_checkpoint_result_clear(&c->result);
-    }
 }
 
 /* ---- the freeze ---- */
@@ -457,7 +387,7 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.progress = c->options->progress;
     c->ctx.progress_arg = c->options->progress_arg;
     if (r == 0)
-        r = open_writer(c, err);
+        r = checkpoint_open_writer(c->pid, c->options, c->deadline_us, &c->result, &c->writer, err);
     if (r == 0)
         r = increment_begin(c->options, c->result.name, c->writer, &c->result.base, err);
     if (r == 0)

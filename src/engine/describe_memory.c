@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "engine/describe.h"
+#include "engine/memory_restore.h"
 #include "store/chunk_runs.h"
 #include "store/store.h"
 
@@ -69,16 +70,9 @@ static int compare_vmas(const void *a, const void *b)
 /* The mapping that the address is in; they are sorted. */
 static const Crs__Vma *find_vma(const Crs__AddressSpace *space, uint64_t address)
 {
-    size_t low = 0, high = space->n_vmas;
+    size_t i = memory_find_vma(space, address);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (space->vmas[middle]->end <= address)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low < space->n_vmas && space->vmas[low]->start <= address ? space->vmas[low] : NULL;
+    return i < space->n_vmas && space->vmas[i]->start <= address ? space->vmas[i] : NULL;
 }
 
 /* A run may go over several mappings that lie side by side. */

@@ -50,36 +50,35 @@ static void add_pid(pid_t pid)
     }
 }
 
-static ssize_t read_text(const char *path, char *text, size_t size)
+/* The text of /proc/FOLDER/NAME; empty: there is none. */
+static const char *read_text(const char *folder, const char *name, char *text, size_t size)
 {
+    char path[60];
+
+    snprintf(path, sizeof(path), "/proc/%s/%s", folder, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd >= 0 ? read(fd, text, size - 1) : -1;
-
     if (fd >= 0)
         close(fd);
     text[n > 0 ? n : 0] = 0;
-    return n;
+    return text;
 }
 
 static pid_t parent_of(pid_t pid)
 {
-    char path[40], text[512];
+    char folder[16], text[512];
 
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    if (read_text(path, text, sizeof(text)) <= 0)
-        return 0;
-    const char *end = strrchr(text, ')');
+    snprintf(folder, sizeof(folder), "%d", pid);
+    const char *end = strrchr(read_text(folder, "stat", text, sizeof(text)), ')');
     return end && strlen(end) > 4 ? atoi(end + 4) : 0; /* ") S PPID" */
 }
 
 static pid_t pid_behind(int pidfd)
 {
-    char path[40], text[512];
+    char name[16], text[512];
 
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
-    if (read_text(path, text, sizeof(text)) <= 0)
-        return 0;
-    const char *line = strstr(text, "\nPid:");
+    snprintf(name, sizeof(name), "%d", pidfd);
+    const char *line = strstr(read_text("self/fdinfo", name, text, sizeof(text)), "\nPid:");
     return line ? atoi(line + 5) : 0;
 }
 

@@ -22,35 +22,13 @@ static int compare_ranked(const void *a, const void *b)
     return x->chunk < y->chunk ? -1 : x->chunk > y->chunk;
 }
 
-static int compare_pages(const void *a, const void *b)
-{
-    const struct lazy_piece *x = a, *y = b;
-
-    return x->page < y->page ? -1 : x->page > y->page;
-}
-
-/* The first piece that ends behind the page; pieces by their pages. */
-static size_t find(const struct lazy_source *source, uint64_t page)
-{
-    size_t low = 0, high = source->n_pieces;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (source->pieces[middle].page + source->pieces[middle].count <= page)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 static void rank(const struct lazy_source *source, const Crs__Run *hot, uint32_t place,
                  struct ranked *ranked)
 {
     uint64_t end = hot->first + hot->count < hot->first ? UINT64_MAX : hot->first + hot->count;
 
-    for (size_t i = find(source, hot->first); i < source->n_pieces && source->pieces[i].page < end;
-         i++)
+    for (size_t i = lazy_find_piece(source->pieces, source->n_pieces, hot->first);
+         i < source->n_pieces && source->pieces[i].page < end; i++)
         if (place < ranked[source->pieces[i].chunk].rank)
             ranked[source->pieces[i].chunk].rank = place;
 }
@@ -70,7 +48,7 @@ int lazy_order(Crs__Run *const *hot, size_t n_hot, struct lazy_source *source)
     }
     for (size_t i = 0; i < source->n_chunks; i++)
         ranked[i] = (struct ranked){UINT32_MAX, i};
-    qsort(source->pieces, source->n_pieces, sizeof(*source->pieces), compare_pages);
+    qsort(source->pieces, source->n_pieces, sizeof(*source->pieces), lazy_compare_pieces);
     for (size_t i = 0; i < n_hot && i < MOST_HOT; i++)
         rank(source, hot[i], i, ranked);
     qsort(ranked, source->n_chunks, sizeof(*ranked), compare_ranked);

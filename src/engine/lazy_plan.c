@@ -37,21 +37,6 @@ static bool may_come_later(const Crs__Vma *vma)
            !(vma->flags & NOT_LATER);
 }
 
-/* The mapping that a page is in. The layout was checked: there is one. */
-static size_t vma_of(const Crs__AddressSpace *space, uint64_t page)
-{
-    size_t low = 0, high = space->n_vmas;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        if (PAGE_OF(space->vmas[middle]->end) <= page)
-            low = middle + 1;
-        else
-            high = middle;
-    }
-    return low;
-}
-
 typedef int (*part_fn)(void *arg, size_t vma, uint64_t page, uint32_t count, uint32_t offset);
 
 /* The parts of a chunk: pages side by side, in it (from its page `offset` on) and in one mapping.
@@ -65,7 +50,8 @@ static int for_each_part(const Crs__AddressSpace *space, const Crs__Chunk *chunk
 
     chunk_runs_each (run, chunk) {
         uint64_t page = run.first, end = run.dropped ? page : page + run.count;
-        for (size_t v = vma_of(space, page); r == 0 && page < end && v < space->n_vmas; v++) {
+        for (size_t v = memory_find_vma(space, page * PAGE);
+             r == 0 && page < end && v < space->n_vmas; v++) {
             uint64_t next = PAGE_OF(space->vmas[v]->end);
             next = next < end ? next : end;
             r = fn(arg, v, page, next - page, offset + (page - run.first));

@@ -24,7 +24,7 @@ static void map_drop(struct lazy_map *map)
     free(map);
 }
 
-static int compare_pieces(const void *a, const void *b)
+int lazy_compare_pieces(const void *a, const void *b)
 {
     const struct lazy_piece *x = a, *y = b;
 
@@ -63,7 +63,7 @@ static struct lazy_map *map_new(struct lazy_piece *pieces, size_t n, size_t n_ch
         map_drop(map);
         return NULL;
     }
-    qsort(pieces, n, sizeof(*pieces), compare_pieces);
+    qsort(pieces, n, sizeof(*pieces), lazy_compare_pieces);
     index_chunks(map, n_chunks);
     return map;
 }
@@ -146,19 +146,23 @@ static bool is_wanted(const struct lazy_space *space, uint64_t bit)
     return space->wanted[bit / 64] >> bit % 64 & 1;
 }
 
-/* The first piece that ends behind the page. */
-static size_t find_piece(const struct lazy_map *map, uint64_t page)
+size_t lazy_find_piece(const struct lazy_piece *pieces, size_t n, uint64_t page)
 {
-    size_t low = 0, high = map->n;
+    size_t low = 0, high = n;
 
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        if (map->pieces[middle].page + map->pieces[middle].count <= page)
+        if (pieces[middle].page + pieces[middle].count <= page)
             low = middle + 1;
         else
             high = middle;
     }
     return low;
+}
+
+static size_t find_piece(const struct lazy_map *map, uint64_t page)
+{
+    return lazy_find_piece(map->pieces, map->n, page);
 }
 
 int64_t lazy_space_chunk_of(const struct lazy_space *space, uint64_t page)

@@ -28,6 +28,10 @@ struct lazy_piece {
     uint32_t chunk;
 };
 
+/* By their pages, for qsort(3); then: the first that ends behind the page. */
+int lazy_compare_pieces(const void *a, const void *b);
+size_t lazy_find_piece(const struct lazy_piece *pieces, size_t n, uint64_t page);
+
 /* Where the pages are: made anew when some are moved. */
 struct lazy_map;
 

@@ -99,7 +99,7 @@ int memory_check_layout(const Crs__Memory *memory, const Crs__AddressSpace *spac
 
 /* ---- pages ---- */
 
-static size_t find_vma(const Crs__AddressSpace *space, uint64_t address)
+size_t memory_find_vma(const Crs__AddressSpace *space, uint64_t address)
 {
     size_t low = 0, high = space->n_vmas;
 
@@ -128,7 +128,7 @@ static int mark_run(const Crs__AddressSpace *space, uint64_t first, uint64_t cou
 
     if (first >= PAGE_OF(MEMORY_TOP) || count > PAGE_OF(MEMORY_TOP))
         return misplaced(first, err);
-    for (size_t i = find_vma(space, at); at < end; i++) {
+    for (size_t i = memory_find_vma(space, at); at < end; i++) {
         if (i >= space->n_vmas || space->vmas[i]->start > at ||
             !memory_vma_is_private(space->vmas[i]))
             return misplaced(PAGE_OF(at), err);

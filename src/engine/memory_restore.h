@@ -37,6 +37,8 @@ static inline bool vma_has(const Crs__Vma *vma, uint32_t flag)
 
 /* Are its pages its own, so that they may be filled in? */
 bool memory_vma_is_private(const Crs__Vma *vma);
+/* The first mapping that ends behind the address; they are sorted. n_vmas: there is none. */
+size_t memory_find_vma(const Crs__AddressSpace *space, uint64_t address);
 
 /* memory_layout.c: the snapshot isn't trusted. Mappings in order, apart, within bounds; numbers of
  * files and objects that exist; pages only where they may be. CRS_DAMAGED. */

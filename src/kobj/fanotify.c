@@ -15,13 +15,13 @@
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "base/io.h"
 #include "fanotify.pb-c.h"
 #include "kobj/file.h"
 #include "kobj/inotify_paths.h"
+#include "proc/mountinfo.h"
 
 /* Newer than the headers may be. */
 #ifndef FAN_MARK_IGNORE
@@ -38,43 +38,7 @@ static bool match(const struct open_file *file)
 
 /* ---- checkpoint: what is marked ---- */
 
-/* A line of mountinfo: "22 28 0:21 / /proc rw,nosuid - ..." */
-struct mount_line {
-    unsigned id;
-    dev_t device;
-    char root[4096], path[4096];
-};
-
-static void unescape(char *path)
-{
-    unsigned code;
-    size_t n = 0;
-
-    for (const char *p = path; *p; n++) {
-        if (*p == '\\' && sscanf(p, "\\%3o", &code) == 1) {
-            path[n] = code;
-            p += 4;
-        } else {
-            path[n] = *p++;
-        }
-    }
-    path[n] = 0;
-}
-
-static bool parse_mount(const char *line, struct mount_line *ret)
-{
-    unsigned major_number, minor_number;
-
-    if (sscanf(line, "%u %*d %u:%u %4095s %4095s", &ret->id, &major_number, &minor_number,
-               ret->root, ret->path) != 5)
-        return false;
-    ret->device = makedev(major_number, minor_number);
-    unescape(ret->root);
-    unescape(ret->path);
-    return true;
-}
-
-static bool is_marked(const struct mount_line *mount, const struct fdinfo_mark *mark)
+static bool is_marked(const struct proc_mount *mount, const struct fdinfo_mark *mark)
 {
     return mark->kind == FDINFO_MARK_MOUNT ? mount->id == mark->mount
                                            : mount->device == mark->device;
@@ -84,11 +48,11 @@ static bool is_marked(const struct mount_line *mount, const struct fdinfo_mark *
  * if there is one. NULL: there's none. */
 static char *find_mount(const char *mountinfo, const struct fdinfo_mark *mark)
 {
-    struct mount_line mount;
+    struct proc_mount mount;
     char *found = NULL;
 
     for (const char *line = mountinfo; line && *line; line = strchr(line, '\n'), line += !!line) {
-        if (!parse_mount(line, &mount) || !is_marked(&mount, mark))
+        if (!proc_mount_parse(line, &mount) || !is_marked(&mount, mark))
             continue;
         bool whole = strcmp(mount.root, "/") == 0;
         if (found && !whole)

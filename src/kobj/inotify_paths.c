@@ -12,10 +12,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 
 #include "base/io.h"
 #include "kobj/inotify_paths.h"
+#include "proc/mountinfo.h"
 
 #define NEAR_ENTRIES 20000u  /* to look at below each likely place */
 #define FAR_ENTRIES  200000u /* to look at below all others */
@@ -119,27 +119,13 @@ static void try_inode(struct search *s, ino_t ino, const char *path)
 
 /* ---- mounts ---- */
 
-/* "22 28 0:21 / /proc rw,nosuid - ..."; blanks in the path are \040 */
-static int parse_mount(char *line, struct mount *ret)
+static int parse_mount(const char *line, struct mount *ret)
 {
-    unsigned major_number, minor_number;
-    char path[4096];
-    size_t n = 0;
+    struct proc_mount mount;
 
-    if (sscanf(line, "%d %*d %u:%u %*s %4095s", &ret->id, &major_number, &minor_number, path) != 4)
+    if (!proc_mount_parse(line, &mount))
         return 0;
-    for (const char *p = path; *p; n++) {
-        unsigned code;
-        if (*p == '\\' && sscanf(p, "\\%3o", &code) == 1) {
-            path[n] = code;
-            p += 4;
-        } else {
-            path[n] = *p++;
-        }
-    }
-    path[n] = 0;
-    ret->device = makedev(major_number, minor_number);
-    ret->path = strdup(path);
+    *ret = (struct mount){.id = mount.id, .device = mount.device, .path = strdup(mount.path)};
     return ret->path ? 1 : -ENOMEM;
 }
 

@@ -1,4 +1,5 @@
-/* test_proc_tables.c - captured texts: /proc/PID/stat, timers, task/TID/children, net/unix */
+/* test_proc_tables.c - captured texts: /proc/PID/stat, timers, task/TID/children, net/unix,
+ * mountinfo */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,12 +10,14 @@
 #include <signal.h>
 #include <time.h>
 #include <string.h>
+#include <sys/sysmacros.h>
 
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "proc/children.h"
 #include "proc/igmp.h"
+#include "proc/mountinfo.h"
 #include "proc/net_raw.h"
 #include "proc/net_unix.h"
 #include "proc/stat.h"
@@ -291,6 +294,19 @@ static void test_raw_peer(void **state)
     assert_int_equal(net_raw_find_peer(RAW_HEAD " 1: what\n", 1, address, &size), -EINVAL);
 }
 
+static void test_mountinfo(void **state)
+{
+    struct proc_mount m;
+
+    assert_true(
+        proc_mount_parse("22 28 0:21 /a\\040b /mnt/c\\134\\011d rw,nosuid - ext4 x rw\n", &m));
+    assert_true(m.id == 22 && m.device == makedev(0, 21));
+    assert_string_equal(m.root, "/a b");
+    assert_string_equal(m.path, "/mnt/c\\\td");
+    assert_false(proc_mount_parse("22 28 0:21 /", &m));
+    assert_false(proc_mount_parse("", &m));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +324,7 @@ int main(void)
         cmocka_unit_test(test_igmp),
         cmocka_unit_test(test_igmp_of_another_form),
         cmocka_unit_test(test_raw_peer),
+        cmocka_unit_test(test_mountinfo),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "beats.h"
 #include "tracee/spawn.h"
 
 #define PAGE 4096
@@ -72,12 +73,7 @@ static void end_target(pid_t pid)
 
 static void assert_alive(pid_t pid)
 {
-    unsigned long before = atomic_load(&shared->beats);
-
-    for (int turn = 0; turn < 20000 && atomic_load(&shared->beats) < before + 2; turn++)
-        usleep(1000);
-    assert_true(atomic_load(&shared->beats) >= before + 2);
-    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    assert_beats(pid, &shared->beats);
 }
 
 static bool has_children(pid_t pid)

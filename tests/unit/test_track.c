@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "beats.h"
 #include "proc/pagemap.h"
 #include "tracee/track.h"
 
@@ -65,12 +66,7 @@ static pid_t start_target(void)
 
 static void assert_alive(pid_t pid)
 {
-    unsigned long before = atomic_load(&shared->beats);
-
-    for (int turn = 0; turn < 20000 && atomic_load(&shared->beats) < before + 2; turn++)
-        usleep(1000);
-    assert_true(atomic_load(&shared->beats) >= before + 2);
-    assert_int_equal(waitpid(pid, NULL, WNOHANG), 0);
+    assert_beats(pid, &shared->beats);
 }
 
 static void end_target(pid_t pid)
