@@ -27,17 +27,17 @@ struct identity {
 };
 
 /*
- * What was read for the last process, for its next checkpoint by this one: many in a row are of one
- * program, whose files mostly are the same ones. What has changed a moment before it was read may
- * change once more without a trace, so that isn't kept.
+ * What was read last, for the next checkpoint by this process: many in a row are of one program,
+ * whose files mostly are the same ones. What has changed a moment before it was read may change
+ * once more without a trace, so that isn't kept.
  */
-#define N_KEPT    32
+#define N_KEPT    64
 #define SETTLED_S 2
 
 static struct {
     pthread_mutex_t lock;
-    pid_t pid;
-    size_t n;
+    pid_t pid;   /* whose files were read aside */
+    size_t next; /* to be replaced: the oldest */
     struct identity identities[N_KEPT];
 } kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
@@ -51,7 +51,7 @@ struct memory_aside {
 
 /* ---- files ---- */
 
-static bool is_same(const struct stat *a, const struct stat *b)
+bool memory_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
            a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec &&
@@ -61,7 +61,7 @@ static bool is_same(const struct stat *a, const struct stat *b)
 static struct identity *find(struct memory_aside *a, const struct stat *st)
 {
     for (size_t i = 0; i < a->identities.n; i++)
-        if (is_same(&a->identities.items[i].st, st))
+        if (memory_same_file(&a->identities.items[i].st, st))
             return &a->identities.items[i];
     return NULL;
 }
@@ -82,52 +82,70 @@ static bool is_settled(const struct stat *st)
 
 /* ---- kept ---- */
 
-static void keep(pid_t pid, const struct identity *identity)
+static bool copy_identity(const struct stat *st, const struct bytes *build_id,
+                          const struct bytes *checksum, struct identity *ret)
 {
-    struct identity copy = {.st = identity->st};
+    struct identity copy = {.st = *st};
 
-    if (!identity->checksum.data || !is_settled(&identity->st))
+    if (bytes_copy(&copy.build_id, build_id->data, build_id->size) < 0 ||
+        bytes_copy(&copy.checksum, checksum->data, checksum->size) < 0) {
+        identity_clear(&copy);
+        return false;
+    }
+    *ret = copy;
+    return true;
+}
+
+/* Under the lock. */
+static const struct identity *look_up(const struct stat *st)
+{
+    for (size_t i = 0; i < N_KEPT; i++)
+        if (kept.identities[i].checksum.data && memory_same_file(&kept.identities[i].st, st))
+            return &kept.identities[i];
+    return NULL;
+}
+
+void memory_aside_keep(const struct stat *st, const struct bytes *build_id,
+                       const struct bytes *checksum)
+{
+    struct identity copy;
+
+    if (!checksum->data || !is_settled(st))
         return;
     pthread_mutex_lock(&kept.lock);
-    for (size_t i = 0; kept.pid != pid && i < kept.n; i++)
-        identity_clear(&kept.identities[i]);
-    if (kept.pid != pid)
-        kept.n = 0;
-    kept.pid = pid;
-    if (kept.n < N_KEPT &&
-        bytes_copy(&copy.build_id, identity->build_id.data, identity->build_id.size) == 0 &&
-        bytes_copy(&copy.checksum, identity->checksum.data, identity->checksum.size) == 0)
-        kept.identities[kept.n++] = copy;
-    else
-        identity_clear(&copy);
+    if (!look_up(st) && copy_identity(st, build_id, checksum, &copy)) {
+        identity_clear(&kept.identities[kept.next]);
+        kept.identities[kept.next] = copy;
+        kept.next = (kept.next + 1) % N_KEPT;
+    }
     pthread_mutex_unlock(&kept.lock);
 }
 
-static bool has_kept(pid_t pid)
+static void note_read(pid_t pid)
 {
     pthread_mutex_lock(&kept.lock);
-    bool has = kept.pid == pid && kept.n > 0;
+    kept.pid = pid;
     pthread_mutex_unlock(&kept.lock);
-    return has;
+}
+
+static bool was_read(pid_t pid)
+{
+    pthread_mutex_lock(&kept.lock);
+    bool was = kept.pid == pid;
+    pthread_mutex_unlock(&kept.lock);
+    return was;
 }
 
 static bool find_kept(const struct stat *st, struct bytes *ret_build_id, struct bytes *ret_checksum)
 {
-    const struct identity *found = NULL;
     struct identity copy = {0};
 
     pthread_mutex_lock(&kept.lock);
-    for (size_t i = 0; i < kept.n && !found; i++)
-        if (is_same(&kept.identities[i].st, st))
-            found = &kept.identities[i];
-    bool done = found &&
-                bytes_copy(&copy.build_id, found->build_id.data, found->build_id.size) == 0 &&
-                bytes_copy(&copy.checksum, found->checksum.data, found->checksum.size) == 0;
+    const struct identity *found = look_up(st);
+    bool done = found && copy_identity(st, &found->build_id, &found->checksum, &copy);
     pthread_mutex_unlock(&kept.lock);
-    if (!done) {
-        identity_clear(&copy);
+    if (!done)
         return false;
-    }
     *ret_build_id = copy.build_id;
     *ret_checksum = copy.checksum;
     return true;
@@ -146,7 +164,7 @@ static void add_file(struct memory_aside *a, const char *path)
     _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
     if (fd < 0 ||
         memory_identify_file(fd, identity.st.st_size, &identity.build_id, &identity.checksum) < 0 ||
-        fstat(fd, &after) < 0 || !is_same(&identity.st, &after)) {
+        fstat(fd, &after) < 0 || !memory_same_file(&identity.st, &after)) {
         identity_clear(&identity);
         return;
     }
@@ -156,7 +174,7 @@ static void add_file(struct memory_aside *a, const char *path)
         return;
     }
     *place = identity;
-    keep(a->pid, &identity);
+    memory_aside_keep(&identity.st, &identity.build_id, &identity.checksum);
 }
 
 static void *read_files(void *arg)
@@ -176,6 +194,8 @@ static void *read_files(void *arg)
         if (map->inode != 0 && !map->shared && map->name[0] == '/' && !again)
             add_file(a, map->name);
     }
+    if (!atomic_load(&a->stop))
+        note_read(a->pid);
     return NULL;
 }
 
@@ -201,7 +221,7 @@ static void join(struct memory_aside *a)
 
 void memory_aside_begin(struct memory_set *set, pid_t pid)
 {
-    if (set->aside || has_kept(pid))
+    if (set->aside || was_read(pid))
         return;
     set->aside = calloc(1, sizeof(*set->aside));
     if (!set->aside)

@@ -226,15 +226,18 @@ static int identify(struct memory_set *set, struct memory_file *file, struct crs
 {
     _cleanup_close_ int fd = open(file->record->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     _cleanup_bytes_ struct bytes id = {0}, checksum = {0};
-    struct stat st;
+    struct stat st, after;
 
     if (fd < 0 || fstat(fd, &st) < 0 || !S_ISREG(st.st_mode) || file->record->writable_shared)
         return 0;
     if ((uint64_t)st.st_size != file->record->size || mtime_ns(&st) != file->record->mtime_ns)
         return 0; /* just changed: then it is known by the time of the checkpoint */
-    if (!memory_aside_identity(set, &st, &id, &checksum) &&
-        memory_identify_file(fd, file->record->size, &id, &checksum) == -ENOMEM)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a checksum");
+    if (!memory_aside_identity(set, &st, &id, &checksum)) {
+        if (memory_identify_file(fd, file->record->size, &id, &checksum) == -ENOMEM)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for a checksum");
+        if (fstat(fd, &after) == 0 && memory_same_file(&st, &after))
+            memory_aside_keep(&st, &id, &checksum);
+    }
     if (id.size > 0)
         set_bytes(&file->record->build_id, &id);
     if (checksum.size > 0)

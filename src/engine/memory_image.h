@@ -251,6 +251,11 @@ void memory_aside_begin(struct memory_set *set, pid_t pid);
 /* Waits for it. False: it has nothing of the file as it is. */
 bool memory_aside_identity(struct memory_set *set, const struct stat *st,
                            struct bytes *ret_build_id, struct bytes *ret_checksum);
+/* The same inode, unchanged as far as its times tell. */
+bool memory_same_file(const struct stat *a, const struct stat *b);
+/* Both of a file that was read and is still as it was, for later checkpoints by this process. */
+void memory_aside_keep(const struct stat *st, const struct bytes *build_id,
+                       const struct bytes *checksum);
 void memory_aside_end(struct memory_set *set);
 
 /* memory_beside.c: numa_maps of a process, in a thread of its own where that pays. What was begun

@@ -94,11 +94,45 @@ static void changed_file_is_not(void **state)
     unlink(path);
 }
 
+/* A file that has been as it is for a while: as it was read once, whoever maps it. */
+static void kept_for_later(void **state)
+{
+    _cleanup_bytes_ struct bytes id = {0}, checksum = {0}, sum = {0};
+    _cleanup_close_ int fd = open("/bin/sh", O_RDONLY | O_CLOEXEC);
+    struct memory_set *set;
+    struct stat st, other;
+
+    assert_int_equal(memory_set_new(&set, NULL), 0);
+    assert_int_equal(fstat(fd, &st), 0);
+    assert_false(memory_aside_identity(set, &st, &id, &sum));
+    assert_int_equal(memory_checksum_file(fd, st.st_size, &checksum), 0);
+    memory_aside_keep(&st, &id, &checksum);
+    for (int i = 0; i < 2; i++) {
+        assert_true(memory_aside_identity(set, &st, &id, &sum));
+        assert_memory_equal(sum.data, checksum.data, checksum.size);
+        bytes_clear(&id);
+        bytes_clear(&sum);
+    }
+    other = st;
+    other.st_ctim.tv_nsec ^= 1;
+    assert_false(memory_aside_identity(set, &other, &id, &sum));
+    for (int i = 0; i < 100; i++) { /* there is room for some only */
+        other.st_ino++;
+        memory_aside_keep(&other, &id, &checksum);
+    }
+    assert_true(memory_aside_identity(set, &other, &id, &sum));
+    bytes_clear(&id);
+    bytes_clear(&sum);
+    assert_false(memory_aside_identity(set, &st, &id, &sum));
+    memory_set_free(set);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(file_is_identified),
         cmocka_unit_test(changed_file_is_not),
+        cmocka_unit_test(kept_for_later),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
