@@ -20,7 +20,6 @@
 #define XSTATE_MAGIC1        0x46505853u
 #define XSTATE_MAGIC2        0x46505845u
 #define SW_RESERVED_OFFSET   464
-#define XSTATE_BV_OFFSET     512 /* the parts that are in use */
 #define XSTATE_MIN_SIZE      576
 
 /* Below the stack pointer of the main thread this much stays free for it. */
@@ -88,34 +87,13 @@ int frame_read_xstate(struct tracee_thread *th, struct crs_error *err)
     return r;
 }
 
-/*
- * As far as parts are in use. ptrace shows room for all that the processor has, but a thread that
- * hasn't asked for the largest (AMX) has a smaller state, and the kernel takes nothing but the
- * oldest registers from a frame with one that is larger than that.
- */
-static size_t used_size(const struct bytes *xstate)
-{
-    static _Thread_local struct arch_xstate_layout layout;
-    size_t size = XSTATE_MIN_SIZE;
-    uint64_t used;
-
-    if (!layout.size)
-        arch_xstate_layout(&layout);
-    memcpy(&used, xstate->data + XSTATE_BV_OFFSET, sizeof(used));
-    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
-        size_t end = (size_t)layout.parts[i].offset + layout.parts[i].size;
-        if ((used >> i & 1) && end > size)
-            size = end;
-    }
-    return size < xstate->size ? size : xstate->size;
-}
-
 size_t frame_xstate_size(const struct tracee_thread *th)
 {
-    return used_size(&th->xstate) + sizeof(uint32_t);
+    return th->xstate.size + sizeof(uint32_t);
 }
 
-/* The vector state as a signal frame holds it: with marks before and after. */
+/* The vector state as a signal frame holds it: with marks before and after. The kernel takes
+ * nothing but the oldest registers from a frame with a larger one than the thread may have. */
 static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, struct crs_error *err)
 {
     uint32_t magic2 = XSTATE_MAGIC2;
@@ -124,7 +102,7 @@ static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, str
 
     if (r < 0)
         return r;
-    size_t size = used_size(&th->xstate);
+    const size_t size = th->xstate.size;
     if (size + sizeof(magic2) > room)
         return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", size);
     memcpy(area, th->xstate.data, size);
