@@ -73,11 +73,8 @@ static int ask(struct tracee_thread *thread, struct kobj_answers *a, size_t size
 
     for (size_t i = 0; i < a->n; i++)
         calls[i] = make_call(a->items[i].question, t->scratch + a->items[i].offset);
-    int r = size ? tracee_write(t, t->scratch, a->blocks, size, err) : 0;
-    if (r == 0)
-        r = tracee_calls(thread, calls, a->n, err);
-    if (r == 0 && size)
-        r = tracee_read(t, t->scratch, a->blocks, size, err);
+    const struct tracee_part block = {t->scratch, a->blocks, size};
+    int r = tracee_calls_with(thread, calls, a->n, size ? &block : NULL, err);
     for (size_t i = 0; r == 0 && i < a->n; i++)
         a->items[i].result = calls[i].result;
     return r;

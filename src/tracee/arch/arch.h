@@ -24,6 +24,7 @@ struct arch_regs {
 struct tracee;
 struct tracee_thread;
 struct remote_call;
+struct tracee_part;
 struct arch_calls;
 
 /* "x86_64" */
@@ -117,7 +118,7 @@ bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 /* That place, now. False: nothing was put there. */
 bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
-                   struct crs_error *err);
+                   const struct tracee_part *block, struct crs_error *err);
 /*
  * A live process makes another one (spawn.h), which shares its memory and its descriptors, and
  * stands in its first stop, held by us. Until it has ended th stands still. Left alone at any

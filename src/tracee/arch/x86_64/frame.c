@@ -137,22 +137,25 @@ static uint64_t set_way(const struct gadgets *g, uint8_t *area, uint64_t at, str
     return at - g->call_pops;
 }
 
-int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err)
+int frame_make(struct tracee_thread *th, struct frame_bytes *ret, uint64_t *ret_sp,
+               struct crs_error *err)
 {
     const struct arch_calls *c = th->owner->calls;
-    uint8_t area[FRAME_AREA_SIZE - FRAME_OFFSET] = {0};
     uint64_t at = c->frame_area + FRAME_OFFSET;
     uint64_t xstate_at = (at + 16 + (FRAME_XSTATE_OFFSET - FRAME_OFFSET) + 63) & ~63ULL;
+    size_t size = xstate_at - at;
     /* 16 bytes before the frame for `pop %rax`'s way. */
-    struct frame *f = (struct frame *)(area + 16);
+    struct frame *f = (struct frame *)(ret->data + 16);
 
+    memset(ret->data, 0, size);
     const struct user_regs_struct back = registers_back(th);
-    int r = frame_fill(th, &back, f, area + (xstate_at - at), sizeof(area) - (xstate_at - at),
-                       xstate_at, err);
+    int r = frame_fill(th, &back, f, ret->data + size, sizeof(ret->data) - size, xstate_at, err);
     if (r < 0)
         return r;
-    *ret_sp = set_way(&c->gadgets, area, at, f);
-    return tracee_write(th->owner, at, area, xstate_at - at + frame_xstate_size(th), err);
+    *ret_sp = set_way(&c->gadgets, ret->data, at, f);
+    ret->address = at;
+    ret->size = size + frame_xstate_size(th);
+    return 0;
 }
 
 int frame_write_call(struct tracee_thread *th, size_t offset, const struct remote_call *call,
