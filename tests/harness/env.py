@@ -1,9 +1,12 @@
 """One case's surroundings: its directory, its user, and how it runs the tool and programs."""
+import argparse
+import copy
 import os
 import shutil
 import signal
 import subprocess
 import time
+from functools import partial
 
 from . import machine
 from .cases import Failure, expect
@@ -16,16 +19,26 @@ class Setup:
         self.top = top
         self.build = build
         self.stage = stage  # world-readable copies of the programs under test
-        self.options = options
         self.crs = os.path.join(stage, "crs")
-        self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
-            ("freeze", options.freeze), ("compress", options.compress)) if value]
-        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
+        self.set_options(options)
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:
             self.user_uid = self.user_gid = machine.free_uid()
+
+    def set_options(self, options):
+        self.options = options
+        self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
+            ("freeze", options.freeze), ("compress", options.compress)) if value]
+        self.increments = options.increments
+        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
         self.patience = 4 if options.slow else 1  # an instrumented tool is slower
+
+    def changed(self, **options):
+        """The same with other options."""
+        other = copy.copy(self)
+        other.set_options(argparse.Namespace(**(vars(self.options) | options)))
+        return other
 
 
 class Env:
@@ -131,6 +144,17 @@ class Env:
         expect(got == code, f"crs {arguments[0]}: exit code {got}, expected {code}: {err.strip()}")
         self.last_stderr = err
         return out
+
+    def increment(self, name, pid, first, second, timeout=60, unharmed=None):
+        """Two checkpoints NAME@1 and NAME@2, with these options; the second shares with the first,
+        which is gone again. The path of the second."""
+        for options in (first, second):
+            self.crs(*self.setup.checkpoint, *options, "--name", name, pid, timeout=timeout)
+            if options is first:
+                (unharmed or partial(self.expect_running, pid))("after the first of two checkpoints")
+        self.crs("remove", f"{name}@1")
+        self.crs("verify", f"{name}@2", timeout=timeout)
+        return os.path.join(self.store, name, "2")
 
     # ---- processes ----
 

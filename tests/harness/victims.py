@@ -29,7 +29,7 @@ class Victim:
         if self.isolate:  # what was isolated comes back in namespaces of its own only
             self.without |= {"same", "new"}
         self.options = self.header.get("checkpoint", "").split()
-        self.increments = setup.options.increments and self.header.get("increments") != "no"
+        self.increments = setup.increments and self.header.get("increments") != "no"
         eager = self.header.get("lazy") == "no"
         self.restart = ["restart"] if eager else setup.restart
         self.args = self.header.get("args", "").split()
@@ -131,7 +131,8 @@ class Play:
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
         if self.victim.increments:
-            path = self.increment(extra)
+            path = self.env.increment(f"victim{self.snapshots}", self.pid, self.victim.options,
+                                      extra, self.tool_s, self.expect_running)
         else:
             self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
                                    self.pid, timeout=self.tool_s))
@@ -145,19 +146,6 @@ class Play:
         self.end_foreground(killed=True)
         self.env.expect_alone(strangers, "after --terminate")
         return path
-
-    def increment(self, extra):
-        """The second of two, of which the first is gone again."""
-        name = f"victim{self.snapshots}"
-        whole = [word for word in extra if word != "--terminate"]
-        for options in (whole, extra):
-            self.env.crs(*self.env.setup.checkpoint, *options, "--name", name, self.pid,
-                         timeout=self.tool_s)
-            if options is whole:
-                self.expect_running("after the first of two checkpoints")
-        self.env.crs("remove", f"{name}@1")
-        self.env.crs("verify", f"{name}@2", timeout=self.tool_s)
-        return os.path.join(self.env.store, name, "2")
 
     def said(self, out):
         """For those who want to know what the tool said."""
