@@ -53,8 +53,11 @@ bool memory_is_live(const struct memory_set *set);
 uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest);
 /* In the freeze, at once: that it was held before is made up for in what is left of timeouts. */
 void memory_held_again(const struct memory_set *set, struct tracee *t);
-/* The processes run again: they are tracked no more, but, unless `all`, for the next checkpoint. */
-void memory_untrack(struct memory_set *set, bool all);
+/* The processes run again: they are tracked no more, but for the next checkpoint. This goes on
+ * beside the caller. */
+void memory_untrack_begin(struct memory_set *set);
+/* At the end in any case: when this returns none is tracked. */
+void memory_untrack(struct memory_set *set);
 
 /* Which pages are in transparent huge ones, before anything is done that may split them (this is
  * part of memory_copy_ahead()). At the end of all, while the processes run, whether the checkpoint

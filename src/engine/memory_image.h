@@ -205,8 +205,9 @@ struct memory_set {
     uint64_t copied_bytes, copied_us; /* before the freeze: how fast it goes */
     size_t last;                      /* where memory_image_get() looks first */
     struct memory_aside *aside;
-    struct memory_same *same;       /* NULL: there is one process only */
-    struct memory_session *session; /* NULL: none; the caller's */
+    struct memory_same *same;             /* NULL: there is one process only */
+    struct memory_session *session;       /* NULL: none; the caller's */
+    struct memory_untracking *untracking; /* memory_untrack.c: it goes on */
 };
 
 /* ---- parts ---- */
