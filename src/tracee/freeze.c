@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "tracee/reaped.h"
 #include "tracee/sandbox.h"
 #include "tracee/stop.h"
 #include "tracee/task.h"
