@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import time
-from functools import partial
 
 from . import machine
 from .cases import Failure, expect
@@ -144,17 +143,6 @@ class Env:
         expect(got == code, f"crs {arguments[0]}: exit code {got}, expected {code}: {err.strip()}")
         self.last_stderr = err
         return out
-
-    def increment(self, name, pid, first, second, timeout=60, unharmed=None):
-        """Two checkpoints NAME@1 and NAME@2, with these options; the second shares with the first,
-        which is gone again. The path of the second."""
-        for options in (first, second):
-            self.crs(*self.setup.checkpoint, *options, "--name", name, pid, timeout=timeout)
-            if options is first:
-                (unharmed or partial(self.expect_running, pid))("after the first of two checkpoints")
-        self.crs("remove", f"{name}@1")
-        self.crs("verify", f"{name}@2", timeout=timeout)
-        return os.path.join(self.store, name, "2")
 
     # ---- processes ----
 

@@ -39,8 +39,9 @@ def parse():
     p.add_argument("--freeze", metavar="HOW", choices=["auto", "stop", "live", "fork"],
                    help="checkpoints of victims, programs and kill tests are made with this")
     p.add_argument("--increments", action="store_true",
-                   help="checkpoints of victims and programs are made twice, under one name: the "
-                        "second shares with the first, which is removed then")
+                   help="checkpoints of victims are made twice, under one name: the second shares "
+                        "with the first, which is removed then; those of a program each share with "
+                        "the one before")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
     p.add_argument("--lazy", action="store_true",

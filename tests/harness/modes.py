@@ -26,7 +26,7 @@ def chosen(found, users, refusals):
     by_name = {}
     for case in found:
         place = case.name.rsplit("/", 2)
-        if case.user in users and place[1] in users:
+        if case.user in users and place[1] == case.user and place[0] != "victims/policy":
             by_name.setdefault(place[0], {})[tuple(place[1:])] = case
     wanted = [(user, situation) for user in users for situation in SITUATIONS +
               (("refused",) if refusals else ())]

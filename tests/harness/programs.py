@@ -85,6 +85,7 @@ class Show:
         self.work = env.mkdir("work")
         self.process = None
         self.pid = None
+        self.snapshots = 0
 
     def command(self):
         return self.program.command("run", self.env)
@@ -123,11 +124,17 @@ class Show:
         return "\n" + self.env.tail("stdout", 1000) + self.env.tail("stderr")
 
     def checkpoint(self, name, *options):
+        """The path of the snapshot. With increments all have one name, and each shares with the one
+        before, which is gone before it is used."""
         env = self.env
-        if env.setup.increments:
-            return env.increment(name, self.pid, [], options)
-        env.crs(*env.setup.checkpoint, *options, "--output", env.path(name), self.pid)
-        return env.path(name)
+        if not env.setup.increments:
+            env.crs(*env.setup.checkpoint, *options, "--output", env.path(name), self.pid)
+            return env.path(name)
+        self.snapshots += 1
+        env.crs(*env.setup.checkpoint, *options, "--name", "program", self.pid)
+        if self.snapshots > 1:
+            env.crs("remove", f"program@{self.snapshots - 1}")
+        return os.path.join(env.store, "program", str(self.snapshots))
 
     def restarted(self, policy, before, cycle):
         """Checkpoint and end it, and bring it back; the process that stands for it."""

@@ -131,8 +131,7 @@ class Play:
         extra = self.victim.options + (["--terminate"] if terminate else [])
         strangers = set(machine.descendants()) - {self.pid, *machine.descendants(self.pid)}
         if self.victim.increments:
-            path = self.env.increment(f"victim{self.snapshots}", self.pid, self.victim.options,
-                                      extra, self.tool_s, self.expect_running)
+            path = self.increment(extra)
         else:
             self.said(self.env.crs(*self.env.setup.checkpoint, *extra, "--json", "--output", path,
                                    self.pid, timeout=self.tool_s))
@@ -146,6 +145,19 @@ class Play:
         self.end_foreground(killed=True)
         self.env.expect_alone(strangers, "after --terminate")
         return path
+
+    def increment(self, extra):
+        """The second of two, of which the first is gone again."""
+        name = f"victim{self.snapshots}"
+        whole = [word for word in extra if word != "--terminate"]
+        for options in (whole, extra):
+            self.env.crs(*self.env.setup.checkpoint, *options, "--name", name, self.pid,
+                         timeout=self.tool_s)
+            if options is whole:
+                self.expect_running("after the first of two checkpoints")
+        self.env.crs("remove", f"{name}@1")
+        self.env.crs("verify", f"{name}@2", timeout=self.tool_s)
+        return os.path.join(self.env.store, name, "2")
 
     def said(self, out):
         """For those who want to know what the tool said."""
