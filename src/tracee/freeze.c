@@ -31,6 +31,9 @@
 #define LOOKS                  20 /* before a wait without a limit sleeps: most end at once */
 #define GUESS_SLEEP_US         100
 #define N_LOOKS_AT_ONCE        10
+#define N_YIELDS               50
+#define LONG_YIELD_US          300
+#define BUSY_US                1000000
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
 
 /* -EAGAIN: it has nothing to tell. */
@@ -45,13 +48,34 @@ static int wait_once(pid_t tid, int options, int *ret_status)
     return r < 0 && errno != EINTR ? -errno : -EAGAIN;
 }
 
-/* Between two looks: the longer, the longer it takes. */
+/* As short as it is meant to be. */
+static void sleep_us(unsigned us)
+{
+    int slack_ns = prctl(PR_GET_TIMERSLACK);
+
+    prctl(PR_SET_TIMERSLACK, 1);
+    usleep(us);
+    prctl(PR_SET_TIMERSLACK, slack_ns);
+}
+
+/*
+ * Between two looks: the longer, the longer it takes. Where others keep the processors busy,
+ * sched_yield(2) gives away what this thread has of its own (EEVDF), and it waits as long as they
+ * do. So who has waited for long once sleeps for a while instead: a sleep makes room as well, and
+ * who wakes gets a processor.
+ */
 static void nap(int turn)
 {
-    if (turn < 50)
+    static _Thread_local uint64_t busy_until_us;
+    uint64_t before_us = now_us();
+
+    if (turn < N_YIELDS && before_us >= busy_until_us) {
         sched_yield();
-    else
-        usleep(turn < 500 ? 50 : 1000);
+        if (now_us() - before_us > LONG_YIELD_US)
+            busy_until_us = now_us() + BUSY_US;
+    } else {
+        sleep_us(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
+    }
 }
 
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
@@ -274,19 +298,11 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
     return r;
 }
 
-/*
- * Between two looks at threads that still run. Where they wait for a processor that others keep
- * busy, sched_yield(2) would give away what this thread has of its own (EEVDF), and after the stop
- * it would wait as long as they do. A sleep makes room as well, and who wakes gets a processor.
- */
+/* Between two looks at threads that still run, and have to get a processor to stop. */
 static void nap_while_running(int turn)
 {
-    if (turn < N_LOOKS_AT_ONCE)
-        return;
-    int slack_ns = prctl(PR_GET_TIMERSLACK);
-    prctl(PR_SET_TIMERSLACK, 1);
-    usleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
-    prctl(PR_SET_TIMERSLACK, slack_ns);
+    if (turn >= N_LOOKS_AT_ONCE)
+        sleep_us(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
 }
 
 /* Threads that run, or wait for a processor: each takes its place until it has had it. So all are

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/io.h"
 #include "tracee/task.h"
@@ -118,7 +119,9 @@ enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting 
     *ret = (struct arch_waiting){0};
     if (!read_call(proc_fd, tid, &number, args))
         return TASK_RUNS;
-    if (!arch_call_has_timeout(number))
+    /* Only what goes on after an earlier stop is known by the place where it sleeps. */
+    if (!arch_call_has_timeout(number) ||
+        (number != SYS_restart_syscall && !arch_call_needs_measure(number, args, "")))
         return kind_of(number);
     /* First of all: what is read from here on is of one sleep if this number stays. */
     bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
