@@ -202,19 +202,11 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
     return r;
 }
 
-/*
- * Between two looks at threads that still run. Where they wait for a processor that others keep
- * busy, sched_yield(2) would give away what this thread has of its own (EEVDF), and after the stop
- * it would wait as long as they do. A sleep makes room as well, and who wakes gets a processor.
- */
+/* Between two looks at threads that still run, and have to get a processor to stop. */
 static void nap_while_running(int turn)
 {
-    if (turn < N_LOOKS_AT_ONCE)
-        return;
-    int slack_ns = prctl(PR_GET_TIMERSLACK);
-    prctl(PR_SET_TIMERSLACK, 1);
-    usleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
-    prctl(PR_SET_TIMERSLACK, slack_ns);
+    if (turn >= N_LOOKS_AT_ONCE)
+        stop_sleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
 }
 
 /* Threads that run, or wait for a processor: each takes its place until it has had it. So all are
