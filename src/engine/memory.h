@@ -17,6 +17,9 @@ struct proc_maps;
 
 int memory_set_new(struct memory_set **ret, struct crs_error *err);
 void memory_set_free(struct memory_set *set); /* NULL is nothing */
+/* From now on the place for pages that are read in a freeze is kept for the next one, up to 4 MiB
+ * of it. For a process that has nothing else to do. */
+void memory_late_keep(void);
 DEFINE_CLEANUP(struct memory_set, memory_set)
 
 /* What is copied while the processes run is copied with the lowest priority. */

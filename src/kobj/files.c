@@ -219,6 +219,7 @@ void kobj_dump_clear(struct kobj_dump *ctx)
     free(ctx->objects.items);
     free(ctx->members.items);
     free(ctx->member_places);
+    free(ctx->everywhere);
     in_flight_end(ctx);
     sysv_dump_end(ctx);
     unix_dump_end(ctx);
