@@ -113,14 +113,26 @@ uint64_t memory_late_bytes(const struct memory_late *late)
     return late ? late->used : 0;
 }
 
-bool memory_late_begin(struct memory_set *set)
+static uint64_t count_pages(const struct memory_set *set)
 {
     uint64_t pages = 0;
 
     for (size_t i = 0; i < set->images.n; i++)
         if (set->images.items[i]->space)
             pages += memory_freeze_pages(set->images.items[i]);
-    if (!set->late || !memory_late_fits(pages))
+    return pages;
+}
+
+uint64_t memory_frozen_bytes(const struct memory_set *set)
+{
+    uint64_t pages = count_pages(set);
+
+    return set->late && memory_late_fits(pages) ? 0 : pages * PAGE;
+}
+
+bool memory_late_begin(struct memory_set *set)
+{
+    if (!set->late || !memory_late_fits(count_pages(set)))
         return false;
     set->late->taken = true;
     return true;

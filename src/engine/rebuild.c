@@ -229,11 +229,12 @@ static int set_exit(struct tracee_thread *th, const Crs__Thread *record, struct 
 }
 
 static int set_thread(struct tracee_thread *th, const Crs__Thread *record,
-                      const struct arch_xstate_layout *layout, struct crs_error *err)
+                      const struct arch_xstate_layout *layout, struct bytes *room,
+                      struct crs_error *err)
 {
     const struct bytes xstate = {record->xstate.data, record->xstate.len};
     uint64_t mask = record->signal_mask;
-    int r = arch_set_xstate_from(th->tid, &xstate, layout, err);
+    int r = arch_set_xstate_from(th->tid, &xstate, layout, room, err);
 
     if (r == 0)
         r = arch_set_regs(th->tid, &th->image, err);
@@ -247,6 +248,7 @@ static int set_thread(struct tracee_thread *th, const Crs__Thread *record,
 static int set_registers(struct tracee *t, const struct loaded *loaded, const Crs__Process *process,
                          struct crs_error *err)
 {
+    _cleanup_bytes_ struct bytes room = {0};
     struct arch_xstate_layout layout;
     int r = 0;
 
@@ -254,7 +256,7 @@ static int set_registers(struct tracee *t, const struct loaded *loaded, const Cr
     for (size_t i = 0; r == 0 && i < process->n_threads; i++) {
         const Crs__Thread *record = process->threads[i];
         r = record->exited ? set_exit(&t->threads[i], record, err)
-                           : set_thread(&t->threads[i], record, &layout, err);
+                           : set_thread(&t->threads[i], record, &layout, &room, err);
     }
     return r;
 }

@@ -151,6 +151,18 @@ int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, str
 int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t size,
                  struct crs_error *err);
 
+/* Several ranges at once, which is faster than one after the other. */
+struct tracee_part {
+    uint64_t address;
+    void *data;
+    size_t size;
+};
+#define TRACEE_PARTS_MAX 4
+int tracee_read_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                      struct crs_error *err);
+int tracee_write_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                       struct crs_error *err);
+
 /* ---- remote system calls ---- */
 
 struct remote_call {
@@ -166,6 +178,9 @@ int tracee_prepare_calls(struct tracee *t, struct crs_error *err);
 /* Run the calls one after the other in thread `th`, each whatever the one before it returned. */
 int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
                  struct crs_error *err);
+/* The same with what their arguments point to: written before the first, read after the last. */
+int tracee_calls_with(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                      const struct tracee_part *block, struct crs_error *err);
 
 /* One call: REMOTE(th, &result, err, SYS_fcntl, fd, F_GETFD); missing arguments are 0. */
 #define REMOTE(th, ret, err, number, ...)                                                          \

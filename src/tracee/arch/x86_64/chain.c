@@ -12,7 +12,6 @@
  * rt_sigreturn would make the kernel forget a timeout that it keeps for the thread.
  */
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -159,12 +158,10 @@ static size_t build(struct chain *c, const struct tracee_thread *th, int signal,
 /* Does the thread stand where the last call returns to? Somebody else's signal may have come. */
 static bool at_end(pid_t tid, const struct gadgets *g, uint64_t end)
 {
-    long sp, pc;
+    struct arch_regs regs;
 
-    errno = 0;
-    sp = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rsp), 0);
-    pc = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rip), 0);
-    return errno == 0 && (uint64_t)sp == end && (uint64_t)pc == g->plain + SYSCALL_BYTES;
+    return arch_get_regs(tid, &regs, NULL) == 0 && regs.user.rsp == end &&
+           regs.user.rip == g->plain + SYSCALL_BYTES;
 }
 
 static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct crs_error *err)
@@ -186,7 +183,7 @@ static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct
     }
 }
 
-/* From now on until the end of the session that signal isn't blocked. */
+/* From now on until the end of the session that signal isn't blocked, and all others are. */
 static int unblock(struct tracee_thread *th, int signal, struct crs_error *err)
 {
     uint64_t mask = ~(1ULL << (signal - 1));
@@ -217,36 +214,62 @@ static void set_registers(const struct arch_calls *a, const struct remote_call *
     u->r9 = first->args[5];
 }
 
-/* The words of the chain, before the frame; before them the results, no answers yet. */
-static int write_chain(struct tracee *t, const struct chain *c, uint64_t end, struct crs_error *err)
+/* The words of the chain, before the frame; before them the results, no answers yet; and what else
+ * is to be written. */
+static int write_chain(struct tracee *t, const struct chain *c, uint64_t end,
+                       struct chain_memory *memory, struct crs_error *err)
 {
     uint64_t block[N_WORDS];
+    struct tracee_part parts[3];
+    size_t n = 0;
 
     for (size_t i = 0; i < N_WORDS - c->n; i++)
         block[i] = (uint64_t)-ENOSYS;
     memcpy(block + N_WORDS - c->n, c->words, c->n * sizeof(uint64_t));
-    return tracee_write(t, end - FRAME_CHAIN_SIZE, block, sizeof(block), err);
+    if (memory->frame) /* first: the chain ends a little behind its beginning */
+        parts[n++] = (struct tracee_part){memory->frame->address, (void *)memory->frame->data,
+                                          memory->frame->size};
+    parts[n++] = (struct tracee_part){end - FRAME_CHAIN_SIZE, block, sizeof(block)};
+    if (memory->block && !memory->block_written)
+        parts[n++] = *memory->block;
+    int r = tracee_write_parts(t, parts, n, err);
+    memory->frame = r == 0 ? NULL : memory->frame;
+    memory->block_written = r == 0;
+    return r;
+}
+
+static int read_results(struct tracee *t, uint64_t *results, size_t n, uint64_t end,
+                        const struct tracee_part *block, struct crs_error *err)
+{
+    struct tracee_part parts[2] = {{end - FRAME_CHAIN_SIZE, results, n * sizeof(*results)}};
+
+    if (block)
+        parts[1] = *block;
+    return tracee_read_parts(t, parts, block ? 2 : 1, err);
 }
 
 int chain_run(struct tracee_thread *th, int signal, struct remote_call *calls, size_t n,
-              struct crs_error *err)
+              struct chain_memory *memory, struct crs_error *err)
 {
-    const struct arch_calls *a = th->owner->calls;
+    struct arch_calls *a = th->owner->calls;
     uint64_t end = a->session_regs.user.rsp + a->gadgets.call_pops, results[N_WORDS];
     struct chain c = {.g = &a->gadgets};
     struct arch_regs regs;
 
     size_t some = build(&c, th, signal, calls, n, end);
     set_registers(a, calls, end - c.n * sizeof(uint64_t), &regs);
-    int r = write_chain(th->owner, &c, end, err);
-    if (r == 0)
-        r = arch_set_regs(th->tid, &regs, err);
+    int r = write_chain(th->owner, &c, end, memory, err);
+    if (r < 0)
+        return r;
+    /* The registers lead to the frame before the mask changes. */
+    a->session = th;
+    r = arch_set_regs(th->tid, &regs, err);
     if (r == 0)
         r = unblock(th, signal, err);
     if (r == 0)
         r = run_to_end(th, signal, end, err);
     if (r == 0)
-        r = tracee_read(th->owner, end - FRAME_CHAIN_SIZE, results, some * sizeof(uint64_t), err);
+        r = read_results(th->owner, results, some, end, some == n ? memory->block : NULL, err);
     for (size_t i = 0; r == 0 && i < some; i++)
         calls[i].result = (int64_t)results[i];
     return r < 0 ? r : (int)some;
