@@ -144,6 +144,8 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
             tries == 20) {
             if (r == 0)
                 pace_set(c->options, c->deadline_us, c->writer);
+            if (r == 0 && c->options->key_file)
+                r = store_writer_encrypt(c->writer, c->options->key_file, err);
             return r;
         }
         crs_checkpoint_result_clear(&c->result);
@@ -370,6 +372,8 @@ static int publish(struct checkpoint *c, struct crs_error *err)
         r = manifest_info(c->tree, &info, err);
     if (r < 0)
         return r;
+    if (c->options->key_file)
+        manifest_info_conceal(info);
     json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
     json_object_set_new(info, "longest_stop_us", json_integer(c->result.longest_stop_us));
     if (c->result.name) {

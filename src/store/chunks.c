@@ -4,6 +4,7 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "store/codec.h"
 #include "store/layout.h"
 #include "store/message.h"
 #include "store/store.h"
@@ -29,7 +30,7 @@ int chunk_check(const Crs__Chunk *c, struct crs_error *err)
 
     if (c->raw_bytes == 0 || c->raw_bytes > STORE_CHUNK_SIZE || c->raw_bytes % STORE_PAGE_SIZE)
         return wrong(err, "not a number of pages");
-    if (c->stored_bytes == 0 || c->stored_bytes > c->raw_bytes)
+    if (c->stored_bytes == 0 || c->stored_bytes > codec_room(c->codec, c->raw_bytes))
         return wrong(err, "stored larger than it is");
     if (c->codec == CRS__CODEC__CODEC_NONE &&
         (c->stored_bytes != c->raw_bytes || c->offset % STORE_PAGE_SIZE))

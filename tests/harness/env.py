@@ -31,6 +31,7 @@ class Setup:
             ("freeze", options.freeze), ("compress", options.compress)) if value]
         self.increments = options.increments
         self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
+        self.key_file = os.path.join(self.stage, "key") if options.encrypt else None
         self.patience = 4 if options.slow else 1  # an instrumented tool is slower
 
     def changed(self, **options):
@@ -38,6 +39,10 @@ class Setup:
         other = copy.copy(self)
         other.set_options(argparse.Namespace(**(vars(self.options) | options)))
         return other
+
+    def make_key(self):
+        with open(os.path.join(self.stage, "key"), "wb") as file:
+            file.write(os.urandom(32))
 
 
 class Env:
@@ -70,7 +75,8 @@ class Env:
             "CRS_LIBEXEC": os.path.join(self.setup.stage, "libexec", "opencrs"),
             "TOP": self.setup.top, "STAGE": self.setup.stage, "BUILD": self.setup.build,
             "PYTHONDONTWRITEBYTECODE": "1",
-        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {})
+        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {}) \
+            | ({"CRS_KEY_FILE": self.setup.key_file} if self.setup.key_file else {})
 
     def popen_kwargs(self):
         return {"cwd": self.dir, "env": self.environment()} | \

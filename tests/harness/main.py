@@ -46,6 +46,8 @@ def parse():
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
     p.add_argument("--lazy", action="store_true",
                    help="victims and programs are restarted on demand (crs restart --lazy)")
+    p.add_argument("--encrypt", action="store_true",
+                   help="all snapshots of crs are encrypted (CRS_KEY_FILE)")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
@@ -287,6 +289,7 @@ def main():
     try:
         setup = Setup(TOP, options.build, os.path.join(base, "stage"), options)
         os.mkdir(setup.stage, 0o755)
+        setup.make_key()
         ours.uids = {setup.user_uid} - {0}
         cases = [case for case in find(setup, options.part.split(","))
                  if re.search(options.filter, case.name)]
