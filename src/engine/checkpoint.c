@@ -57,6 +57,7 @@ struct checkpoint {
     Crs__Tree *tree;
     Crs__Files *files;
     Crs__Memory *memory;
+    struct crs_error doubt; /* why it isn't copied ahead of the freeze; kind 0: it may be */
 
     int ret;
     struct crs_error err;
@@ -310,8 +311,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, err);
+        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, &c->doubt, err);
     if (r == 0) {
+        pace_warn(c->options, c->address_spaces);
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     }
@@ -470,14 +472,13 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
+    c->doubt = (struct crs_error){0};
     take_turn(c, SLICE_LONG_NS);
-    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
+    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, &c->doubt, err);
     if (c->request->session) /* of processes that have no part in this */
         memory_session_clear(c->request->session);
     if (r == 0)
         r = check_time(c, err);
-    if (r == 0)
-        pace_warn(c->options, c->address_spaces);
     take_turn(c, SLICE_SHORTEST_NS);
     if (r == 0)
         r = take(c, err);

@@ -17,6 +17,9 @@ struct proc_maps;
 
 int memory_set_new(struct memory_set **ret, struct crs_error *err);
 void memory_set_free(struct memory_set *set); /* NULL is nothing */
+/* From now on the place for pages that are read in a freeze is kept for the next one, up to 4 MiB
+ * of it. For a process that has nothing else to do. */
+void memory_late_keep(void);
 DEFINE_CLEANUP(struct memory_set, memory_set)
 
 /* What is copied while the processes run is copied with the lowest priority. */
@@ -35,6 +38,10 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pid,
                          int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
                          struct crs_error *err);
+
+/* Then: will the freeze refuse them, as far as that is cheap to know while they run? 0, or the
+ * refusal. What is in the way may be gone by then: that it is refused, only the freeze says. */
+int memory_check_ahead(const struct memory_set *set, struct crs_error *err);
 
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
@@ -99,6 +106,8 @@ int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volati
                      uint64_t deadline_us, struct crs_error *err);
 void memory_fork_end(struct memory_set *set); /* NULL is nothing */
 bool memory_is_forked(const struct memory_set *set);
+/* Then: what is to be copied and written in the freeze. 0: it is only read there, being little. */
+uint64_t memory_frozen_bytes(const struct memory_set *set);
 /* Before the freeze, if any may be copied so: the place for what isn't. */
 void memory_fork_prepare(struct memory_set *set, enum memory_forking how);
 

@@ -406,9 +406,7 @@ static int plan_marked(const struct memory_live *live, struct copy_plan *plan,
         if (page_runs_within(&live->marked, PAGE_OF(range->start),
                              PAGE_OF(range->end - range->start), &runs) < 0)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-        for (size_t k = 0; r == 0 && k < runs.n; k++)
-            r = copy_plan_add(plan, 0, -1, runs.items[k].first, runs.items[k].count,
-                              runs.items[k].first * PAGE, range->how, err);
+        r = copy_plan_add_set(plan, 0, &runs, range->how, err);
     }
     return r;
 }
@@ -434,21 +432,30 @@ static int take_chunks(struct memory_live *live, struct copy_plan *plan)
     return r;
 }
 
-static int compare_runs(const void *a, const void *b)
+static int compare_pages(const void *a, const void *b)
 {
-    const struct page_run *x = a, *y = b;
+    const uint64_t *x = a, *y = b;
 
-    return (x->first > y->first) - (x->first < y->first);
+    return (*x > *y) - (*x < *y);
+}
+
+static void page_list_clear(struct page_list *list)
+{
+    free(list->items);
 }
 
 /* Those that were marked are covered now, but for some that couldn't be read. */
-static int cover(struct memory_live *live, struct page_runs *missed)
+static int cover(struct memory_live *live, struct page_list *missed)
 {
-    _cleanup_page_runs_ struct page_runs read = {0};
+    _cleanup_page_runs_ struct page_runs read = {0}, unread = {0};
+    int r = 0;
 
     if (missed->n > 1)
-        qsort(missed->items, missed->n, sizeof(*missed->items), compare_runs);
-    int r = page_runs_subtract(&live->marked, missed, &read);
+        qsort(missed->items, missed->n, sizeof(*missed->items), compare_pages);
+    for (size_t i = 0; r == 0 && i < missed->n; i++)
+        r = page_runs_add(&unread, missed->items[i], 1);
+    if (r == 0)
+        r = page_runs_subtract(&live->marked, &unread, &read);
     return r < 0 ? r : page_runs_unite(&live->covered, &read);
 }
 
@@ -469,7 +476,7 @@ static int copy_marked(struct ahead *a, struct memory_image *image, struct copy_
                        uint64_t *done, uint64_t all, struct crs_error *err)
 {
     struct memory_live *live = image->live;
-    _cleanup_page_runs_ struct page_runs missed = {0};
+    _cleanup_(page_list_clear) struct page_list missed = {0};
     struct copy_source source = {image,
                                  a->ctx,
                                  plan,

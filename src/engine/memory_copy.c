@@ -252,9 +252,7 @@ int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
             (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->result);
     }
     if (r == 0) { /* they are of no use any more, and may be millions */
-        free(plan->runs.items);
-        plan->runs.items = NULL;
-        plan->runs.n = plan->runs.room = 0;
+        numbers_clear(&plan->runs);
     }
     return r;
 }

@@ -29,7 +29,7 @@ static int read_stat(pid_t pid, struct proc_stat *ret)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    int r = read_file(-1, path, 4096, &text);
+    int r = read_record(-1, path, 4096, &text);
     return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 
@@ -80,7 +80,7 @@ static int read_status(pid_t pid, struct proc_status *ret)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    int r = read_file(-1, path, 1 << 20, &text);
+    int r = read_record(-1, path, 1 << 20, &text);
     return r < 0 ? r : proc_status_parse((const char *)text.data, ret);
 }
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "store/chunk_runs.h"
 #include "store/reader.h"
 #include "store/writer.h"
 
@@ -233,19 +234,10 @@ char *store_snapshot_id(const char *path)
     return copy;
 }
 
-static uint64_t live_pages(const Crs__Chunk *chunk)
-{
-    uint64_t pages = 0;
-
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        pages += chunk->runs[i]->dropped ? 0 : chunk->runs[i]->count;
-    return pages;
-}
-
 void store_refer_chunk(struct store_writer *w, const Crs__Chunk *chunk)
 {
     pthread_mutex_lock(&w->lock);
-    w->found_bytes += live_pages(chunk) * STORE_PAGE_SIZE;
+    w->found_bytes += chunk_live_pages(chunk) * STORE_PAGE_SIZE;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -267,7 +259,7 @@ static void note_list(struct store_writer *w, Crs__Chunk *const *chunks, size_t 
 {
     for (size_t i = 0; i < n; i++) {
         struct indexed_chunk *c = index_find_place(&w->index, chunks[i]->pack, chunks[i]->offset);
-        uint64_t pages = live_pages(chunks[i]);
+        uint64_t pages = chunk_live_pages(chunks[i]);
         if (c && pages > c->live_pages)
             c->live_pages = pages;
     }

@@ -127,17 +127,13 @@ static int read_thread(struct tracee_thread *th, const struct seized *s, struct 
     return 0;
 }
 
-/* 1: nothing to hold: it has ended, or has no user state. */
+/* 1: it has ended. */
 static int seize_thread(struct tracee *t, pid_t tid, struct crs_error *err)
 {
     char state = '?';
     unsigned long flags = 0;
     int cpu;
 
-    if (task_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || (flags & PF_IO_WORKER))
-        return 1;
-    if (state == 'Z' || state == 'X')
-        return 1;
     if (ptrace(PTRACE_SEIZE, tid, 0, (void *)(long)PTRACE_O_TRACESYSGOOD) == 0)
         return 0;
     int errnum = errno;
@@ -206,19 +202,11 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
     return r;
 }
 
-/*
- * Between two looks at threads that still run. Where they wait for a processor that others keep
- * busy, sched_yield(2) would give away what this thread has of its own (EEVDF), and after the stop
- * it would wait as long as they do. A sleep makes room as well, and who wakes gets a processor.
- */
+/* Between two looks at threads that still run, and have to get a processor to stop. */
 static void nap_while_running(int turn)
 {
-    if (turn < N_LOOKS_AT_ONCE)
-        return;
-    int slack_ns = prctl(PR_GET_TIMERSLACK);
-    prctl(PR_SET_TIMERSLACK, 1);
-    usleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
-    prctl(PR_SET_TIMERSLACK, slack_ns);
+    if (turn >= N_LOOKS_AT_ONCE)
+        stop_sleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
 }
 
 /* Threads that run, or wait for a processor: each takes its place until it has had it. So all are
@@ -356,16 +344,17 @@ static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *
         pid_t tid = atoi(e->d_name);
         if (tid <= 0 || is_known(&known, tid))
             continue;
-        r = seize_thread(t, tid, err);
+        struct seized one = {.tid = tid};
+        one.call = task_measure_waiting(t->proc_fd, tid, &one.waiting);
+        r = one.call == TASK_IS_NONE ? 1 : seize_thread(t, tid, err);
         if (r < 0)
             return r;
         if (r > 0)
             continue;
-        struct seized *one = ARRAY_ADD(&s->array);
-        if (!one)
+        struct seized *place = ARRAY_ADD(&s->array);
+        if (!place)
             return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-        one->tid = tid;
-        one->call = task_measure_waiting(t->proc_fd, tid, &one->waiting);
+        *place = one;
     }
     return 0;
 }
@@ -414,7 +403,7 @@ static int open_process(struct tracee *t, bool *ret_sandboxed, struct crs_error 
 
     snprintf(path, sizeof(path), "/proc/%d", t->pid);
     t->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = t->proc_fd < 0 ? -errno : read_file(t->proc_fd, "status", 1 << 20, &status);
+    int r = t->proc_fd < 0 ? -errno : read_record(t->proc_fd, "status", 1 << 20, &status);
     if (r < 0)
         return task_not_there(t->pid, -r, false, err);
     long leader = task_status_number((char *)status.data, "\nTgid:", false);
@@ -488,7 +477,7 @@ int tracee_check(pid_t pid, struct crs_error *err)
         return r;
     if (mem_fd < 0)
         return task_explain_refusal(&t, errno, err);
-    if (read_file(proc_fd, "status", 1 << 20, &status) == 0 &&
+    if (read_record(proc_fd, "status", 1 << 20, &status) == 0 &&
         (task_status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
          !strstr((char *)status.data, "\nVmSize:")))
         return task_explain_refusal(&t, EPERM, err);

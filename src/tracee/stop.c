@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -15,7 +16,10 @@
 #ifndef PTRACE_EVENT_STOP
 #define PTRACE_EVENT_STOP 128
 #endif
-#define LOOKS 20 /* before a wait without a limit sleeps: most end at once */
+#define LOOKS         20 /* before a wait without a limit sleeps: most end at once */
+#define N_YIELDS      50
+#define LONG_YIELD_US 300
+#define BUSY_US       1000000
 
 /* -EAGAIN: it has nothing to tell. */
 static int wait_once(pid_t tid, int options, int *ret_status)
@@ -29,13 +33,33 @@ static int wait_once(pid_t tid, int options, int *ret_status)
     return r < 0 && errno != EINTR ? -errno : -EAGAIN;
 }
 
-/* Between two looks: the longer, the longer it takes. */
+void stop_sleep(unsigned us)
+{
+    int slack_ns = prctl(PR_GET_TIMERSLACK);
+
+    prctl(PR_SET_TIMERSLACK, 1);
+    usleep(us);
+    prctl(PR_SET_TIMERSLACK, slack_ns);
+}
+
+/*
+ * Between two looks: the longer, the longer it takes. Where others keep the processors busy,
+ * sched_yield(2) gives away what this thread has of its own (EEVDF), and it waits as long as they
+ * do. So who has waited for long once sleeps for a while instead: a sleep makes room as well, and
+ * who wakes gets a processor.
+ */
 static void nap(int turn)
 {
-    if (turn < 50)
+    static _Thread_local uint64_t busy_until_us;
+    uint64_t before_us = now_us();
+
+    if (turn < N_YIELDS && before_us >= busy_until_us) {
         sched_yield();
-    else
-        usleep(turn < 500 ? 50 : 1000);
+        if (now_us() - before_us > LONG_YIELD_US)
+            busy_until_us = now_us() + BUSY_US;
+    } else {
+        stop_sleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
+    }
 }
 
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)

@@ -13,4 +13,7 @@ int stop_look(struct tracee *t, pid_t tid);
 /* The same, but waits for it. */
 int stop_await(struct tracee *t, pid_t tid, uint64_t deadline_us, struct crs_error *err);
 
+/* Microseconds, and not as much longer as the timer slack. */
+void stop_sleep(unsigned us);
+
 #endif

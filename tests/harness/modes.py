@@ -16,6 +16,8 @@ MODES = {
     "lz4": ({"compress": "lz4"}, False, ("user", "root")),
     "zstd": ({"compress": "zstd:3"}, False, ("user", "root")),
     "increments": ({"increments": True}, False, ("user", "root")),
+    "encrypted": ({"encrypt": True, "increments": True}, False, ("user", "root")),
+    "encrypted-lazy": ({"encrypt": True, "compress": "lz4", "lazy": True}, False, ("root",)),
     "lazy": ({"lazy": True}, False, ("root",)),  # others get all memory at once
 }
 SITUATIONS = ("new", "namespace", "same")
