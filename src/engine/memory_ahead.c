@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/slice.h"
 #include "base/thread.h"
 #include "engine/tree.h"
 #include "memory_live.h"
@@ -25,7 +26,8 @@
 #define FEW_PAGES    1024 /* left to the freeze */
 #define HUGE_SHARE   8    /* more than one part in so many is much */
 #define MAX_ROUNDS   8
-#define MAX_LIVE     128 /* processes: each takes three descriptors of ours */
+#define MARKED_HELD  32768 /* pages: some ten microseconds for each thousand */
+#define MAX_LIVE     128   /* processes: each takes three descriptors of ours */
 #define NEXT_BYTES   (1ull << 30)
 
 struct ahead {
@@ -103,6 +105,45 @@ static int choose_ranges(const struct memory_image *image, struct memory_live *l
     return 0;
 }
 
+/* ---- marking it ---- */
+
+/* Mappings that have changed meanwhile, or can't be tracked, are left to the freeze. */
+static void add_ranges(struct memory_live *live)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < live->ranges.n; i++) {
+        const struct live_range range = live->ranges.items[i];
+        if (track_add(live->track, range.start, range.end) == 0)
+            live->ranges.items[n++] = range;
+    }
+    live->ranges.n = n;
+}
+
+/* Mark what is to be copied in this round. What fails in the middle may have marked pages that it
+ * doesn't tell: then nothing counts. */
+static int mark(struct memory_live *live, bool first, struct crs_error *err)
+{
+    int r = 0;
+
+    page_runs_clear(&live->marked);
+    for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
+        r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
+                            live->ranges.items[i].end, &live->marked, NULL);
+    if (r == 0)
+        r = page_runs_unite(&live->marked, &live->again);
+    page_runs_clear(&live->again);
+    if (r == 0)
+        r = live_forget(live, &live->marked);
+    if (r == 0 && !first)
+        r = live_note_round(live);
+    if (r == -ENOMEM)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
+    if (r < 0)
+        live_give_up(live);
+    return 0;
+}
+
 /* ---- holding a process for a moment ---- */
 
 struct holding {
@@ -110,6 +151,7 @@ struct holding {
     uint64_t deadline_us, held_us;
     struct memory_live *live;
     bool begins; /* to be tracked from now on; else it need only stand still */
+    bool marks;  /* and what is to be copied first is marked at once */
     int result;
     struct crs_error err;
 };
@@ -126,6 +168,17 @@ static int track(struct tracee *t, struct memory_live *live, struct crs_error *e
     return r < 0 ? r : track_begin(t, &live->track, err);
 }
 
+static int begin_to_track(struct tracee *t, struct holding *h, struct crs_error *err)
+{
+    int r = track(t, h->live, err);
+
+    if (r < 0)
+        return r;
+    add_ranges(h->live);
+    h->live->is_marked = h->marks;
+    return h->marks ? mark(h->live, true, err) : 0;
+}
+
 static int hold_here(struct holding *h)
 {
     struct tracee *t;
@@ -135,7 +188,7 @@ static int hold_here(struct holding *h)
         return r;
     tracee_use_timeouts(t, &h->live->timeouts);
     if (h->begins)
-        r = track(t, h->live, &h->err);
+        r = begin_to_track(t, h, &h->err);
     if (tracee_note_timeouts(t, &h->live->timeouts) < 0 && r == 0)
         r = crs_fail(&h->err, CRS_FAILED, ENOMEM, "out of memory");
     int gone = tracee_thaw(t, false, r < 0 ? NULL : &h->err);
@@ -148,18 +201,18 @@ static void *hold_in_thread(void *arg)
 {
     struct holding *h = arg;
 
+    slice_change(SLICE_SHORTEST_NS); /* the program waits for it */
     h->result = hold_here(h);
     return NULL;
 }
 
 /* In a thread of its own: what ptrace holds ends with it, also where not all stood still in time.
  */
-static int hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begins,
-                struct crs_error *err)
+static int hold(struct ahead *a, struct holding h, struct crs_error *err)
 {
-    struct holding h = {
-        .pid = pid, .live = live, .begins = begins, .deadline_us = now_us() + HOLD_TIME_US};
     pthread_t thread;
+
+    h.deadline_us = now_us() + HOLD_TIME_US;
 
     if (a->deadline_us && a->deadline_us < h.deadline_us)
         h.deadline_us = a->deadline_us;
@@ -235,19 +288,6 @@ static int open_files(struct memory_live *live, pid_t pid, struct crs_error *err
     return 0;
 }
 
-/* Mappings that have changed meanwhile, or can't be tracked, are left to the freeze. */
-static void add_ranges(struct memory_live *live)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < live->ranges.n; i++) {
-        const struct live_range range = live->ranges.items[i];
-        if (track_add(live->track, range.start, range.end) == 0)
-            live->ranges.items[n++] = range;
-    }
-    live->ranges.n = n;
-}
-
 /* Huge pages that are marked for long can't be joined again when they were split. */
 static bool is_mostly_huge(const struct memory_image *image)
 {
@@ -260,7 +300,7 @@ static bool is_mostly_huge(const struct memory_image *image)
 }
 
 static int begin_tracking(struct ahead *a, struct memory_image *image, struct memory_live *live,
-                          struct crs_error *err)
+                          uint64_t pages, struct crs_error *err)
 {
     int r = check_descriptors(image->pid, err);
 
@@ -268,11 +308,16 @@ static int begin_tracking(struct ahead *a, struct memory_image *image, struct me
         r = check_shared(a->set, image->pid, err);
     if (r == 0)
         r = open_files(live, image->pid, err);
-    if (r == 0 && !live->track)
-        r = hold(a, image->pid, live, true, err);
+    if (r == 0 && live->track)
+        add_ranges(live);
+    else if (r == 0)
+        r = hold(
+            a,
+            (struct holding){
+                .pid = image->pid, .live = live, .begins = true, .marks = pages <= MARKED_HELD},
+            err);
     if (r < 0)
         return r;
-    add_ranges(live);
     live->lasting = a->set->session && !is_mostly_huge(image);
     r = memory_session_prune(live, a->ctx->writer);
     return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
@@ -307,7 +352,7 @@ static int begin_image(struct ahead *a, struct memory_image *image, struct crs_e
         memory_live_free(live);
         return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
     }
-    r = begin_tracking(a, image, live, &why);
+    r = begin_tracking(a, image, live, pages, &why);
     if (r < 0) {
         memory_live_free(live);
         if (!a->reason->kind && r != -ESRCH && r != -ENOENT) /* it has ended */
@@ -343,34 +388,10 @@ static uint64_t count_written(struct memory_set *set)
     return n;
 }
 
-/* Mark what is to be copied in this round. What fails in the middle may have marked pages that it
- * doesn't tell: then nothing counts. */
-static int mark(struct memory_live *live, bool first, struct crs_error *err)
-{
-    int r = 0;
-
-    page_runs_clear(&live->marked);
-    for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
-        r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
-                            live->ranges.items[i].end, &live->marked, NULL);
-    if (r == 0)
-        r = page_runs_unite(&live->marked, &live->again);
-    page_runs_clear(&live->again);
-    if (r == 0)
-        r = live_forget(live, &live->marked);
-    if (r == 0 && !first)
-        r = live_note_round(live);
-    if (r == -ENOMEM)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-    if (r < 0)
-        live_give_up(live);
-    return 0;
-}
-
 /* All threads stand still for a moment (memory_live.h). */
 static void settle(struct ahead *a, struct memory_image *image)
 {
-    if (hold(a, image->pid, image->live, false, NULL) < 0)
+    if (hold(a, (struct holding){.pid = image->pid, .live = image->live}, NULL) < 0)
         live_give_up(image->live);
 }
 
@@ -385,9 +406,7 @@ static int plan_marked(const struct memory_live *live, struct copy_plan *plan,
         if (page_runs_within(&live->marked, PAGE_OF(range->start),
                              PAGE_OF(range->end - range->start), &runs) < 0)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-        for (size_t k = 0; r == 0 && k < runs.n; k++)
-            r = copy_plan_add(plan, 0, -1, runs.items[k].first, runs.items[k].count,
-                              runs.items[k].first * PAGE, range->how, err);
+        r = copy_plan_add_set(plan, 0, &runs, range->how, err);
     }
     return r;
 }
@@ -413,21 +432,30 @@ static int take_chunks(struct memory_live *live, struct copy_plan *plan)
     return r;
 }
 
-static int compare_runs(const void *a, const void *b)
+static int compare_pages(const void *a, const void *b)
 {
-    const struct page_run *x = a, *y = b;
+    const uint64_t *x = a, *y = b;
 
-    return (x->first > y->first) - (x->first < y->first);
+    return (*x > *y) - (*x < *y);
+}
+
+static void page_list_clear(struct page_list *list)
+{
+    free(list->items);
 }
 
 /* Those that were marked are covered now, but for some that couldn't be read. */
-static int cover(struct memory_live *live, struct page_runs *missed)
+static int cover(struct memory_live *live, struct page_list *missed)
 {
-    _cleanup_page_runs_ struct page_runs read = {0};
+    _cleanup_page_runs_ struct page_runs read = {0}, unread = {0};
+    int r = 0;
 
     if (missed->n > 1)
-        qsort(missed->items, missed->n, sizeof(*missed->items), compare_runs);
-    int r = page_runs_subtract(&live->marked, missed, &read);
+        qsort(missed->items, missed->n, sizeof(*missed->items), compare_pages);
+    for (size_t i = 0; r == 0 && i < missed->n; i++)
+        r = page_runs_add(&unread, missed->items[i], 1);
+    if (r == 0)
+        r = page_runs_subtract(&live->marked, &unread, &read);
     return r < 0 ? r : page_runs_unite(&live->covered, &read);
 }
 
@@ -448,7 +476,7 @@ static int copy_marked(struct ahead *a, struct memory_image *image, struct copy_
                        uint64_t *done, uint64_t all, struct crs_error *err)
 {
     struct memory_live *live = image->live;
-    _cleanup_page_runs_ struct page_runs missed = {0};
+    _cleanup_(page_list_clear) struct page_list missed = {0};
     struct copy_source source = {image,
                                  a->ctx,
                                  plan,
@@ -499,11 +527,13 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n; i++)
-        if (takes_part(images[i]))
+        if (takes_part(images[i]) && !images[i]->live->is_marked)
             r = mark(images[i]->live, a->round == 0, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (takes_part(images[i])) {
-            settle(a, images[i]);
+            if (!images[i]->live->is_marked)
+                settle(a, images[i]);
+            images[i]->live->is_marked = false;
             all += page_runs_count(&images[i]->live->marked);
         }
     a->all = all;
@@ -577,13 +607,4 @@ uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest)
     if (ret_longest)
         *ret_longest = set->longest_held_us;
     return set->held_us;
-}
-
-void memory_untrack(struct memory_set *set, bool all)
-{
-    for (size_t i = 0; i < set->images.n; i++) {
-        struct memory_live *live = set->images.items[i]->live;
-        if (live && (all || !live->lasting))
-            track_free(TAKE_PTR(live->track));
-    }
 }

@@ -33,7 +33,8 @@ struct memory_live {
     ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
-    bool given_up; /* nothing of it counts */
+    bool is_marked; /* for the first round, while it was held to be tracked: it stood still, too */
+    bool given_up;  /* nothing of it counts */
 };
 
 /* The copies of these pages are out of date. 0 or -ENOMEM. */

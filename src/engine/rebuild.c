@@ -466,9 +466,33 @@ static void give_terminal(const struct building *building)
     }
 }
 
+/* Nothing of it has run yet. A restarter that is killed leaves either all of it or nothing, but for
+ * the moment between two processes of the second pass. */
+static int outlive_us(const struct building *building, struct crs_error *err)
+{
+    const size_t n = building->ctx.tree->n_processes;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < 2 * n; i++) {
+        struct tracee *t = building->stubs.stubs[i % n];
+        if (t)
+            r = tracee_outlive(t, i >= n, err);
+    }
+    return r;
+}
+
+/* Nobody of a tree whose root stands starts the others. */
+static void await_stops(const struct building *building)
+{
+    for (size_t i = 0; i < building->ctx.tree->n_processes; i++)
+        if (building->stubs.stubs[i] && !building->stubs.stubs[i]->killed &&
+            is_stopped(building, i))
+            tracee_await_stop(building->stubs.stubs[i]);
+}
+
 static int let_go(struct building *building, struct crs_error *err)
 {
-    int r = 0;
+    int r = outlive_us(building, err);
 
     for (size_t i = 0; r == 0 && i < building->ctx.tree->n_processes; i++) {
         struct tracee *t = building->stubs.stubs[i];
@@ -479,6 +503,8 @@ static int let_go(struct building *building, struct crs_error *err)
         if (t->killed && !own)
             reap_for_parent(t);
     }
+    if (r == 0 && is_stopped(building, 0))
+        await_stops(building);
     return r;
 }
 

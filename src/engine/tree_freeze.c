@@ -180,13 +180,17 @@ static int take_in_new(struct tree *tree, enum tree_how how, size_t from, uint64
 
 /* ---- what they are to each other, now that nothing changes ---- */
 
+/* One that had ended, and that somebody who doesn't stand still (a supervisor, init) has waited for
+ * since, isn't put in order. */
 static int settle_member(struct tree *tree, struct tree_member *member, struct tree_founds *order,
                          struct crs_error *err)
 {
-    struct tree_found *place = ARRAY_ADD(&order->array);
     struct proc_stat stat;
     int r = read_stat(member->pid, &stat);
 
+    if (!member->t && (r == -ENOENT || r == -ESRCH))
+        return 0;
+    struct tree_found *place = r < 0 ? NULL : ARRAY_ADD(&order->array);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't read /proc/%d/stat: %s", member->pid,
                         strerror(-r));

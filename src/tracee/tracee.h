@@ -41,6 +41,7 @@ struct tracee_thread {
     bool has_remaining;        /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;     /* what is left of it */
     uint64_t sigmask;          /* the blocked signals, as the program set them */
+    uint64_t lent_signals;     /* of these: blocked for a function that it was made to run, only */
     bool exited;               /* a thread-group leader that has exited while others live */
     int exit_status;           /* of such a one: its own, as of wait(2) */
     unsigned seccomp;          /* SECCOMP_MODE_*; not of a stub */
@@ -122,9 +123,19 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err);
 /* The same after another execve of it: it has another memory, and starts anew. */
 int tracee_renew_stub(struct tracee *t, struct crs_error *err);
 
+/*
+ * A stub whose threads have all that they need is to outlive the caller from now on: first all of
+ * its threads but one, then (`last`) that one. Should the caller end in between all of it ends, for
+ * a thread that is still to be killed takes the others along.
+ */
+int tracee_outlive(struct tracee *t, bool last, struct crs_error *err);
+
 /* Undo every change and let all threads go on. `stopped`: leave it as by SIGSTOP. */
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err);
 void tracee_free(struct tracee *t); /* thaws if frozen */
+/* It was let go, and a signal has stopped it: that takes effect when each thread has come out of
+ * its stop. Wait for it, a second at most. */
+void tracee_await_stop(struct tracee *t);
 DEFINE_CLEANUP(struct tracee, tracee)
 
 /* The first thread that lives: remote calls that concern the whole process go there. */

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/io.h"
 #include "tracee/task.h"
@@ -145,7 +146,9 @@ enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting 
     *ret = (struct arch_waiting){0};
     if (!read_call(proc_fd, tid, &c) || (!c.stack_pointer && !c.program_counter))
         return is_nothing(proc_fd, tid) ? TASK_IS_NONE : TASK_RUNS;
-    if (!arch_call_has_timeout(c.number))
+    /* Only what goes on after an earlier stop is known by the place where it sleeps. */
+    if (!arch_call_has_timeout(c.number) ||
+        (c.number != SYS_restart_syscall && !arch_call_needs_measure(c.number, c.args, "")))
         return kind_of(c.number);
     /* First of all: what is read from here on is of one sleep if this number stays. */
     bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;

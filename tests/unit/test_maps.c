@@ -124,6 +124,19 @@ static void test_nameless_flag(void **state)
     assert_int_equal(smaps.items[1].flags, PROC_VM_MAY_WRITE | PROC_VM_ACCOUNTED);
 }
 
+static void assert_runs(const struct page_runs *runs, size_t n, const struct page_run *expected)
+{
+    struct page_run run;
+    size_t i = 0;
+
+    assert_int_equal(runs->n, n);
+    page_runs_each (run, runs) {
+        assert_int_equal(run.first, expected[i].first);
+        assert_int_equal(run.count, expected[i++].count);
+    }
+    assert_int_equal(i, n);
+}
+
 static void test_entries(void **state)
 {
     enum { present = 0, swapped = 1 };
@@ -132,14 +145,11 @@ static void test_entries(void **state)
     _cleanup_page_runs_ struct page_runs all = {0}, changed = {0};
 
     assert_int_equal(pagemap_entries(entries, 8, 100, PAGES_ANONYMOUS, &all, NULL), 0);
-    assert_int_equal(all.n, 3);
-    assert_true(all.items[0].first == 100 && all.items[0].count == 2);
-    assert_true(all.items[1].first == 103 && all.items[1].count == 3);
-    assert_true(all.items[2].first == 107 && all.items[2].count == 1);
+    assert_runs(&all, 3, (struct page_run[]){{100, 2}, {103, 3}, {107, 1}});
     assert_int_equal(page_runs_count(&all), 6);
     assert_int_equal(pagemap_entries(entries, 8, 100, PAGES_CHANGED_FILE, &changed, NULL), 0);
     assert_int_equal(page_runs_count(&changed), 4);
-    assert_true(changed.items[1].first == 103 && changed.items[1].count == 1);
+    assert_runs(&changed, 3, (struct page_run[]){{100, 2}, {103, 1}, {107, 1}});
 }
 
 /* Both ways of scanning give the same pages. More runs than one call of the kernel returns. */
@@ -150,8 +160,9 @@ static void test_scan(void **state)
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     _cleanup_close_ int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
     _cleanup_page_runs_ struct page_runs scanned = {0}, read = {0}, guards = {0}, limited = {0};
-    uint64_t start = (uintptr_t)m, end = start + n_pages * 4096;
+    uint64_t start = (uintptr_t)m, end = start + n_pages * 4096, expected = start / 4096;
     bool can_scan, guard_bit;
+    struct page_run run;
 
     assert_true(m != MAP_FAILED && fd >= 0);
     madvise(m, n_pages * 4096, MADV_NOHUGEPAGE);
@@ -173,13 +184,13 @@ static void test_scan(void **state)
         pagemap_scan(fd, true, guard_bit, start, end, 0, PAGES_ANONYMOUS, &scanned, &guards, NULL),
         0);
     if (guard_bit && have_guard) {
-        assert_int_equal(guards.n, 1);
-        assert_true(guards.items[0].first == start / 4096 + 1 && guards.items[0].count == 1);
+        assert_runs(&guards, 1, (struct page_run[]){{start / 4096 + 1, 1}});
     }
     assert_int_equal(page_runs_count(&scanned), n_pages / 2);
-    for (size_t i = 0; i < scanned.n; i++) {
-        assert_int_equal(scanned.items[i].first, start / 4096 + 2 * i);
-        assert_int_equal(scanned.items[i].count, 1);
+    page_runs_each (run, &scanned) {
+        assert_int_equal(run.first, expected);
+        assert_int_equal(run.count, 1);
+        expected += 2;
     }
     munmap(m, n_pages * 4096);
 }

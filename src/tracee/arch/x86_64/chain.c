@@ -59,6 +59,24 @@ static uint64_t usable_signals(struct tracee *t)
     return usable;
 }
 
+/* Of the signals that the thread blocks: those that it would take at any moment, and that wouldn't
+ * be seen by anybody then, if it weren't in a function that it was made to run. */
+static uint64_t lent_signals(struct tracee_thread *th)
+{
+    uint64_t lent = th->sigmask & th->lent_signals;
+    const char *own, *shared;
+
+    if (!lent)
+        return 0;
+    if (!th->status.data && task_read(th->owner->proc_fd, th->tid, "status", &th->status) < 0)
+        return 0;
+    own = strstr((char *)th->status.data, "\nSigPnd:\t");
+    shared = strstr((char *)th->status.data, "\nShdPnd:\t");
+    if (!own || !shared)
+        return 0;
+    return lent & ~strtoull(own + 9, NULL, 16) & ~strtoull(shared + 9, NULL, 16);
+}
+
 int chain_signal(struct tracee_thread *th)
 {
     struct tracee *t = th->owner;
@@ -70,8 +88,9 @@ int chain_signal(struct tracee_thread *th)
     if (!c->signals_known)
         c->signals = usable_signals(t);
     c->signals_known = true;
+    const uint64_t free = c->signals ? c->signals & (~th->sigmask | lent_signals(th)) : 0;
     for (size_t i = 0; i < ELEMENTS(signals); i++)
-        if (c->signals & ~th->sigmask & 1ULL << (signals[i] - 1))
+        if (free & 1ULL << (signals[i] - 1))
             return signals[i];
     return 0;
 }
