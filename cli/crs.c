@@ -1,4 +1,5 @@
 /* crs.c - the command: its subcommands, and the names it may be called by */
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -7,6 +8,8 @@
 #include "cli/commands.h"
 #include "cli/output.h"
 #include "service/job.h"
+
+#define HEAP_STEP (512 << 10)
 
 static const struct cli_command *const commands[] = {
     &command_run,    &command_checkpoint, &command_restart, &command_list,  &command_show,
@@ -160,11 +163,23 @@ static int run_word(int argc, char **argv)
     return r ? r : output_finish("help");
 }
 
+/* What a checkpoint keeps of a program's threads are many small pieces, which one of its own
+ * threads allocates: from the heap of the process, which grows in larger steps than one of a
+ * thread. */
+static void choose_allocation(void)
+{
+#ifdef M_ARENA_MAX
+    mallopt(M_ARENA_MAX, 1);
+    mallopt(M_TOP_PAD, HEAP_STEP);
+#endif
+}
+
 int main(int argc, char **argv)
 {
     const char *slash = argc > 0 ? strrchr(argv[0], '/') : NULL;
     const char *called = argc > 0 ? (slash ? slash + 1 : argv[0]) : "crs";
 
+    choose_allocation();
     for (size_t i = 0; tools[i].name; i++)
         if (strcmp(called, tools[i].name) == 0)
             return tools[i].run(argc, argv);

@@ -182,12 +182,29 @@ static int add_children_of(const struct tree *tree, pid_t pid, const char *threa
     return r;
 }
 
-static int add_children(const struct tree *tree, pid_t pid, struct tree_founds *ret,
-                        struct crs_error *err)
+/* Of one that stands still: its threads are known. */
+static int add_children_of_held(const struct tree *tree, struct tracee *t, struct tree_founds *ret,
+                                struct crs_error *err)
 {
+    char thread[16];
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < t->n_threads; i++) {
+        snprintf(thread, sizeof(thread), "%d", t->threads[i].tid);
+        r = add_children_of(tree, t->pid, thread, false, ret, err);
+    }
+    return r;
+}
+
+static int add_children(const struct tree *tree, const struct tree_member *member,
+                        struct tree_founds *ret, struct crs_error *err)
+{
+    const pid_t pid = member->pid;
     char path[40];
     int r = 0;
 
+    if (member->t)
+        return add_children_of_held(tree, member->t, ret, err);
     snprintf(path, sizeof(path), "/proc/%d/task", pid);
     _cleanup_closedir_ DIR *dir = opendir(path);
     if (!dir)
@@ -213,7 +230,7 @@ static int find_children(const struct tree *tree, size_t from, struct tree_found
         return add_roots(tree, ret, err);
     for (size_t i = from; r == 0 && i < tree->members.n; i++)
         if (brings_children(tree, &tree->members.items[i]))
-            r = add_children(tree, tree->members.items[i].pid, ret, err);
+            r = add_children(tree, &tree->members.items[i], ret, err);
     if (r == 0 && tree->adopter) {
         snprintf(thread, sizeof(thread), "%d", tree->adopter);
         r = add_children_of(tree, tree->adopter, thread, true, ret, err);

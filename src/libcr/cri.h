@@ -90,6 +90,10 @@ void cri_sections_forked(void);
 /* Around a request of this process for itself, until it is accepted or refused. */
 void cri_asking_begin(void);
 void cri_asking_end(void);
+/* Around a wait for its end; and when it has ended, before anybody else goes on. */
+void cri_waiting_begin(void);
+void cri_waiting_end(void);
+void cri_waiting_let_go(void);
 
 /* owner.c */
 struct cri_patience {

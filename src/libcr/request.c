@@ -120,10 +120,16 @@ static int wait_for(struct cri_request *request, enum request_state state, int64
     if (is_over(request, state))
         return 1;
     bool shortened = until_ns > 0 && cri_slice_shorten();
-    int r = wait_until(request, state, until_ns);
+    bool waits = until_ns > 0 && state == REQUEST_DONE && request->page->knows_end;
+    unsigned n_forks = cri_n_forks;
 
+    if (waits)
+        cri_waiting_begin();
+    int r = wait_until(request, state, until_ns);
     if (shortened)
         cri_slice_restore();
+    if (waits && n_forks == cri_n_forks)
+        cri_waiting_end();
     return r;
 }
 

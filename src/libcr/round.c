@@ -169,6 +169,7 @@ void cri_round_close(void)
     end_condemned();
     wait_for_signal();
     put_back();
+    cri_waiting_let_go();
     __atomic_store_n(&state, (s & ~(ONE_ROUND - 1)) + ONE_ROUND, __ATOMIC_SEQ_CST);
     __atomic_fetch_and(&cri_block.sections, ~COOPERATION_PENDING, __ATOMIC_SEQ_CST);
     __atomic_fetch_add(&cri_block.rounds, 1, __ATOMIC_SEQ_CST);

@@ -55,11 +55,37 @@ void cri_asking_end(void)
         cri_futex_wake(&asking);
 }
 
+/* How many threads wait for the end of such a request; and that one of them is let go first. */
+static uint32_t waiting, returning;
+
+void cri_waiting_begin(void)
+{
+    __atomic_fetch_add(&waiting, 1, __ATOMIC_SEQ_CST);
+}
+
+void cri_waiting_let_go(void)
+{
+    if (cri_load(&waiting) > 0 && cri_change(&returning, 0, 1))
+        __atomic_fetch_add(&asking, 1, __ATOMIC_SEQ_CST);
+}
+
+void cri_waiting_end(void)
+{
+    bool asks = cri_me.asks;
+
+    __atomic_fetch_sub(&waiting, 1, __ATOMIC_SEQ_CST);
+    if (!cri_change(&returning, 1, 0))
+        return;
+    cri_asking_end();
+    cri_me.asks = asks;
+}
+
 /*
  * Who wants to enter when a request is about to be accepted would have to wait right after that,
- * and takes processors from the tool until then. It waits before instead. This is for speed only,
- * so never for longer than a moment: what the request waits for may be this very thread, or who
- * asked may never come back to say so (a signal handler that jumps).
+ * and takes processors from the tool until then. It waits before instead. Likewise at the end,
+ * until the thread that has waited for it is back: else it would wait behind those who enter. This
+ * is for speed only, so never for longer than a moment: what the request waits for may be this very
+ * thread, or who asked may never come back to say so (a signal handler that jumps).
  */
 static void let_requests_begin(void)
 {
@@ -167,6 +193,8 @@ void cri_sections_drop(void)
 void cri_sections_forked(void)
 {
     cri_store(&asking, 0);
+    cri_store(&waiting, 0);
+    cri_store(&returning, 0);
 }
 
 /* ---- for programs ---- */

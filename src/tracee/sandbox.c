@@ -173,9 +173,12 @@ static int check_state(pid_t pid, pid_t tid, const struct seccomp_state *state,
 
 int sandbox_check(pid_t pid, struct crs_error *err)
 {
+    struct seccomp_state own;
     char path[64];
-    int r = 0;
+    int r = own_state(&own, err);
 
+    if (r < 0 || may_suspend(&own))
+        return r; /* whatever they are under */
     snprintf(path, sizeof(path), "/proc/%d/task", pid);
     _cleanup_closedir_ DIR *dir = opendir(path);
     for (struct dirent *e; r == 0 && dir && (e = readdir(dir));) {

@@ -48,9 +48,10 @@ void stop_sleep(unsigned us)
  * do. So who has waited for long once sleeps for a while instead: a sleep makes room as well, and
  * who wakes gets a processor.
  */
+static _Thread_local uint64_t busy_until_us;
+
 static void nap(int turn)
 {
-    static _Thread_local uint64_t busy_until_us;
     uint64_t before_us = now_us();
 
     if (turn < N_YIELDS && before_us >= busy_until_us) {
@@ -65,7 +66,7 @@ static void nap(int turn)
 int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
 {
     for (int turn = 0;; turn++) {
-        bool looks = deadline_us || turn < LOOKS;
+        bool looks = deadline_us || (turn < LOOKS && now_us() >= busy_until_us);
         int r = wait_once(tid, looks ? WNOHANG : 0, ret_status);
         if (r != -EAGAIN)
             return r;

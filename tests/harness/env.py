@@ -223,7 +223,7 @@ class Env:
         """End what is still there; its words are the case's failure if it passed otherwise."""
         machine.reap_started(self.started)
         # what is about to end by itself (a supervisor whose program just ended) may do so
-        machine.wait_for(lambda: not self._living(), 2 * self.patience, 0.01)
+        machine.wait_for(lambda: not self._living(), 10 * self.patience, 0.01)
         return machine.kill_descendants()
 
     def _living(self):

@@ -7,7 +7,7 @@ import time
 
 from . import kill, machine
 from .cases import Case, Failure, expect
-from .isolated import JOB, job_pid
+from .isolated import JOB, job_pid, possible
 from .victims import Play
 
 KILLS = {False: 12, True: 60}
@@ -16,12 +16,20 @@ KILLS = {False: 12, True: 60}
 class Job(Play):
     """The target as the job JOB; what is in the foreground is its supervisor."""
 
+    options = ()
+
     def launch(self, *command):
-        self.foreground = self.env.start(self.env.setup.crs, "run", "--name", JOB, "--", *command)
+        self.foreground = self.env.start(self.env.setup.crs, "run", *self.options, "--name", JOB,
+                                         "--", *command)
         return self.foreground
 
     def program(self):
         return job_pid(self.env)
+
+    def look_at(self):
+        """Before it is marked for a supervisor."""
+        self.before = kill.picture(self.pid)
+        self.around = set(machine.descendants()) - {self.foreground.pid}
 
     def lives(self, what):
         """It answers, unless it was ended."""
@@ -56,9 +64,12 @@ def kill_supervisor(env, play, options, moments):
 def expect_unharmed(env, play, what):
     held = not machine.wait_for(lambda: kill.let_go(play.pid), 5 * env.patience, 0.001)
     expect(not held, f"{what}: a thread is still held or stopped:\n{machine.describe(play.pid)}")
-    machine.wait_for(lambda: machine.descendants() == [play.pid], 15 * env.patience, 0.02)
-    expect(machine.descendants() == [play.pid], f"{what}: there are other processes now: " +
-           ", ".join(machine.command(p) for p in machine.descendants() if p != play.pid))
+    def others():
+        return set(machine.descendants()) - play.around
+
+    machine.wait_for(lambda: not others(), 15 * env.patience, 0.02)
+    expect(not others(), f"{what}: there are other processes now: " +
+           ", ".join(map(machine.command, others())))
     kill.compare(env, play.before, play.pid, what)
 
 
@@ -75,7 +86,7 @@ def one_life(env, play, number, moments, policy):
     if play.lives(what):
         expect(not (done and options), f"{what}: it lives on")
         expect_unharmed(env, play, what)
-        env.crs(*env.setup.checkpoint, "--terminate", "--name", JOB, play.pid)
+        env.crs(*env.setup.checkpoint, "--terminate", JOB)
     else:
         expect(options, f"{what}: the program died")
     env.wait_gone(play.pid)
@@ -84,14 +95,20 @@ def one_life(env, play, number, moments, policy):
     for seq in snapshots(env)[:-1]:
         env.crs("remove", f"{JOB}@{seq}")
     play.restart(JOB, policy, True)
-    play.before = kill.picture(play.pid)
+    play.look_at()
     play.ask(policy)
 
 
-def killed(victim, full, policy):
+class IsolatedJob(Job):
+    """PID 1 of its namespace stays with it."""
+
+    options = ("--isolate",)
+
+
+def killed(victim, full, kind, policy):
     def run(env):
-        play = kill.begin(env, victim, Job)
-        play.before = kill.picture(play.pid)  # not marked for a supervisor yet
+        play = kill.begin(env, victim, kind)
+        play.look_at()
         begun = time.monotonic()
         env.crs(*env.setup.checkpoint, JOB)
         moments = kill.Moments(env, time.monotonic() - begun, KILLS[full])
@@ -103,5 +120,8 @@ def killed(victim, full, policy):
 
 def cases(setup):
     victim, full = kill.target(setup), setup.options.full
-    return [Case(f"kill/supervisor-killed-{KILLS[full]}-times/{user}", killed(victim, full, policy),
-                 user, 900, alone=True) for user, policy in (("root", "same"), ("user", "new"))]
+    base = f"kill/supervisor-killed-{KILLS[full]}-times"
+    return [Case(f"{base}/root/same", killed(victim, full, Job, "same"), "root", 900, alone=True),
+            Case(f"{base}/user/new", killed(victim, full, Job, "new"), "user", 900, alone=True),
+            Case(f"{base}/user/namespace", possible(killed(victim, full, IsolatedJob, "namespace")),
+                 "user", 900, alone=True)]
