@@ -86,12 +86,19 @@ static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in
 /* Would drop_pages() change anything? */
 static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
 {
+    struct page_runs_at at = {0};
     struct chunk_run run;
+    uint64_t next = 0;
 
-    chunk_runs_each (run, chunk)
-        if (!run.dropped &&
-            page_runs_overlap(set, run.first, run.count) != (if_in_set ? 0 : run.count))
+    chunk_runs_each (run, chunk) {
+        if (run.dropped)
+            continue;
+        if (!at.runs || run.first < next) /* they are in order, most of the time */
+            at = page_runs_find(set, run.first);
+        if (page_runs_overlap_next(&at, run.first, run.count) != (if_in_set ? 0 : run.count))
             return true;
+        next = run.first + run.count;
+    }
     return false;
 }
 

@@ -188,15 +188,27 @@ struct page_runs_at page_runs_find(const struct page_runs *runs, uint64_t page)
     return at;
 }
 
+uint64_t page_runs_overlap_next(struct page_runs_at *at, uint64_t first, uint64_t count)
+{
+    uint64_t n = 0, end = first + count;
+    struct page_runs_at ahead = *at;
+    struct page_run run;
+
+    while (page_runs_next(&ahead, &run) && run.first < end) {
+        uint64_t from = run.first > first ? run.first : first;
+        uint64_t to = end_of(&run) < end ? end_of(&run) : end;
+        n += to > from ? to - from : 0;
+        if (end_of(&run) <= end)
+            *at = ahead;
+    }
+    return n;
+}
+
 uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count)
 {
     struct page_runs_at at = page_runs_find(runs, first);
-    uint64_t n = 0, end = first + count;
-    struct page_run run;
 
-    while (page_runs_next(&at, &run) && run.first < end)
-        n += (end_of(&run) < end ? end_of(&run) : end) - (run.first > first ? run.first : first);
-    return n;
+    return page_runs_overlap_next(&at, first, count);
 }
 
 bool page_runs_have(const struct page_runs *runs, uint64_t page)

@@ -66,6 +66,8 @@ int page_runs_unite(struct page_runs *a, const struct page_runs *b);
 struct page_runs_at page_runs_find(const struct page_runs *runs, uint64_t page);
 /* How many of the pages [first, first + count) are in it. */
 uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count);
+/* The same from a place that isn't behind them (page_runs_find()), which goes on to their end. */
+uint64_t page_runs_overlap_next(struct page_runs_at *at, uint64_t first, uint64_t count);
 bool page_runs_have(const struct page_runs *runs, uint64_t page);
 /* Those of [first, first + count) in a, into *ret, which is empty. 0 or -ENOMEM. */
 int page_runs_within(const struct page_runs *a, uint64_t first, uint64_t count,

@@ -106,6 +106,9 @@ static void many(void **state)
         assert_false(page_runs_have(&runs, PLACE(i) + 1));
         assert_int_equal(page_runs_overlap(&runs, PLACE(i), 2), 1);
     }
+    struct page_runs_at at = page_runs_find(&runs, PLACE(1));
+    for (size_t i = 1; i + 3 < N_RUNS / 2; i += 3)
+        assert_int_equal(page_runs_overlap_next(&at, PLACE(i), 6), 3);
     assert_int_equal(page_runs_subtract(&runs, &odd, &none), 0);
     assert_int_equal(none.n, N_RUNS / 2);
     page_runs_clear(&none);
