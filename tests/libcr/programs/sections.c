@@ -19,12 +19,15 @@ static void *ask(void *arg)
     return NULL;
 }
 
+static int has_tried;
+
 static void *ask_to_enter(void *arg)
 {
     int other = cr_init();
 
     CHECK_IS(cr_status(), CR_STATE_PENDING);
     CHECK(cr_tryenter_cs(other) > 0);
+    __atomic_store_n(&has_tried, 1, __ATOMIC_SEQ_CST);
     CHECK(cr_enter_cs(other) == 0); /* waits for the checkpoint */
     note('e');
     CHECK(cr_leave_cs(other) == 0);
@@ -44,6 +47,7 @@ static void taken_by_leave(void)
     CHECK(cr_leave_cs(id) == 0 && cr_leave_cs(id) == 0 && cr_leave_cs(id) == 0);
     CHECK_IS(n_events, 0);
     CHECK(pthread_create(&entering, NULL, ask_to_enter, NULL) == 0);
+    WAIT_UNTIL(__atomic_load_n(&has_tried, __ATOMIC_SEQ_CST));
     nap();
     note('l');
     CHECK(cr_leave_cs(id) == 0);
