@@ -50,15 +50,19 @@ int freeze_copy_ahead(const struct checkpoint_request *request, struct memory_se
     const bool asked = o->freeze == CRS_FREEZE_LIVE;
     enum memory_forking fork = forking(request);
     struct crs_error reason = {0};
+    int r = 0;
 
     if (fork != MEMORY_FORK_NEVER)
         memory_fork_prepare(set, fork);
-    if (!asked && !is_worth_it(request))
-        return 0;
+    bool worth_it = asked || is_worth_it(request);
+    if (!worth_it || o->limit_bytes_per_second > 0) /* what it comes to depends on the mappings */
+        r = memory_prepare_end(set, err);
+    if (r < 0 || !worth_it)
+        return r;
     if (asked && o->progress)
         o->progress(&(struct crs_progress){.phase = "memory"}, o->progress_arg);
-    int r = memory_copy_ahead(set, ctx, asked ? 0 : least_bytes(request, set),
-                              fork != MEMORY_FORK_NEVER, o->cancel, deadline_us, &reason, err);
+    r = memory_copy_ahead(set, ctx, asked ? 0 : least_bytes(request, set),
+                          fork != MEMORY_FORK_NEVER, o->cancel, deadline_us, &reason, err);
     if (r == 0 && asked)
         warn(o, &reason);
     return r;

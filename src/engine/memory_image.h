@@ -117,6 +117,18 @@ void copy_buffer_free(struct copy_buffer *buffer);                     /* NULL i
 
 /* ---- the image ---- */
 
+/* memory_beside.c: smaps or numa_maps of a process, in a thread of its own where that pays. What
+ * was begun must be ended, which gives the text (the caller's), or -errno and nothing. */
+struct memory_beside {
+    char path[40];
+    struct bytes text;
+    int result;
+    pthread_t thread;
+    bool runs;
+};
+void memory_beside_begin(struct memory_beside *b, pid_t pid, const char *name);
+int memory_beside_end(struct memory_beside *b, struct bytes *ret);
+
 struct memory_live;
 struct memory_fork;
 
@@ -157,6 +169,7 @@ struct memory_image {
     struct memory_set *set;
     pid_t pid, tid;   /* tid: the thread whose tables are read (a leader may have exited) */
     struct tracee *t; /* the frozen process, from memory_collect() on */
+    struct memory_beside *beside; /* by which smaps are being read; NULL: they have been */
     struct proc_smaps smaps;
     bool smaps_of_freeze;           /* they were read in the freeze */
     ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
@@ -189,6 +202,11 @@ struct memory_late;
 
 /* All address spaces of a snapshot, and what they have in common. */
 struct memory_set {
+    struct {
+        pid_t pid;
+        struct memory_beside *beside;       /* NULL: an image has it */
+    } known[4];                             /* smaps of processes that the session knows, */
+    size_t n_known;                         /* read since the beginning */
     ARRAY_OF(struct memory_image *) images; /* those without a space weren't collected */
     ARRAY_OF(struct memory_file) files;
     ARRAY_OF(struct memory_object) objects;
@@ -229,18 +247,6 @@ void memory_aside_begin(struct memory_set *set, pid_t pid);
 bool memory_aside_identity(struct memory_set *set, const struct stat *st,
                            struct bytes *ret_build_id, struct bytes *ret_checksum);
 void memory_aside_end(struct memory_set *set);
-
-/* memory_beside.c: numa_maps of a process, in a thread of its own where that pays. What was begun
- * must be ended, which gives the text (the caller's), or -errno and nothing. */
-struct memory_beside {
-    char path[40];
-    struct bytes text;
-    int result;
-    pthread_t thread;
-    bool runs;
-};
-void memory_beside_begin(struct memory_beside *b, pid_t pid);
-int memory_beside_end(struct memory_beside *b, struct bytes *ret);
 
 #define MEMORY_TEXT_LIMIT (256u << 20) /* of maps, smaps, numa_maps */
 

@@ -126,11 +126,12 @@ static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in
 }
 
 /* Would drop_pages() change anything? */
-static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
+static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set,
+                              size_t *at)
 {
     for (size_t i = 0; i < chunk->n_runs; i++) {
         const Crs__Run *run = chunk->runs[i];
-        uint64_t n = run->dropped ? 0 : page_runs_overlap(set, run->first, run->count);
+        uint64_t n = run->dropped ? 0 : page_runs_overlap(set, run->first, run->count, at);
         if (!run->dropped && n != (if_in_set ? 0 : run->count))
             return true;
     }
@@ -140,11 +141,12 @@ static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *s
 /* A chunk without a page is nobody's: its bytes stay in the pack. */
 static int drop_from_all(struct memory_live *live, const struct page_runs *set, bool if_in_set)
 {
+    size_t at = 0;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
         Crs__Chunk **chunk = &live->chunks.items[i];
-        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set))
+        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set, &at))
             continue;
         r = drop_pages(*chunk, set, if_in_set);
         if (r == 0 && all_dropped(*chunk)) {

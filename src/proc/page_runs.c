@@ -4,6 +4,8 @@
 
 #include "page_runs.h"
 
+#define NEAR_RUNS 8
+
 int page_runs_add(struct page_runs *runs, uint64_t first, uint64_t count)
 {
     struct page_run *last = runs->n ? &runs->items[runs->n - 1] : NULL;
@@ -98,11 +100,23 @@ static size_t find(const struct page_runs *runs, uint64_t page)
     return low;
 }
 
-uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count)
+/* The same, where that is near the place that was found for pages before. */
+static size_t find_from(const struct page_runs *runs, uint64_t page, size_t at)
+{
+    if (at > runs->n || (at > 0 && runs->items[at - 1].first + runs->items[at - 1].count > page))
+        return find(runs, page);
+    for (size_t i = at; i < runs->n && i < at + NEAR_RUNS; i++)
+        if (runs->items[i].first + runs->items[i].count > page)
+            return i;
+    return find(runs, page);
+}
+
+uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count, size_t *at)
 {
     uint64_t n = 0, end = first + count;
 
-    for (size_t i = find(runs, first); i < runs->n && runs->items[i].first < end; i++) {
+    *at = find_from(runs, first, *at);
+    for (size_t i = *at; i < runs->n && runs->items[i].first < end; i++) {
         uint64_t from = runs->items[i].first > first ? runs->items[i].first : first;
         uint64_t to = runs->items[i].first + runs->items[i].count;
         n += (to < end ? to : end) - from;

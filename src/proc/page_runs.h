@@ -29,8 +29,10 @@ void page_runs_clear(struct page_runs *runs);
 int page_runs_subtract(const struct page_runs *a, const struct page_runs *b, struct page_runs *ret);
 /* Add those of b to a. 0 or -ENOMEM; a is as before then. */
 int page_runs_unite(struct page_runs *a, const struct page_runs *b);
-/* How many of the pages [first, first + count) are in it. */
-uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count);
+/* How many of the pages [first, first + count) are in it. *at: 0, or what it was set to before;
+ * with it, those that are asked for in their order are found faster. */
+uint64_t page_runs_overlap(const struct page_runs *runs, uint64_t first, uint64_t count,
+                           size_t *at);
 bool page_runs_have(const struct page_runs *runs, uint64_t page);
 /* Those of [first, first + count) in a, into *ret, which is empty. 0 or -ENOMEM. */
 int page_runs_within(const struct page_runs *a, uint64_t first, uint64_t count,

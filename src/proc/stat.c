@@ -19,14 +19,15 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
         return -EINVAL;
     memcpy(s.command, open + 1, n);
 
-    int fields = sscanf(close + 1,
-                        " %c %d %d %d %d %d %" SCNu64 " %*u %*u %*u %*u %" SCNu64 " %" SCNu64
-                        " %*d %*d %ld %ld %u %*d %" SCNu64
-                        " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %d %d %u %u",
-                        &s.state, &s.parent, &s.group, &s.session, &s.terminal, &s.foreground_group,
-                        &s.flags, &s.utime, &s.stime, &s.priority, &s.nice, &s.threads,
-                        &s.start_time, &s.exit_signal, &s.processor, &s.rt_priority, &s.policy);
-    if (fields != 17)
+    int fields =
+        sscanf(close + 1,
+               " %c %d %d %d %d %d %" SCNu64 " %" SCNu64 " %*u %" SCNu64 " %*u %" SCNu64 " %" SCNu64
+               " %*d %*d %ld %ld %u %*d %" SCNu64
+               " %*u %*d %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %*u %d %d %u %u",
+               &s.state, &s.parent, &s.group, &s.session, &s.terminal, &s.foreground_group,
+               &s.flags, &s.minor_faults, &s.major_faults, &s.utime, &s.stime, &s.priority, &s.nice,
+               &s.threads, &s.start_time, &s.exit_signal, &s.processor, &s.rt_priority, &s.policy);
+    if (fields != 19)
         return -EINVAL;
     *ret = s;
     return 0;

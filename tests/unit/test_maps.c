@@ -124,6 +124,23 @@ static void test_nameless_flag(void **state)
     assert_int_equal(smaps.items[1].flags, PROC_VM_MAY_WRITE | PROC_VM_ACCOUNTED);
 }
 
+/* Asked for in their order or in any other: the same. */
+static void test_overlap(void **state)
+{
+    _cleanup_page_runs_ struct page_runs runs = {0};
+    size_t at = 0;
+
+    for (uint64_t i = 0; i < 1000; i++)
+        assert_int_equal(page_runs_add(&runs, 10 * i, 1 + i % 9), 0);
+    for (uint64_t i = 0, first = 0; i < 3000; i++) {
+        uint64_t count = 1 + i % 40, n = 0;
+        for (uint64_t page = first; page < first + count; page++)
+            n += page_runs_have(&runs, page);
+        assert_int_equal(page_runs_overlap(&runs, first, count, &at), n);
+        first = i % 7 == 6 ? i * 7919 % 10500 : first + i % 3 * count;
+    }
+}
+
 static void test_entries(void **state)
 {
     enum { present = 0, swapped = 1 };
@@ -239,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_smaps),   cmocka_unit_test(test_nameless_flag),
         cmocka_unit_test(test_entries), cmocka_unit_test(test_scan),
         cmocka_unit_test(test_mm),      cmocka_unit_test(test_records),
+        cmocka_unit_test(test_overlap),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
