@@ -166,9 +166,14 @@ static int copy_image(struct ahead *a, struct memory_image *image, uint64_t *don
     return r;
 }
 
+static bool is_early(const struct memory_image *image)
+{
+    return live_takes_part(image) && image->live->early;
+}
+
 static bool is_in_round(const struct ahead *a, const struct memory_image *image)
 {
-    return live_takes_part(image) && (!a->early || image->live->early);
+    return a->early ? is_early(image) : live_takes_part(image);
 }
 
 /* *ret_copied: pages. */
@@ -213,6 +218,20 @@ static int copy_early(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
         r = copy_round(a, ret_copied, err);
     a->early = false;
     return r;
+}
+
+/* Where few are left, and no more rounds follow, the freeze needn't wait for the mappings. */
+static void borrow_mappings(struct ahead *a)
+{
+    struct memory_set *set = a->set;
+
+    for (size_t i = 0; i < set->images.n; i++)
+        if (!is_early(set->images.items[i]))
+            return;
+    if (live_count_written(set, FEW_PAGES) > FEW_PAGES)
+        return;
+    for (size_t i = 0; i < set->images.n; i++)
+        memory_borrow_mappings(set->images.items[i]);
 }
 
 static bool all_were_early(const struct memory_set *set)
@@ -261,6 +280,8 @@ int memory_copy_ahead(struct memory_set *set, struct kobj_dump *ctx, uint64_t le
         return memory_prepare_end(set, err);
     memory_same_begin(set);
     int r = copy_early(&a, &early, err);
+    if (r == 0 && !a.left)
+        borrow_mappings(&a);
     if (r == 0)
         r = memory_prepare_end(set, err);
     memory_note_huge(set);

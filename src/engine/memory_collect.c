@@ -71,8 +71,7 @@ static int prepare_now(struct memory_image *image, bool known, struct crs_error 
     return r < 0 ? cant_read(image->pid, r, err) : take_texts(image, &text, &numa, known, err);
 }
 
-/* What the thread has read. */
-static int end_known(struct memory_image *image, struct crs_error *err)
+int memory_prepare_image_end(struct memory_image *image, struct crs_error *err)
 {
     _cleanup_free_ struct memory_beside *beside = TAKE_PTR(image->beside);
     _cleanup_bytes_ struct bytes text = {0}, numa = {0};
@@ -123,7 +122,8 @@ int memory_prepare_end(struct memory_set *set, struct crs_error *err)
 
     for (size_t i = 0; i < set->images.n; i++) {
         struct memory_image *image = set->images.items[i];
-        if (image->beside && end_known(image, r == 0 ? err : NULL) == -ENOMEM)
+        if (image->beside && !image->borrowed &&
+            memory_prepare_image_end(image, r == 0 ? err : NULL) == -ENOMEM)
             r = -ENOMEM;
     }
     return r;
@@ -169,6 +169,7 @@ static int read_smaps(struct memory_image *image, struct kobj_dump *ctx, struct 
     /* Reading pagemap entries one by one needs the counts of this very moment. */
     if (image->can_scan && flags_are_known(image))
         return 0;
+    image->borrowed = false;
     int r = memory_read_proc(image, ctx, "smaps", &text, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);

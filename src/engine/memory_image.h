@@ -170,6 +170,7 @@ struct memory_image {
     pid_t pid, tid;   /* tid: the thread whose tables are read (a leader may have exited) */
     struct tracee *t; /* the frozen process, from memory_collect() on */
     struct memory_beside *beside; /* by which smaps are being read; NULL: they have been */
+    bool borrowed;                /* those below are of the checkpoint before */
     struct proc_smaps smaps;
     bool smaps_of_freeze;           /* they were read in the freeze */
     ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
@@ -250,6 +251,14 @@ void memory_aside_end(struct memory_set *set);
 
 #define MEMORY_TEXT_LIMIT (256u << 20) /* of maps, smaps, numa_maps */
 
+/* memory_collect.c: wait for what another thread reads of it. -errno as of the reading. */
+int memory_prepare_image_end(struct memory_image *image, struct crs_error *err);
+
+/* memory_borrowed.c: go by the mappings of the checkpoint before, for the time being, if they are
+ * the same. When the processes run again: their flags as they have been read by then. -ENOMEM. */
+bool memory_borrow_mappings(struct memory_image *image);
+int memory_return_mappings(struct memory_image *image, struct crs_error *err);
+
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
                      struct bytes *ret, struct crs_error *err);
@@ -257,6 +266,9 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 /* memory_vma.c: what kind of mapping is it, and can it be saved? Fills vma->record and ->pages. */
 int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                         struct crs_error *err);
+
+/* What smaps tells of a mapping and maps doesn't, into its record. */
+void memory_vma_set_flags(Crs__Vma *record, const struct proc_smap *smap);
 
 /* memory_served.c: by the flags of a mapping, does another process see to its faults that does so
  * for a while only? Another checkpoint that copies it; a restart that brings its pages. */

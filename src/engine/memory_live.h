@@ -33,8 +33,9 @@ struct memory_live {
     ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
-    bool early;      /* its first round was begun before its mappings were known */
-    bool was_huge;   /* of the session before: some was in transparent huge pages */
+    bool early;              /* its first round was begun before its mappings were known */
+    struct proc_smaps smaps; /* of the session before: the mappings */
+    bool was_huge;           /* of the session before: some was in transparent huge pages */
     uint64_t faults; /* page faults of the process before this round marked anything; 0: unknown */
     bool given_up;   /* nothing of it counts */
 };

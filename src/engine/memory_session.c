@@ -254,6 +254,9 @@ static int keep_image(struct memory_session *session, struct memory_image *image
         r = -ENOMEM;
     if (r < 0)
         return r;
+    proc_smaps_clear(&image->live->smaps);
+    image->live->smaps = image->smaps;
+    image->smaps = (struct proc_smaps){0};
     image->live->was_huge = image->huge.n > 0;
     page_runs_clear(&image->huge); /* they stay marked */
     item.live = TAKE_PTR(image->live);

@@ -191,6 +191,9 @@ int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **r
             r = memory_live_finish(set->images.items[i], err);
     if (r == 0)
         r = memory_files_finish(set, ctx, err);
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            r = memory_return_mappings(set->images.items[i], err);
     if (r < 0)
         return r;
     Crs__Memory *memory = malloc(sizeof(*memory));

@@ -308,7 +308,8 @@ static bool was_marked(const struct memory_image *image, const struct memory_liv
     for (size_t i = 0; i < live->ranges.n; i++) {
         const struct live_range *range = &live->ranges.items[i];
         const struct proc_smap *smap = proc_smaps_find(&image->smaps, range->start);
-        if (!is_within(range, old, n_old) || !smap || !(smap->flags & PROC_VM_UFFD_WP))
+        bool was_tracked = image->borrowed || (smap && smap->flags & PROC_VM_UFFD_WP);
+        if (!is_within(range, old, n_old) || !was_tracked)
             return false;
     }
     return true;
