@@ -2,6 +2,7 @@
 #
 #   make demo      see a program checkpointed, killed and brought back
 #   make check     all tests (TESTS=OPTIONS of tests/run, JOBS=N at the same time: most of them wait)
+#   make check-modes   the victims and real programs in each mode: --freeze, --compress, increments, --lazy
 #   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
 #   make bench     measure all: tables, plots, targets (BENCH=OPTIONS of bench/run: --quick, ...)
@@ -9,7 +10,7 @@
 #   make install   PREFIX=/usr/local, DESTDIR=
 #   make clean
 #
-# demo, check and check-kernel are each enough on a fresh machine: they install what is missing.
+# demo, check, check-modes and check-kernel are each enough on a fresh machine: they install what is missing.
 
 BUILD  ?= build
 PREFIX ?= /usr/local
@@ -30,6 +31,10 @@ check: all
 	@tools/deps check
 	@[ $$(id -u) != 0 ] || tools/criu $(BUILD)/criu || echo "without CRIU: its tests are skipped"
 	@tests/run --build $(BUILD) -j $(JOBS) $(TESTS)
+
+check-modes: all
+	@tools/deps check
+	@tests/run --build $(BUILD) --part modes -j $(JOBS) $(TESTS)
 
 check-kernel: all
 	@tools/deps kernel
@@ -56,4 +61,4 @@ uninstall:
 clean:
 	@rm -rf $(BUILD) crs
 
-.PHONY: all demo check check-kernel bench bench-peers install uninstall clean
+.PHONY: all demo check check-modes check-kernel bench bench-peers install uninstall clean

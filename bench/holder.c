@@ -1,27 +1,25 @@
 /*
  * holder.c - a program that holds memory and other things, and sees each moment it didn't run
  *
- *     holder DIR [--mib N] [--fill random|heap] [--huge] [--gap-us N]
+ *     holder DIR [--mib N] [--fill random|heap] [--huge] [--gap-us N] [--nap-us N]
  *                [--threads N] [--mappings N] [--descriptors N] [--rate N | --rewrite]
  *
- * Its only work is to read the clock, again and again. With --rate it writes to N of its pages in a
- * second, anywhere; with --rewrite to all of them, one after the other, as fast as it can. Each
- * write changes every word of the page, and is counted elsewhere: pages and counts that are not of
- * the same instant are found. What it sees and does is in files of DIR, none of which it keeps
- * open, so that it holds nothing but what it was told to:
- *     ready      its PID, once everything is set up
- *     gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began and how long it
- *                was, in nanoseconds; written at each order
- *     order      read at a SIGUSR1: `write PATH` or `write-sync PATH` writes its memory to a new
- *                file, in pieces of 1 MiB, with fdatasync(2) at the end for the second; `change N`
- *                writes to N in a million of its pages, scattered; `check` compares all memory;
- *                any other word does nothing
- *     answer     how long writing took, in nanoseconds; of the others, how many pages were changed,
- *                and were wrong; all earlier gaps are in `gaps` then
- *     restarted  made by whoever restarts it, with CLOCK_REALTIME (ns): after the next gap it
- * touches all its memory, checks it, and writes touched    CLOCK_REALTIME of its first instruction,
- * of the moment when all memory had been touched, and the number of pages that aren't as they were
- * CLOCK_REALTIME is what a restart doesn't turn back.
+ * Its only work is to read the clock, again and again: it keeps a processor busy. With --nap-us it
+ * sleeps so long between two looks, which a gap may then be longer by. With --rate it writes to N
+ * of its pages in a second, anywhere; with --rewrite to all of them, one after the other, as fast
+ * as it can. Each write changes every word of the page, and is counted elsewhere: pages and counts
+ * that are not of the same instant are found. What it sees and does is in files of DIR, none of
+ * which it keeps open, so that it holds nothing but what it was told to: ready      its PID, once
+ * everything is set up gaps       a line for each gap in its running: CLOCK_MONOTONIC when it began
+ * and how long it was, in nanoseconds; written at each order order      read at a SIGUSR1: `write
+ * PATH` or `write-sync PATH` writes its memory to a new file, in pieces of 1 MiB, with fdatasync(2)
+ * at the end for the second; `change N` writes to N in a million of its pages, scattered; `check`
+ * compares all memory; any other word does nothing answer     how long writing took, in
+ * nanoseconds; of the others, how many pages were changed, and were wrong; all earlier gaps are in
+ * `gaps` then restarted  made by whoever restarts it, with CLOCK_REALTIME (ns): after the next gap
+ * it touches all its memory, checks it, and writes touched    CLOCK_REALTIME of its first
+ * instruction, of the moment when all memory had been touched, and the number of pages that aren't
+ * as they were CLOCK_REALTIME is what a restart doesn't turn back.
  */
 #include "dialogue.h"
 
@@ -50,7 +48,7 @@
 
 static struct {
     bool like_heap, huge, rewrite;
-    uint64_t mib, gap_us, n_threads, n_mappings, n_descriptors, rate;
+    uint64_t mib, gap_us, nap_us, n_threads, n_mappings, n_descriptors, rate;
 } options = {.gap_us = 100};
 
 static uint64_t *heap;
@@ -336,9 +334,18 @@ static void work(int64_t now)
         write_due(now);
 }
 
+static void nap(void)
+{
+    struct timespec time = {.tv_nsec = (long)options.nap_us * 1000};
+
+    if (options.nap_us > 0)
+        nanosleep(&time, NULL);
+}
+
 static void run(void)
 {
-    int64_t gap_ns = options.gap_us * 1000, end = clock_ns(CLOCK_REALTIME) + LIFE_NS;
+    int64_t gap_ns = (options.gap_us + options.nap_us) * 1000,
+            end = clock_ns(CLOCK_REALTIME) + LIFE_NS;
     int64_t last = clock_ns(CLOCK_MONOTONIC), last_real = clock_ns(CLOCK_REALTIME);
 
     while (last_real < end) {
@@ -363,6 +370,7 @@ static void run(void)
         } else if (heap_pages > 0) {
             work(last);
         }
+        nap();
     }
 }
 
@@ -375,6 +383,7 @@ static void parse(char **argv)
         uint64_t *to;
     } numbers[] = {{"--mib", &options.mib},
                    {"--gap-us", &options.gap_us},
+                   {"--nap-us", &options.nap_us},
                    {"--threads", &options.n_threads},
                    {"--mappings", &options.n_mappings},
                    {"--descriptors", &options.n_descriptors},
@@ -411,6 +420,7 @@ int main(int argc, char **argv)
     }
     parse(argv + 1);
     prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0); /* where Yama lets only ancestors trace */
+    prctl(PR_SET_TIMERSLACK, 1, 0, 0, 0);
     sigaction(SIGUSR1, &action, NULL);
     make_heap();
     make_mappings();

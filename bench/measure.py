@@ -1,6 +1,7 @@
 """With what is measured: the programs that are saved, and the places of snapshots."""
 
 import ctypes
+import mmap
 import os
 import shutil
 import signal
@@ -71,6 +72,14 @@ def wait_for(path, seconds, alive=lambda: True):
 
 def size_of(directory):
     return sum(e.stat().st_size for e in os.scandir(directory) if e.is_file())
+
+
+def sync(directory):
+    """Have all its files on disk."""
+    for path in [e.path for e in os.scandir(directory) if e.is_file()] + [directory]:
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
 
 
 class Program:
@@ -150,10 +159,12 @@ class Holder(Program):
     """bench/holder.c"""
 
     def __init__(self, program, base, *options, before=()):
+        self.mib = options[options.index("--mib") + 1] if "--mib" in options else 0
         super().__init__([program, "{dir}", *options], base, before)
 
     def write(self, path, sync):
         """Seconds of a plain write of its memory to a new file, which is removed again."""
+        warm(self.mib)
         try:
             answer = self.order("%s %s" % ("write-sync" if sync else "write", path))
         finally:
@@ -187,6 +198,7 @@ class Holder(Program):
         beginning until its first instruction, and until all was there."""
         if cold:
             drop_cached(path)
+        warm(self.mib)
         begin = time.time_ns()
         with open(self.path("restarted.new"), "w") as f:
             f.write("%d\n" % begin)
@@ -203,12 +215,22 @@ class Holder(Program):
         return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9}
 
 
+IDLE = ("--nap-us", 100)  # a holder that leaves the processors to others
 QUIET_S = 0.2
+
+
+def warm(mib):
+    """The host of a virtual machine takes free memory back after some seconds, and who touches it
+    first then waits for it. Have as much there as will be needed now."""
+    size = min(mib, available_mib() // 2) * MIB
+    if size > 0:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
 def take_checkpoint(tool, holder, *where):
     """While the program goes on: what the tool says, and the longest gap that the program saw, the
     sum of all, and the longest in a while before: others' doing."""
+    warm(holder.mib)
     quiet = time.monotonic_ns()
     time.sleep(QUIET_S)
     begin = time.monotonic_ns()
@@ -291,9 +313,10 @@ class Round:
             return []
         return [holder.write(self.place.path("plain"), not self.place.in_memory())]
 
-    def plain_read(self, path, nth):
+    def plain_read(self, holder, path, nth):
         if self.plain < nth:
             return []
+        warm(holder.mib)
         if self.cold:
             drop_cached(path)
         files = sorted(e.path for e in os.scandir(path) if e.is_file())
@@ -313,7 +336,7 @@ class Round:
             writes += self.plain_write(holder, 2)
             holder.check()
             holder.kill()
-            reads = self.plain_read(path, 2)
+            reads = self.plain_read(holder, path, 2)
             if self.eager:
                 result.update(holder.restart(self.tool, path, self.cold))
                 holder.kill()
@@ -321,7 +344,7 @@ class Round:
                 lazy = holder.restart(self.tool, path, self.cold, lazy=True)
                 result.update({"lazy_" + key: value for key, value in lazy.items()})
                 holder.kill()
-            reads += self.plain_read(path, 1)
+            reads += self.plain_read(holder, path, 1)
         finally:
             holder.close()
             self.tool.remove(path)

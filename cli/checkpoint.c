@@ -18,7 +18,7 @@ struct arguments {
     int save_files, freeze, full;
     int nice;
     uint64_t limit;
-    const char *name, *output, *store, *compress, *base;
+    const char *name, *output, *store, *compress, *base, *key_file;
 };
 
 static const struct cli_option options[] = {
@@ -64,6 +64,8 @@ static const struct cli_option options[] = {
     {"save-files", 0, CLI_SET, offsetof(struct arguments, save_files), .value = CRS_SAVE_ALL,
      .metavar = "WHICH", .words = "exe private shared all",
      .help = "mapped files with their content: exe,private,shared or all"},
+    {"key-file", 0, CLI_TEXT, offsetof(struct arguments, key_file), .metavar = "FILE",
+     .words = "@file", .help = "encrypt it with the key in FILE (default: $CRS_KEY_FILE)"},
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -230,13 +232,16 @@ static int checkpoint(const struct arguments *a, const char *target)
     struct crs_checkpoint_result result = {0};
     struct output_progress progress;
     struct crs_error error = {0};
-    _cleanup_free_ char *output = NULL, *base = NULL;
+    const char *key_file = a->key_file ? a->key_file : getenv("CRS_KEY_FILE");
+    _cleanup_free_ char *output = NULL, *base = NULL, *key = NULL;
     _cleanup_job_ struct job job = {0};
     FILE *said = to_stdout(a) ? stderr : stdout;
     int r = a->output && !to_stdout(a) ? absolute_path(a->output, &output) : 0;
 
     if (r == 0 && a->base && strchr(a->base, '/'))
         r = absolute_path(a->base, &base);
+    if (r == 0 && key_file && *key_file)
+        r = absolute_path(key_file, &key);
     if (r < 0)
         return output_failure("checkpoint", a->json, CRS_FAILED,
                               "can't tell the current directory: %s", strerror(-r));
@@ -261,6 +266,7 @@ static int checkpoint(const struct arguments *a, const char *target)
     o.freeze = a->freeze ? (enum crs_freeze)(a->freeze - 1) : CRS_FREEZE_AUTO;
     o.limit_bytes_per_second = a->limit;
     o.nice = a->nice;
+    o.key_file = key;
     o.progress = output_progress_show;
     o.progress_arg = &progress;
     o.cancel = &cancel;

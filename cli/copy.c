@@ -8,12 +8,13 @@
 
 struct arguments {
     int json, form;
-    const char *store;
+    const char *store, *key_file;
 };
 
 static const struct cli_option options[] = {
     {"form", 0, CLI_CHOICE, offsetof(struct arguments, form), .metavar = "FORM",
      .words = "directory stream", .help = "what DEST becomes: directory (default) or stream"},
+    CLI_KEY_FILE(arguments),
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -78,6 +79,8 @@ static int run(int argc, char **argv)
     if (r == CLI_GO_ON)
         r = cli_check_operands(&command_copy, &operands, 2, 2,
                                "the snapshot, or where to copy it,");
+    if (r == CLI_GO_ON)
+        r = store_arguments_key("copy", a.key_file, a.json);
     if (r != CLI_GO_ON)
         return r;
     const char *dest = operands.items[1];

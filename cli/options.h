@@ -69,6 +69,12 @@ struct cli_option {
         "dir", 'd', CLI_TEXT, offsetof(struct type, store),                                        \
             .metavar = "DIR", .words = "@dir", .help = "use the store DIR, not the default one"    \
     }
+#define CLI_KEY_FILE(type)                                                                         \
+    {                                                                                              \
+        "key-file", 0, CLI_TEXT, offsetof(struct type, key_file),                                  \
+            .metavar = "FILE", .words = "@file",                                                   \
+            .help = "the key of what is encrypted (default: $CRS_KEY_FILE)"                        \
+    }
 #define CLI_NO_OFFSET ((size_t)-1)
 
 struct cli_command {

@@ -21,7 +21,7 @@
 
 struct arguments {
     int json, detach, stopped, lazy, pids, group, session;
-    const char *pid_file, *name, *store;
+    const char *pid_file, *name, *store, *key_file;
     struct cli_list fds, moved;
 };
 
@@ -46,6 +46,7 @@ static const struct cli_option options[] = {
      .words = "@file", .help = "write the program's PID into FILE"},
     {"name", 'n', CLI_TEXT, offsetof(struct arguments, name), .metavar = "NAME",
      .help = "the job's name (default: the snapshot's)"},
+    CLI_KEY_FILE(arguments),
     CLI_STORE(arguments),
     CLI_JSON(arguments),
     CLI_HELP,
@@ -443,8 +444,10 @@ static int run(int argc, char **argv)
         r = cli_check_operands(&command_restart, &operands, 1, 1, "the snapshot");
     if (r == CLI_GO_ON)
         r = check_given(&a, operands.items[0]);
+    if (r == CLI_GO_ON)
+        r = store_arguments_key("restart", a.key_file, a.json);
     if (r != CLI_GO_ON)
-        return r;
+        return exit_code(&a, r);
     signal(SIGXFSZ, SIG_IGN); /* a PID file beyond the limit is an error in words */
     if ((a.name && job_check_name(a.name, &error) < 0) ||
         store_arguments_resolve(a.store, operands.items[0], &path, &error) < 0 ||

@@ -263,9 +263,9 @@ static int run(int argc, char **argv)
 const struct cli_command command_show = {
     .name = "show",
     .summary = "Show what a snapshot holds, and what a machine needs for it",
-    .synopsis = "[--dir DIR] [--json] SNAPSHOT",
+    .synopsis = "[--key-file FILE] [--dir DIR] [--json] SNAPSHOT",
     .operands = "@snapshot",
-    .options = store_options,
+    .options = store_key_options,
     .examples = {{"crs show sim", "processes, memory and descriptors of the newest one of 'sim'"},
                  {"crs show sim@3", "of snapshot 3"},
                  {"crs show --json /backup/sim | jq .cpu", "what processor it needs"}},

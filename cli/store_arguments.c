@@ -11,6 +11,23 @@ const struct cli_option store_options[] = {
     CLI_END,
 };
 
+const struct cli_option store_key_options[] = {
+    CLI_KEY_FILE(store_arguments),
+    CLI_STORE(store_arguments),
+    CLI_JSON(store_arguments),
+    CLI_HELP,
+    CLI_END,
+};
+
+int store_arguments_key(const char *command, const char *key_file, bool json)
+{
+    struct crs_error error = {0};
+
+    if (key_file && crs_use_key_file(key_file, &error) < 0)
+        return output_error(command, json, &error);
+    return CLI_GO_ON;
+}
+
 int store_arguments_parse(const struct cli_command *command, int argc, char **argv, int min,
                           int max, struct store_arguments *ret)
 {
@@ -26,6 +43,8 @@ int store_arguments_snapshot(const struct cli_command *command, int argc, char *
     struct crs_error error = {0};
     int r = store_arguments_parse(command, argc, argv, 1, 1, ret);
 
+    if (r == CLI_GO_ON)
+        r = store_arguments_key(command->name, ret->key_file, ret->json);
     if (r == CLI_GO_ON &&
         store_arguments_resolve(ret->store, ret->operands.items[0], ret_path, &error) < 0)
         return output_error(command->name, ret->json, &error);

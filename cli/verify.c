@@ -39,9 +39,9 @@ static int run(int argc, char **argv)
 const struct cli_command command_verify = {
     .name = "verify",
     .summary = "Check every length and every checksum of a snapshot",
-    .synopsis = "[--dir DIR] [--json] SNAPSHOT",
+    .synopsis = "[--key-file FILE] [--dir DIR] [--json] SNAPSHOT",
     .operands = "@snapshot",
-    .options = store_options,
+    .options = store_key_options,
     .examples = {{"crs verify sim", "check the newest snapshot of 'sim'"},
                  {"crs verify sim@3 && crs restart sim@3", "restart only what is whole"},
                  {"crs verify /backup/sim", "check a copy; exit code 6 when it is damaged"}},

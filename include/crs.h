@@ -194,6 +194,10 @@ struct crs_checkpoint_options {
     /* The program and others go before, for the processors and the disk, in all that is done while
      * the program runs. What is done while it stands still has the caller's priority. */
     bool nice;
+
+    /* A file of 32 bytes at least, random ones: what is saved is encrypted with it, all but the
+     * manifest (name, time, sizes, the command's name). NULL: it is not. See crs_use_key_file(). */
+    const char *key_file;
 };
 #ifdef __cplusplus
 static inline struct crs_checkpoint_options crs_checkpoint_options_init(void)
@@ -336,6 +340,13 @@ int crs_restart_wait(struct crs_restarted *restarted, int wait_flags, int *ret_s
 int crs_restart_filled(struct crs_restarted *restarted, int timeout_ms, struct crs_error *err);
 
 /* ---- snapshots ---- */
+
+/*
+ * The key of encrypted snapshots that are read from now on, by any thread of the caller. NULL: that
+ * in the file that the environment variable CRS_KEY_FILE names, which is read when one is needed.
+ * Who has none gets CRS_NOT_PERMITTED. Kind CRS_USAGE: the file can't be read, or is no key.
+ */
+int crs_use_key_file(const char *key_file, struct crs_error *err);
 
 /* Open a snapshot, a directory or a stream: reads and checks the manifest and each file's length.
  */

@@ -1,6 +1,7 @@
 """Bytes and time by codec, for memory of which about half can be compressed away."""
 
 import tables as t
+from measure import IDLE
 from tools import Crs
 
 CODECS = ("none", None, "lz4", "zstd:1", "zstd:3")
@@ -12,7 +13,7 @@ def measure(session):
         return rows
     for codec in CODECS:
         result = session.rounds("codec: %s" % (codec or "default"), place, Crs(session.crs, codec),
-                                ["--mib", mib, "--fill", "heap"], session.runs_of(512))
+                                ["--mib", mib, "--fill", "heap", *IDLE], session.runs_of(512))
         if result:
             rows.append(dict(result, codec=codec or "default", mib=mib, place=place.name))
     return rows

@@ -3,7 +3,7 @@
 import shutil
 
 import tables as t
-from measure import Failed, Holder, take_checkpoint
+from measure import IDLE, Failed, Holder, take_checkpoint
 from tools import Crs
 
 SHARES = (0.001, 0.01, 0.1, 0.5, 1.0)
@@ -14,7 +14,7 @@ def chain(session, place, mib, shares):
     """The first checkpoint of a job, one after each change, and a restart from each of them."""
     store = place.path("store")
     tool = Crs(session.crs, freeze=session.a.freeze, options=["--dir", store])
-    holder = Holder(session.programs["holder"], session.work, "--mib", mib,
+    holder = Holder(session.programs["holder"], session.work, "--mib", mib, *IDLE,
                     before=tool.job(store, NAME))
     try:
         done = []

@@ -4,7 +4,7 @@ Made as root where root has started this: most kernels permit it to nobody else.
 """
 
 import tables as t
-from measure import Failed, Holder
+from measure import IDLE, Failed, Holder
 from tools import Crs
 
 
@@ -28,7 +28,7 @@ def why_not(session, place):
 
 def row(session, place, mib):
     result = session.rounds("on demand, %s, %s" % (t.mib(mib), place.name), place,
-                            Crs(session.crs, freeze=session.a.freeze), ["--mib", mib],
+                            Crs(session.crs, freeze=session.a.freeze), ["--mib", mib, *IDLE],
                             min(session.runs_of(mib), 3 if mib < 1024 else 2),
                             eager=mib < 8192, lazy=True)
     return dict(result, mib=mib, place=place.name) if result else None

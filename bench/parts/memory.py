@@ -1,6 +1,7 @@
 """Pause, total and eager restart over the size of memory, beside plain writes and reads."""
 
 import tables as t
+from measure import IDLE
 from tools import Crs
 
 WRITE_LIMIT, READ_LIMIT = 1.25, 1.2
@@ -9,7 +10,7 @@ WRITE_LIMIT, READ_LIMIT = 1.25, 1.2
 def row(session, place, mib):
     what = "%s, %s" % (t.mib(mib), place.name)
     tool = Crs(session.crs, freeze=session.a.freeze)
-    options = ["--mib", mib] + (["--huge"] if session.a.huge else [])
+    options = ["--mib", mib, *IDLE] + (["--huge"] if session.a.huge else [])
     result = session.rounds(what, place, tool, options, session.runs_of(mib),
                             plain=2 if mib < 8192 else 1)
     if result is None:

@@ -3,6 +3,7 @@
 import resource
 
 import tables as t
+from measure import IDLE
 from tools import Crs
 
 KINDS = (("threads", (1, 64, 256)), ("mappings", (100, 20000)), ("descriptors", (10, 2000)))
@@ -26,7 +27,7 @@ def row(session, kind, n):
         return None
     more = n - 1 if kind == "threads" else n
     result = session.rounds(what, session.places[0], Crs(session.crs),
-                            ["--mib", 1, "--" + kind, more], session.a.runs)
+                            ["--mib", 1, "--" + kind, more, *IDLE], session.a.runs)
     return dict(result, kind=kind, n=n) if result else None
 
 

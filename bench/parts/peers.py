@@ -3,7 +3,7 @@
 import shutil
 
 import tables as t
-from measure import Failed, Round
+from measure import IDLE, Failed, Round
 from session import median_of
 from tools import Criu, Crs
 
@@ -32,7 +32,7 @@ def in_turn(session, place, mib, tools):
         for tool in left[::1 if i % 2 == 0 else -1]:
             try:
                 rounds[tool.name].append(
-                    Round(session, place, tool, ["--mib", mib], plain=2).measure())
+                    Round(session, place, tool, ["--mib", mib, *IDLE], plain=2).measure())
             except Failed as e:
                 session.fail("%s, %s, %s" % (t.mib(mib), place.name, tool.name), e)
                 left = [other for other in left if other is not tool]
@@ -70,11 +70,12 @@ def show(results):
 
     return [("Tools side by side: an idle program that holds incompressible memory (not "
              "compressed); times: as a multiple of crs's",
-             ["memory", "where", "tool", "pause|(seen)", "times", "total", "times",
+             ["memory", "where", "tool", "pause|(seen)", "times", "total", "times", "of which|sync",
               "processor|time", "plain|write", "restart: first|instruction", "times",
               "fully|there", "times", "plain|read", "snapshot"],
              [[t.mib(r["mib"]), r["place"], r["tool"], t.seconds(r["pause_seen"]),
                times(r, "pause_seen"), t.seconds(r["total"]), times(r, "total"),
+               t.seconds(r.get("sync")),
                t.seconds(r["cpu"]), t.seconds(r["plain_write"]),
                t.seconds(r["first_instruction"]), times(r, "first_instruction"),
                t.seconds(r["fully_there"]), times(r, "fully_there"), t.seconds(r["plain_read"]),

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -118,8 +119,9 @@ static int make_room(int fd, size_t limit, const uint8_t *small, size_t *room, s
     return 0;
 }
 
-/* piece: the most that one read(2) asks for. */
-static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, struct bytes *ret)
+/* piece: the most that one read(2) asks for. one_record: a short read(2) is the last. */
+static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, bool one_record,
+                      struct bytes *ret)
 {
     _cleanup_close_ int fd = openat(dirfd, path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     _cleanup_bytes_ struct bytes b = {0};
@@ -143,7 +145,7 @@ static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, s
         b.size += n;
         if (b.size > limit)
             return -EFBIG;
-        if (n == 0)
+        if (n == 0 || (one_record && (size_t)n < want))
             break;
     }
     if (!b.data)
@@ -159,14 +161,19 @@ static int read_whole(int dirfd, const char *path, size_t limit, size_t piece, s
 
 int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret)
 {
-    return read_whole(dirfd, path, limit, SIZE_MAX, ret);
+    return read_whole(dirfd, path, limit, SIZE_MAX, false, ret);
+}
+
+int read_record(int dirfd, const char *path, size_t limit, struct bytes *ret)
+{
+    return read_whole(dirfd, path, limit, SIZE_MAX, true, ret);
 }
 
 /* The kernel fills a page with records, and one that doesn't fit any more it makes anew for the
  * next read. When it has as much as was asked for it begins no other one. */
 int read_costly_records(int dirfd, const char *path, size_t limit, struct bytes *ret)
 {
-    return read_whole(dirfd, path, limit, RECORDS_PIECE, ret);
+    return read_whole(dirfd, path, limit, RECORDS_PIECE, false, ret);
 }
 
 int read_link(int dirfd, const char *path, char **ret)

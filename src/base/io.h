@@ -27,6 +27,10 @@ int read_file(int dirfd, const char *path, size_t limit, struct bytes *ret);
  * mapping): none is made twice. */
 int read_costly_records(int dirfd, const char *path, size_t limit, struct bytes *ret);
 
+/* The same of a file of /proc that is one record (status, stat, syscall, ...): the kernel gives all
+ * of it by one read(2), and isn't asked whether there is more. */
+int read_record(int dirfd, const char *path, size_t limit, struct bytes *ret);
+
 /* The target of a symbolic link, allocated. -errno on failure. */
 int read_link(int dirfd, const char *path, char **ret);
 

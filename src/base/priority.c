@@ -1,10 +1,14 @@
 /* priority.c - work that others go before */
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/ioprio.h>
 #include <sched.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/priority.h"
 
 #define LEAST_NICE 19
@@ -18,4 +22,15 @@ void priority_lower(void)
     setpriority(PRIO_PROCESS, (id_t)gettid(), LEAST_NICE);
     sched_setscheduler(0, SCHED_BATCH, &none);
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, LEAST_DISK));
+}
+
+bool priority_of_session(int nice)
+{
+    _cleanup_close_ int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
+    char text[16];
+
+    if (fd < 0)
+        return true;
+    int n = snprintf(text, sizeof(text), "%d", nice);
+    return write(fd, text, n) == n || errno != EAGAIN;
 }

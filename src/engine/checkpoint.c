@@ -18,6 +18,7 @@
 #include "base/descriptors.h"
 #include "base/io.h"
 #include "base/priority.h"
+#include "base/slice.h"
 #include "base/thread.h"
 #include "engine/checkpoint.h"
 #include "engine/collect.h"
@@ -56,6 +57,7 @@ struct checkpoint {
     Crs__Tree *tree;
     Crs__Files *files;
     Crs__Memory *memory;
+    struct crs_error doubt; /* why it isn't copied ahead of the freeze; kind 0: it may be */
 
     int ret;
     struct crs_error err;
@@ -143,6 +145,8 @@ static int open_writer(struct checkpoint *c, struct crs_error *err)
             tries == 20) {
             if (r == 0)
                 pace_set(c->options, c->deadline_us, c->writer);
+            if (r == 0 && c->options->key_file)
+                r = store_writer_encrypt(c->writer, c->options->key_file, err);
             return r;
         }
         crs_checkpoint_result_clear(&c->result);
@@ -291,6 +295,14 @@ static void set_pause(struct checkpoint *c)
     c->result.longest_stop_us = c->stop_us > longest ? c->stop_us : longest;
 }
 
+/* Where the thread is our own: while the program runs it goes before us, and the other way round
+ * while it waits for us. */
+static void take_turn(const struct checkpoint *c, uint64_t slice_ns)
+{
+    if (c->own_thread)
+        slice_change(slice_ns);
+}
+
 /* From the first interrupt to the thaw. With CRS_CONTINUE it goes on at the end of this. */
 static int take(struct checkpoint *c, struct crs_error *err)
 {
@@ -306,8 +318,9 @@ static int take(struct checkpoint *c, struct crs_error *err)
     if (r == 0)
         r = check_time(c, err);
     if (r == 0)
-        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, err);
+        r = freeze_fork_rest(c->request, c->address_spaces, &c->members, &c->doubt, err);
     if (r == 0) {
+        pace_warn(c->options, c->address_spaces);
         tell(c, "memory");
         r = memory_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     }
@@ -330,7 +343,7 @@ static int take(struct checkpoint *c, struct crs_error *err)
 static int write_records(struct checkpoint *c, struct crs_error *err)
 {
     if (!c->ctx.terminate && !c->request->held_until_safe)
-        memory_untrack(c->address_spaces, false);
+        memory_untrack_begin(c->address_spaces);
     int r = memory_fork_dump(c->address_spaces, &c->ctx, c->options->cancel, c->deadline_us, err);
     memory_fork_end(c->address_spaces);
     if (r == 0)
@@ -368,6 +381,8 @@ static int publish(struct checkpoint *c, struct crs_error *err)
         r = manifest_info(c->tree, &info, err);
     if (r < 0)
         return r;
+    if (c->options->key_file)
+        manifest_info_conceal(info);
     json_object_set_new(info, "pause_us", json_integer(c->result.pause_us));
     json_object_set_new(info, "longest_stop_us", json_integer(c->result.longest_stop_us));
     if (c->result.name) {
@@ -466,15 +481,17 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->ctx.save_files = c->options->save_files;
     c->ctx.left_out_fd = c->request->stream_left_out ? c->options->stream_fd : 0;
     c->ctx.tell_closed = c->request->tell_closed;
-    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, err);
+    c->doubt = (struct crs_error){0};
+    take_turn(c, SLICE_LONG_NS);
+    r = freeze_copy_ahead(c->request, c->address_spaces, &c->ctx, c->deadline_us, &c->doubt, err);
     if (c->request->session) /* of processes that have no part in this */
         memory_session_clear(c->request->session);
     if (r == 0)
         r = check_time(c, err);
-    if (r == 0)
-        pace_warn(c->options, c->address_spaces);
+    take_turn(c, SLICE_SHORTEST_NS);
     if (r == 0)
         r = take(c, err);
+    take_turn(c, SLICE_LONG_NS);
     if (r == 0)
         lower_priority(c);
     if (r == 0)
@@ -521,7 +538,7 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
     tree_clear(&c->members);
     memory_fork_end(c->address_spaces);
     if (c->address_spaces)
-        memory_untrack(c->address_spaces, true);
+        memory_untrack(c->address_spaces);
     if (r < 0 || c->options->afterwards != CRS_TERMINATE)
         memory_collapse(c->address_spaces, c->options->cancel);
     if (r == 0)

@@ -166,13 +166,13 @@ static int read_identity(const struct tree_member *member, struct proc_status *r
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/stat", member->pid);
-    if (read_file(AT_FDCWD, path, 4096, &stat) < 0 ||
+    if (read_record(AT_FDCWD, path, 4096, &stat) < 0 ||
         proc_stat_parse((char *)stat.data, ret_stat) < 0)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
     if (member->t)
         return kobj_read_status(tracee_main(member->t), ret_status, err);
     snprintf(path, sizeof(path), "/proc/%d/status", member->pid);
-    if (read_file(AT_FDCWD, path, 1 << 20, &status) < 0 ||
+    if (read_record(AT_FDCWD, path, 1 << 20, &status) < 0 ||
         proc_status_parse((char *)status.data, ret_status) < 0)
         return crs_fail(err, CRS_NOT_FOUND, ESRCH, "process %d has ended", member->pid);
     return 0;

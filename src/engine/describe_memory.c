@@ -5,6 +5,7 @@
 #include "base/array.h"
 #include "base/cleanup.h"
 #include "engine/describe.h"
+#include "store/chunk_runs.h"
 #include "store/store.h"
 
 /* The rows, in the order of show. */
@@ -81,7 +82,8 @@ static const Crs__Vma *find_vma(const Crs__AddressSpace *space, uint64_t address
 }
 
 /* A run may go over several mappings that lie side by side. */
-static void count_run(const Crs__AddressSpace *space, const Crs__Run *run, struct count *counts)
+static void count_run(const Crs__AddressSpace *space, const struct chunk_run *run,
+                      struct count *counts)
 {
     uint64_t at = run->first * STORE_PAGE_SIZE, end = at + run->count * STORE_PAGE_SIZE;
 
@@ -97,6 +99,8 @@ static void count_run(const Crs__AddressSpace *space, const Crs__Run *run, struc
 
 static void count_space(Crs__AddressSpace *space, struct count *counts)
 {
+    struct chunk_run run;
+
     if (space->n_vmas > 1)
         qsort(space->vmas, space->n_vmas, sizeof(*space->vmas), compare_vmas);
     for (size_t i = 0; i < space->n_vmas; i++) {
@@ -105,9 +109,9 @@ static void count_space(Crs__AddressSpace *space, struct count *counts)
         counts[row_of(vma)].size_bytes += vma->end > vma->start ? vma->end - vma->start : 0;
     }
     for (size_t i = 0; i < space->n_chunks; i++)
-        for (size_t j = 0; j < space->chunks[i]->n_runs; j++)
-            if (!space->chunks[i]->runs[j]->dropped)
-                count_run(space, space->chunks[i]->runs[j], counts);
+        chunk_runs_each (run, space->chunks[i])
+            if (!run.dropped)
+                count_run(space, &run, counts);
 }
 
 static uint64_t content_bytes(const Crs__Content *content)

@@ -1,9 +1,12 @@
 /* freeze_how.c - when the memory of a checkpoint is copied */
+#include <unistd.h>
+
 #include "engine/freeze_how.h"
 #include "engine/pace.h"
 
 #define LIVE_BYTES    (8ull << 20)
 #define LIMITED_BYTES (1ull << 20) /* where writing is slow */
+#define DOUBT_US      20000        /* what is in the way may be so for a moment only */
 
 static void warn(const struct crs_checkpoint_options *o, const struct crs_error *reason)
 {
@@ -43,8 +46,24 @@ static enum memory_forking forking(const struct checkpoint_request *request)
                                     : MEMORY_FORK_NEVER;
 }
 
+/*
+ * A checkpoint that will be refused shall not first copy all memory. It is the freeze that refuses:
+ * what is found here may be gone by then, and then memory is copied from a fork, or in the freeze.
+ * Of what the session knows little is copied: that isn't looked at.
+ */
+static bool is_doubtful(const struct memory_set *set, uint64_t least_bytes,
+                        struct crs_error *ret_doubt)
+{
+    if (memory_resident_bytes(set) < least_bytes || memory_check_ahead(set, ret_doubt) == 0)
+        return false;
+    usleep(DOUBT_US);
+    *ret_doubt = (struct crs_error){0};
+    return memory_check_ahead(set, ret_doubt) < 0;
+}
+
 int freeze_copy_ahead(const struct checkpoint_request *request, struct memory_set *set,
-                      struct kobj_dump *ctx, uint64_t deadline_us, struct crs_error *err)
+                      struct kobj_dump *ctx, uint64_t deadline_us, struct crs_error *ret_doubt,
+                      struct crs_error *err)
 {
     const struct crs_checkpoint_options *o = request->options;
     const bool asked = o->freeze == CRS_FREEZE_LIVE;
@@ -59,19 +78,25 @@ int freeze_copy_ahead(const struct checkpoint_request *request, struct memory_se
         r = memory_prepare_end(set, err);
     if (r < 0 || !worth_it)
         return r;
+    uint64_t least = asked ? 0 : least_bytes(request, set);
+    if (is_doubtful(set, least, ret_doubt))
+        return memory_prepare_end(set, err);
     if (asked && o->progress)
         o->progress(&(struct crs_progress){.phase = "memory"}, o->progress_arg);
-    r = memory_copy_ahead(set, ctx, asked ? 0 : least_bytes(request, set),
-                          fork != MEMORY_FORK_NEVER, o->cancel, deadline_us, &reason, err);
+    r = memory_copy_ahead(set, ctx, least, fork != MEMORY_FORK_NEVER, o->cancel, deadline_us,
+                          &reason, err);
     if (r == 0 && asked)
         warn(o, &reason);
     return r;
 }
 
 int freeze_fork_rest(const struct checkpoint_request *request, struct memory_set *set,
-                     struct tree *members, struct crs_error *err)
+                     struct tree *members, const struct crs_error *doubt, struct crs_error *err)
 {
     struct crs_error reason = {0};
+
+    if (request->options->freeze == CRS_FREEZE_LIVE)
+        warn(request->options, doubt);
     int r = memory_fork(set, forking(request), &reason, err);
 
     warn(request->options, &reason);

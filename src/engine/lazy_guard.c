@@ -168,8 +168,10 @@ static void answer_all(struct lazy_shared *shared)
                 close(fd);
                 continue;
             }
-            lazy_uffd_wake_all(fd); /* who waits for what is known to nobody any more */
             answer(shared, fd);
+            /* Who waits for what is known to nobody any more asks again. So does who has asked just
+             * now, and hasn't done it yet: that is for the next time. */
+            lazy_uffd_wake_all(fd);
             left = true;
         }
         if (!left)

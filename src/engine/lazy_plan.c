@@ -8,6 +8,7 @@
 #include "engine/lazy_start.h"
 #include "engine/lazy_uffd.h"
 #include "engine/memory_restore.h"
+#include "store/chunk_runs.h"
 
 /* In mappings with no more pages they are filled in at once, as long as all of these have no more
  * than the budget. A build for tests may want all to come later. */
@@ -58,19 +59,19 @@ typedef int (*part_fn)(void *arg, size_t vma, uint64_t page, uint32_t count, uin
 static int for_each_part(const Crs__AddressSpace *space, const Crs__Chunk *chunk, part_fn fn,
                          void *arg)
 {
+    struct chunk_run run;
     uint32_t offset = 0;
     int r = 0;
 
-    for (size_t i = 0; i < chunk->n_runs; offset += chunk->runs[i++]->count) {
-        uint64_t page = chunk->runs[i]->first, end = page + chunk->runs[i]->count;
-        if (chunk->runs[i]->dropped)
-            continue;
+    chunk_runs_each (run, chunk) {
+        uint64_t page = run.first, end = run.dropped ? page : page + run.count;
         for (size_t v = vma_of(space, page); r == 0 && page < end && v < space->n_vmas; v++) {
             uint64_t next = PAGE_OF(space->vmas[v]->end);
             next = next < end ? next : end;
-            r = fn(arg, v, page, next - page, offset + (page - chunk->runs[i]->first));
+            r = fn(arg, v, page, next - page, offset + (page - run.first));
             page = next;
         }
+        offset += run.count;
     }
     return r;
 }

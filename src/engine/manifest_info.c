@@ -42,6 +42,15 @@ static json_t *processes_json(const Crs__Tree *tree)
     return list;
 }
 
+void manifest_info_conceal(json_t *info)
+{
+    json_t *process;
+    size_t i;
+
+    json_array_foreach(json_object_get(info, "processes"), i, process)
+        json_object_set_new(process, "arguments", json_array());
+}
+
 /* Names and arguments may hold any bytes; JSON holds UTF-8 only. */
 static void mend_strings(json_t *value)
 {

@@ -12,6 +12,9 @@
 /* Host, kernel, processor, processes; the members are specified in docs/format.md. */
 int manifest_info(const Crs__Tree *tree, json_t **ret, struct crs_error *err);
 
+/* Of an encrypted snapshot: the arguments of commands may be secrets. */
+void manifest_info_conceal(json_t *info);
+
 /* Does this machine have the architecture and the processor's features that `manifest` names?
  * CRS_CANT_RESTART with what is missing. */
 int manifest_check_machine(const json_t *manifest, struct crs_error *err);

@@ -17,6 +17,9 @@ struct proc_maps;
 
 int memory_set_new(struct memory_set **ret, struct crs_error *err);
 void memory_set_free(struct memory_set *set); /* NULL is nothing */
+/* From now on the place for pages that are read in a freeze is kept for the next one, up to 4 MiB
+ * of it. For a process that has nothing else to do. */
+void memory_late_keep(void);
 DEFINE_CLEANUP(struct memory_set, memory_set)
 
 /* What is copied while the processes run is copied with the lowest priority. */
@@ -42,6 +45,10 @@ int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pi
                          int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
                          struct crs_error *err);
 
+/* Then: will the freeze refuse them, as far as that is cheap to know while they run? 0, or the
+ * refusal. What is in the way may be gone by then: that it is refused, only the freeze says. */
+int memory_check_ahead(const struct memory_set *set, struct crs_error *err);
+
 /*
  * Then, where the freeze shall be short: copy pages while the processes run, and again those that
  * are written to meanwhile, until few are left. Each process is held some times for less than a
@@ -59,8 +66,11 @@ bool memory_is_live(const struct memory_set *set);
 uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest);
 /* In the freeze, at once: that it was held before is made up for in what is left of timeouts. */
 void memory_held_again(const struct memory_set *set, struct tracee *t);
-/* The processes run again: they are tracked no more, but, unless `all`, for the next checkpoint. */
-void memory_untrack(struct memory_set *set, bool all);
+/* The processes run again: they are tracked no more, but for the next checkpoint. This goes on
+ * beside the caller. */
+void memory_untrack_begin(struct memory_set *set);
+/* At the end in any case: when this returns none is tracked. */
+void memory_untrack(struct memory_set *set);
 
 /* Which pages are in transparent huge ones, before anything is done that may split them (this is
  * part of memory_copy_ahead()). At the end of all, while the processes run, whether the checkpoint
@@ -102,6 +112,8 @@ int memory_fork_dump(struct memory_set *set, struct kobj_dump *ctx, const volati
                      uint64_t deadline_us, struct crs_error *err);
 void memory_fork_end(struct memory_set *set); /* NULL is nothing */
 bool memory_is_forked(const struct memory_set *set);
+/* Then: what is to be copied and written in the freeze. 0: it is only read there, being little. */
+uint64_t memory_frozen_bytes(const struct memory_set *set);
 /* Before the freeze, if any may be copied so: the place for what isn't. */
 void memory_fork_prepare(struct memory_set *set, enum memory_forking how);
 

@@ -17,39 +17,6 @@
 
 /* ---- rounds ---- */
 
-/* Mark what is to be copied in this round. What fails in the middle may have marked pages that it
- * doesn't tell: then nothing counts. */
-static int mark(struct memory_image *image, bool first, struct crs_error *err)
-{
-    struct memory_live *live = image->live;
-    int r = 0;
-
-    page_runs_clear(&live->marked);
-    live->faults = live_read_faults(image->pid);
-    for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
-        r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
-                            live->ranges.items[i].end, &live->marked, NULL);
-    if (r == 0)
-        r = page_runs_unite(&live->marked, &live->again);
-    page_runs_clear(&live->again);
-    if (r == 0)
-        r = live_forget(live, &live->marked);
-    if (r == 0 && !first)
-        r = live_note_round(live);
-    if (r == -ENOMEM)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-    if (r < 0)
-        live_give_up(live);
-    return 0;
-}
-
-/* All threads stand still for a moment (memory_live.h). */
-static void settle(struct ahead *a, struct memory_image *image)
-{
-    if (ahead_hold(a, image->pid, image->live, false, NULL) < 0)
-        live_give_up(image->live);
-}
-
 static int plan_marked(const struct memory_live *live, struct copy_plan *plan,
                        struct crs_error *err)
 {
@@ -61,9 +28,7 @@ static int plan_marked(const struct memory_live *live, struct copy_plan *plan,
         if (page_runs_within(&live->marked, PAGE_OF(range->start),
                              PAGE_OF(range->end - range->start), &runs) < 0)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-        for (size_t k = 0; r == 0 && k < runs.n; k++)
-            r = copy_plan_add(plan, 0, -1, runs.items[k].first, runs.items[k].count,
-                              runs.items[k].first * PAGE, range->how, err);
+        r = copy_plan_add_set(plan, 0, &runs, range->how, err);
     }
     return r;
 }
@@ -89,21 +54,30 @@ static int take_chunks(struct memory_live *live, struct copy_plan *plan)
     return r;
 }
 
-static int compare_runs(const void *a, const void *b)
+static int compare_pages(const void *a, const void *b)
 {
-    const struct page_run *x = a, *y = b;
+    const uint64_t *x = a, *y = b;
 
-    return (x->first > y->first) - (x->first < y->first);
+    return (*x > *y) - (*x < *y);
+}
+
+static void page_list_clear(struct page_list *list)
+{
+    free(list->items);
 }
 
 /* Those that were marked are covered now, but for some that couldn't be read. */
-static int cover(struct memory_live *live, struct page_runs *missed)
+static int cover(struct memory_live *live, struct page_list *missed)
 {
-    _cleanup_page_runs_ struct page_runs read = {0};
+    _cleanup_page_runs_ struct page_runs read = {0}, unread = {0};
+    int r = 0;
 
     if (missed->n > 1)
-        qsort(missed->items, missed->n, sizeof(*missed->items), compare_runs);
-    int r = page_runs_subtract(&live->marked, missed, &read);
+        qsort(missed->items, missed->n, sizeof(*missed->items), compare_pages);
+    for (size_t i = 0; r == 0 && i < missed->n; i++)
+        r = page_runs_add(&unread, missed->items[i], 1);
+    if (r == 0)
+        r = page_runs_subtract(&live->marked, &unread, &read);
     return r < 0 ? r : page_runs_unite(&live->covered, &read);
 }
 
@@ -124,7 +98,7 @@ static int copy_marked(struct ahead *a, struct memory_image *image, struct copy_
                        uint64_t *done, uint64_t all, struct crs_error *err)
 {
     struct memory_live *live = image->live;
-    _cleanup_page_runs_ struct page_runs missed = {0};
+    _cleanup_(page_list_clear) struct page_list missed = {0};
     struct copy_source source = {image,
                                  a->ctx,
                                  plan,
@@ -185,11 +159,13 @@ static int copy_round(struct ahead *a, uint64_t *ret_copied, struct crs_error *e
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < n; i++)
-        if (is_in_round(a, images[i]))
-            r = mark(images[i], a->round == 0, err);
+        if (is_in_round(a, images[i]) && !images[i]->live->is_marked)
+            r = ahead_mark(images[i]->pid, images[i]->live, a->round == 0, err);
     for (size_t i = 0; r == 0 && i < n; i++)
         if (is_in_round(a, images[i])) {
-            settle(a, images[i]);
+            if (!images[i]->live->is_marked)
+                ahead_settle(a, images[i]);
+            images[i]->live->is_marked = false;
             all += page_runs_count(&images[i]->live->marked);
         }
     a->all = all;
@@ -309,13 +285,4 @@ uint64_t memory_held_us(const struct memory_set *set, uint64_t *ret_longest)
     if (ret_longest)
         *ret_longest = set->longest_held_us;
     return set->held_us;
-}
-
-void memory_untrack(struct memory_set *set, bool all)
-{
-    for (size_t i = 0; i < set->images.n; i++) {
-        struct memory_live *live = set->images.items[i]->live;
-        if (live && (all || !live->lasting))
-            track_free(TAKE_PTR(live->track));
-    }
 }

@@ -20,10 +20,10 @@ struct ahead {
     uint64_t done, all; /* of this round: pages of the processes before this one, of all */
 };
 
-/* Hold a process for a moment; `begins`: to be tracked from now on, else it need only stand still.
- */
-int ahead_hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begins,
-               struct crs_error *err);
+/* Mark what is to be copied in this round: the first, or a later one. 0 or -ENOMEM. */
+int ahead_mark(pid_t pid, struct memory_live *live, bool first, struct crs_error *err);
+/* All threads stand still for a moment (memory_live.h). */
+void ahead_settle(struct ahead *a, struct memory_image *image);
 
 /* Choose what is tracked of a process, and track it. Whatever keeps it from that is no failure: it
  * is copied in the freeze. */

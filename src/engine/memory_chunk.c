@@ -59,7 +59,7 @@ static int read_runs(struct copy_source *source, const struct copy_run *runs, si
                      uint64_t n_pages, struct copy_buffer *buffer, struct crs_error *err)
 {
     for (uint64_t done = 0; done < n_pages;) {
-        uint64_t got, before = 0;
+        uint64_t got = 0, before = 0;
         int r = read_vector(source, runs, n, buffer->data + (at + done) * PAGE, done, &got, err);
         if (r < 0)
             return r;
@@ -116,9 +116,10 @@ static int read_file_run(int fd, const struct copy_run *run, uint8_t *to, struct
 static int read_chunk(struct copy_source *source, const struct copy_chunk *chunk,
                       struct copy_buffer *buffer, struct crs_error *err)
 {
-    const struct copy_run *runs = source->plan->runs.items + chunk->first_run;
+    struct copy_run runs[STORE_CHUNK_PAGES];
     int r = 0;
 
+    copy_plan_runs(source->plan, chunk, runs);
     for (size_t i = 0, n; r == 0 && i < chunk->n_runs; i += n) {
         uint32_t at = buffer->n;
         n = 0;
@@ -167,27 +168,11 @@ static void drop_pages(struct copy_buffer *buffer)
 
 static int set_runs(Crs__Chunk *chunk, const struct copy_buffer *buffer)
 {
-    size_t n = 0;
+    struct chunk_run_list list = {.n = 0};
 
     for (uint32_t i = 0; i < buffer->n; i++)
-        n += i == 0 || buffer->page[i] != buffer->page[i - 1] + 1;
-    chunk->runs = calloc(n, sizeof(*chunk->runs));
-    if (!chunk->runs)
-        return -ENOMEM;
-    for (uint32_t i = 0; i < buffer->n; i++) {
-        if (i > 0 && buffer->page[i] == buffer->page[i - 1] + 1) {
-            chunk->runs[chunk->n_runs - 1]->count++;
-            continue;
-        }
-        Crs__Run *run = malloc(sizeof(*run));
-        if (!run)
-            return -ENOMEM;
-        crs__run__init(run);
-        run->first = buffer->page[i];
-        run->count = 1;
-        chunk->runs[chunk->n_runs++] = run;
-    }
-    return 0;
+        chunk_run_list_add(&list, buffer->page[i], 1, false);
+    return chunk_runs_set(chunk, &list);
 }
 
 static int put_chunk(struct copy_source *source, struct copy_chunk *chunk,
@@ -208,6 +193,15 @@ static int put_chunk(struct copy_source *source, struct copy_chunk *chunk,
     return r;
 }
 
+static int add_missed(struct page_list *missed, uint64_t page)
+{
+    uint64_t *place = ARRAY_ADD(missed);
+
+    if (place)
+        *place = page;
+    return place ? 0 : -ENOMEM;
+}
+
 /* Pages that were given up: who copies while the process runs wants to know. */
 static int note_missed(struct copy_source *source, const struct copy_buffer *buffer,
                        struct crs_error *err)
@@ -217,7 +211,7 @@ static int note_missed(struct copy_source *source, const struct copy_buffer *buf
     pthread_mutex_lock(&source->guards_lock);
     for (uint32_t i = 0; r == 0 && i < buffer->n; i++)
         if (buffer->absent[i])
-            r = page_runs_add(source->missed, buffer->page[i], 1);
+            r = add_missed(source->missed, buffer->page[i]);
     pthread_mutex_unlock(&source->guards_lock);
     return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages") : 0;
 }

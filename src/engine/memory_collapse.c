@@ -78,26 +78,34 @@ static int add_whole(struct page_runs *whole, const struct page_run *run)
     return end > first ? page_runs_add(whole, first, end - first) : 0;
 }
 
+/* Which of those pages are there; or in huge ones. */
+static int find_present(const struct memory_image *image, bool huge, const struct page_runs *pages,
+                        struct page_runs *ret)
+{
+    struct page_runs_at at = page_runs_begin(pages);
+    struct page_run run;
+    int r = 0;
+
+    while (r == 0 && page_runs_next(&at, &run))
+        r = pagemap_present(image->huge_fd, huge, run.first * PAGE, (run.first + run.count) * PAGE,
+                            ret, NULL);
+    return r;
+}
+
 /* The descriptor is of the memory as it was: after an exec, or the end, it tells of none. */
 static int find_split(const struct memory_image *image, struct page_runs *ret)
 {
     _cleanup_page_runs_ struct page_runs huge = {0}, split = {0}, there = {0};
-    int r = 0;
+    int r = find_present(image, true, &image->huge, &huge);
 
-    for (size_t i = 0; r == 0 && i < image->huge.n; i++) {
-        const struct page_run *run = &image->huge.items[i];
-        r = pagemap_present(image->huge_fd, true, run->first * PAGE,
-                            (run->first + run->count) * PAGE, &huge, NULL);
-    }
     if (r == 0)
         r = page_runs_subtract(&image->huge, &huge, &split);
-    for (size_t i = 0; r == 0 && i < split.n; i++) {
-        const struct page_run *run = &split.items[i];
-        r = pagemap_present(image->huge_fd, false, run->first * PAGE,
-                            (run->first + run->count) * PAGE, &there, NULL);
-    }
-    for (size_t i = 0; r == 0 && i < there.n; i++)
-        r = add_whole(ret, &there.items[i]);
+    if (r == 0)
+        r = find_present(image, false, &split, &there);
+    struct page_runs_at at = page_runs_begin(&there);
+    struct page_run run;
+    while (r == 0 && page_runs_next(&at, &run))
+        r = add_whole(ret, &run);
     return r;
 }
 
@@ -139,7 +147,9 @@ static int join(struct tracee *sharer, uint64_t page)
 static void *collapse_in_thread(void *arg)
 {
     struct collapse *c = arg;
+    struct page_runs_at at = page_runs_begin(c->split);
     struct tracee *sharer = NULL;
+    struct page_run run;
     int r = -EAGAIN;
 
     /* A thread may still be on its way back from something. */
@@ -148,11 +158,9 @@ static void *collapse_in_thread(void *arg)
             usleep(HOLD_AGAIN_US);
         r = spawn(c, &sharer);
     }
-    for (size_t i = 0; r == 0 && i < c->split->n; i++) {
-        const struct page_run *run = &c->split->items[i];
-        for (uint64_t k = 0; r == 0 && k < run->count; k += HUGE_PAGES)
-            r = c->cancel && *c->cancel ? -ECANCELED : join(sharer, run->first + k);
-    }
+    while (r == 0 && page_runs_next(&at, &run))
+        for (uint64_t k = 0; r == 0 && k < run.count; k += HUGE_PAGES)
+            r = c->cancel && *c->cancel ? -ECANCELED : join(sharer, run.first + k);
     tracee_end_apart(sharer);
     return NULL;
 }

@@ -283,10 +283,7 @@ static int plan_pages(struct memory_image *image, int pagemap_fd, const struct m
     int r = pagemap_scan(pagemap_fd, image->can_scan, image->guard_bit, vma->map.start,
                          vma->map.end, vma->limit, filter, &runs, &image->guards, err);
 
-    for (size_t i = 0; r == 0 && i < runs.n; i++)
-        r = copy_plan_add(&image->plan, sink, -1, runs.items[i].first, runs.items[i].count,
-                          runs.items[i].first * PAGE, how_to_copy(vma), err);
-    return r;
+    return r < 0 ? r : copy_plan_add_set(&image->plan, sink, &runs, how_to_copy(vma), err);
 }
 
 static int defer_vma(struct memory_image *image, const struct memory_vma *vma, uint32_t sink,

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/priority.h"
 #include "base/processors.h"
+#include "base/slice.h"
 #include "base/thread.h"
 #include "memory_image.h"
 #include "tracee/tracee.h"
@@ -21,7 +22,7 @@ struct copy_job {
     uint64_t pages_before, all_pages; /* of the whole set */
     atomic_size_t next_chunk, done_pages;
     atomic_bool stop;
-    bool nice;
+    bool runs, nice; /* the program, and it is to go before us */
     pthread_mutex_t lock;
     pthread_cond_t finished;
     unsigned n_running; /* under lock, as the rest */
@@ -88,6 +89,8 @@ static void *worker(void *arg)
     struct copy_job *job = arg;
     struct crs_error err = {0};
 
+    if (job->runs)
+        slice_change(SLICE_LONG_NS);
     if (job->nice)
         priority_lower();
     int r = run_worker(job, &err);
@@ -186,9 +189,9 @@ static void note_buffers(struct memory_set *set, unsigned n)
 }
 
 /* Threads that go behind others can't be taken back for a freeze: so only while it runs. */
-static bool may_be_nice(const struct memory_image *image)
+static bool is_running(const struct memory_image *image)
 {
-    return image->set->nice && !(image->t && image->t->frozen);
+    return !(image->t && image->t->frozen);
 }
 
 static int copy_all(struct copy_job *job, const volatile int *cancel, uint64_t deadline_us,
@@ -249,9 +252,7 @@ int copy_plan_hand_over(struct copy_plan *plan, struct crs_error *err)
             (*sink->chunks)[(*sink->n_chunks)++] = TAKE_PTR(chunk->result);
     }
     if (r == 0) { /* they are of no use any more, and may be millions */
-        free(plan->runs.items);
-        plan->runs.items = NULL;
-        plan->runs.n = plan->runs.room = 0;
+        numbers_clear(&plan->runs);
     }
     return r;
 }
@@ -264,7 +265,8 @@ int copy_plan_run(struct copy_source *source, struct copy_buffer *buffer, uint64
                            .buffer = buffer,
                            .pages_before = *done_pages,
                            .all_pages = all_pages,
-                           .nice = may_be_nice(source->image)};
+                           .runs = is_running(source->image),
+                           .nice = is_running(source->image) && source->image->set->nice};
     int r = check_stop(cancel, deadline_us, err);
 
     if (r < 0)

@@ -17,6 +17,7 @@
 
 #include "base/thread.h"
 #include "memory_restore.h"
+#include "store/chunk_runs.h"
 
 #define MAX_THREADS  4
 #define FEW_CHUNKS   2
@@ -49,24 +50,28 @@ static int write_chunk(struct fill_job *job, const Crs__Chunk *chunk, void *raw,
 {
     struct iovec remote[STORE_CHUNK_PAGES], local[STORE_CHUNK_PAGES];
     size_t n_runs = 0, wanted = 0, done = 0;
+    struct chunk_run run;
 
-    for (size_t i = 0; i < chunk->n_runs; i++) {
-        size_t size = chunk->runs[i]->count * PAGE;
-        if (!chunk->runs[i]->dropped) {
+    chunk_runs_each (run, chunk) {
+        size_t size = run.count * PAGE;
+        if (!run.dropped) {
             local[n_runs] = (struct iovec){(uint8_t *)raw + done, size};
-            remote[n_runs++] = (struct iovec){(void *)(chunk->runs[i]->first * PAGE), size};
+            remote[n_runs++] = (struct iovec){(void *)(run.first * PAGE), size};
             wanted += size;
         }
         done += size;
     }
+    if (n_runs == 0)
+        return 0;
+    unsigned long long first = (uintptr_t)remote[0].iov_base;
     ssize_t n = process_vm_writev(job->ctx->t->pid, local, n_runs, remote, n_runs, 0);
     if (n < 0)
         return crs_fail_errno(err, CRS_CANT_RESTART, "can't write the process's memory at %#llx",
-                              (unsigned long long)chunk->runs[0]->first * PAGE);
+                              first);
     if ((size_t)n != wanted)
         return crs_fail(err, CRS_CANT_RESTART, EFAULT,
                         "only %zd of %zu bytes of the process's memory at %#llx could be written",
-                        n, wanted, (unsigned long long)chunk->runs[0]->first * PAGE);
+                        n, wanted, first);
     return 0;
 }
 
@@ -257,7 +262,7 @@ static int flush(struct fill_batch *batch, struct crs_error *err)
 
 /* Runs of a chunk, side by side in its pack. */
 struct stretch {
-    Crs__Run *const *runs;
+    struct iovec runs[STORE_CHUNK_PAGES]; /* where they belong */
     size_t n_runs;
     uint32_t pack;
     uint64_t position, bytes;
@@ -290,11 +295,9 @@ static int add_stretch(struct fill_batch *batch, const struct stretch *s, struct
             return r;
     }
     struct remote_call *call = open_call(batch, s);
-    for (size_t i = 0; i < s->n_runs; i++) {
-        batch->runs[batch->n_runs++] =
-            (struct iovec){(void *)(s->runs[i]->first * PAGE), s->runs[i]->count * PAGE};
-        call->args[2]++;
-    }
+    memcpy(batch->runs + batch->n_runs, s->runs, s->n_runs * sizeof(*s->runs));
+    batch->n_runs += s->n_runs;
+    call->args[2] += s->n_runs;
     batch->call_bytes[batch->n_calls - 1] += s->bytes;
     batch->bytes += s->bytes;
     batch->pack = s->pack;
@@ -302,23 +305,34 @@ static int add_stretch(struct fill_batch *batch, const struct stretch *s, struct
     return 0;
 }
 
+/* What comes next in the pack is another stretch. */
+static int end_stretch(struct fill_batch *batch, struct stretch *s, struct crs_error *err)
+{
+    int r = s->n_runs > 0 ? add_stretch(batch, s, err) : 0;
+
+    s->position += s->bytes;
+    s->bytes = s->n_runs = 0;
+    return r;
+}
+
 static int add_chunk(struct fill_batch *batch, const Crs__Chunk *chunk, struct crs_error *err)
 {
-    struct stretch s = {.pack = chunk->pack};
-    int r = store_chunk_position(batch->ctx->reader, chunk, &s.position, err);
+    struct stretch s;
+    struct chunk_run run;
 
-    for (size_t i = 0; r == 0 && i < chunk->n_runs; i += s.n_runs) {
-        bool dropped = chunk->runs[i]->dropped;
-        s.runs = chunk->runs + i;
-        s.bytes = 0;
-        for (s.n_runs = 0; i + s.n_runs < chunk->n_runs && s.runs[s.n_runs]->dropped == dropped;
-             s.n_runs++)
-            s.bytes += s.runs[s.n_runs]->count * PAGE;
-        if (!dropped)
-            r = add_stretch(batch, &s, err);
-        s.position += s.bytes;
+    s.pack = chunk->pack;
+    s.bytes = s.n_runs = 0;
+    int r = store_chunk_position(batch->ctx->reader, chunk, &s.position, err);
+    for (struct chunk_runs_at at = chunk_runs_begin(chunk); r == 0 && chunk_runs_next(&at, &run);) {
+        if (run.dropped) {
+            r = end_stretch(batch, &s, err);
+            s.position += run.count * PAGE;
+            continue;
+        }
+        s.runs[s.n_runs++] = (struct iovec){(void *)(run.first * PAGE), run.count * PAGE};
+        s.bytes += run.count * PAGE;
     }
-    return r;
+    return r < 0 ? r : end_stretch(batch, &s, err);
 }
 
 /* What the process reads next: a part of what is left, so that it is shared to the end. */

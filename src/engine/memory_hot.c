@@ -45,9 +45,11 @@ static int add_round(Crs__AddressSpace *space, const struct page_runs *round,
 {
     _cleanup_page_runs_ struct page_runs more = {0};
     int r = page_runs_subtract(round, known, &more);
+    struct page_runs_at at = page_runs_begin(&more);
+    struct page_run run;
 
-    for (size_t i = 0; r == 0 && i < more.n && space->n_hot < MAX_RUNS; i++)
-        r = add_run(space, &more.items[i]);
+    while (r == 0 && space->n_hot < MAX_RUNS && page_runs_next(&at, &run))
+        r = add_run(space, &run);
     return r == 0 ? page_runs_unite(known, &more) : r;
 }
 

@@ -10,6 +10,7 @@
 
 #include "base/io.h"
 #include "memory_restore.h"
+#include "store/chunk_runs.h"
 
 #define SIZES_DIRECTORY "/sys/kernel/mm/hugepages"
 #define PAGES_LIMIT     (1ull << 28) /* of one object */
@@ -49,13 +50,13 @@ static uint64_t count_filled(Crs__Chunk *const *chunks, size_t n, uint64_t page_
                              uint64_t start, uint64_t end)
 {
     uint64_t count = 0, next = start / page_bytes;
+    struct chunk_run run;
 
     for (size_t i = 0; i < n; i++)
-        for (size_t k = 0; k < chunks[i]->n_runs; k++) {
-            const Crs__Run *run = chunks[i]->runs[k];
-            if (run->dropped)
+        chunk_runs_each (run, chunks[i]) {
+            if (run.dropped)
                 continue;
-            uint64_t from = run->first * PAGE, to = from + run->count * PAGE;
+            uint64_t from = run.first * PAGE, to = from + run.count * PAGE;
             uint64_t first = (from > start ? from : start) / page_bytes;
             uint64_t last = ((to < end ? to : end) + page_bytes - 1) / page_bytes;
             if (first < next)
@@ -110,12 +111,12 @@ static void mark_mapped(struct marks *marks, const Crs__AddressSpace *space, uin
 
 static void mark_filled(struct marks *marks, const Crs__Content *content)
 {
+    struct chunk_run run;
+
     for (size_t i = 0; content && i < content->n_chunks; i++)
-        for (size_t k = 0; k < content->chunks[i]->n_runs; k++) {
-            const Crs__Run *run = content->chunks[i]->runs[k];
-            if (!run->dropped && run->first < PAGE_OF(INT64_MAX) && run->count <= STORE_CHUNK_PAGES)
-                mark(marks, run->first * PAGE, (run->first + run->count) * PAGE);
-        }
+        chunk_runs_each (run, content->chunks[i])
+            if (!run.dropped && run.first < PAGE_OF(INT64_MAX) && run.count <= STORE_CHUNK_PAGES)
+                mark(marks, run.first * PAGE, (run.first + run.count) * PAGE);
 }
 
 static int needed_by_object(const Crs__Memory *memory, const Crs__MemoryObject *object,

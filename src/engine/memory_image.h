@@ -12,6 +12,7 @@
 #include "proc/pagemap.h"
 #include "proc/smaps.h"
 #include "store/checksum.h"
+#include "store/chunk_runs.h"
 
 #define PAGE       4096ull
 #define PAGE_OF(a) ((a) / PAGE)
@@ -32,8 +33,15 @@ struct copy_run {
     uint32_t how; /* enum copy_how */
 };
 
+/* A place in the coded list of runs, and what they are told apart from. */
+struct copy_place {
+    size_t at;
+    uint64_t page, shift; /* where the run before ends; its source - page * PAGE */
+    uint32_t how;
+};
+
 struct copy_chunk {
-    size_t first_run;
+    struct copy_place first_run;
     uint32_t n_runs, n_pages;
     uint32_t sink;
     int fd;             /* -1: the process's memory */
@@ -60,7 +68,9 @@ struct copy_sink {
 };
 
 struct copy_plan {
-    ARRAY_OF(struct copy_run) runs;
+    struct numbers runs;                 /* coded, since there may be millions */
+    struct copy_place last_at, runs_end; /* of the last run; behind it */
+    struct copy_run last;
     ARRAY_OF(struct copy_chunk) chunks;
     ARRAY_OF(struct copy_sink) sinks;
     uint64_t n_pages;
@@ -71,6 +81,12 @@ int copy_plan_sink(struct copy_plan *plan, Crs__Chunk ***chunks, size_t *n_chunk
                    uint32_t *ret_sink, struct crs_error *err);
 int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, uint64_t count,
                   uint64_t source, uint32_t how, struct crs_error *err);
+/* Pages of the process's own memory, to be read where they are. */
+int copy_plan_add_set(struct copy_plan *plan, uint32_t sink, const struct page_runs *pages,
+                      uint32_t how, struct crs_error *err);
+/* The runs of a chunk: n_runs, which are no more than pages are in it. */
+void copy_plan_runs(const struct copy_plan *plan, const struct copy_chunk *chunk,
+                    struct copy_run *ret);
 void copy_plan_clear(struct copy_plan *plan);
 
 /* ---- copying ---- */
@@ -84,13 +100,19 @@ struct copy_buffer {
     uint32_t n;
 };
 
+/* Page numbers in no order. */
+struct page_list {
+    uint64_t *items;
+    size_t n, room;
+};
+
 struct copy_source {
     struct memory_image *image;
     struct kobj_dump *ctx;
     struct copy_plan *plan;
     pid_t tid;                   /* whose memory it is, and */
     int mem_fd;                  /* /proc/PID/mem */
-    struct page_runs *missed;    /* NULL, or for pages that couldn't be read; in no order */
+    struct page_list *missed;    /* NULL, or for pages that couldn't be read */
     pthread_mutex_t guards_lock; /* of image->guards, and of those */
     enum copy_part part;
     /* NULL, or asked from time to time with the pages that were copied: is the rest left? */
@@ -224,8 +246,9 @@ struct memory_set {
     uint64_t copied_bytes, copied_us; /* before the freeze: how fast it goes */
     size_t last;                      /* where memory_image_get() looks first */
     struct memory_aside *aside;
-    struct memory_same *same;       /* NULL: there is one process only */
-    struct memory_session *session; /* NULL: none; the caller's */
+    struct memory_same *same;             /* NULL: there is one process only */
+    struct memory_session *session;       /* NULL: none; the caller's */
+    struct memory_untracking *untracking; /* memory_untrack.c: it goes on */
 };
 
 /* ---- parts ---- */

@@ -4,6 +4,7 @@
  * Where few are left for the freeze, reading them takes a fraction of the time that it takes to
  * compress and write them.
  */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -13,6 +14,7 @@
 
 #define LATE_BYTES (16ull << 20)
 #define MORE_PAGES 256 /* of stacks, libraries, ... */
+#define KEPT_BYTES (4ull << 20)
 
 struct late_chunk {
     struct memory_image *image;
@@ -27,13 +29,44 @@ struct memory_late {
     ARRAY_OF(struct late_chunk) chunks;
 };
 
+/* ---- a place for the next ---- */
+
+static atomic_bool keeps;
+static uint8_t *_Atomic kept;
+
+void memory_late_keep(void)
+{
+    atomic_store(&keeps, true);
+}
+
+static uint8_t *new_pool(void)
+{
+    uint8_t *pool = atomic_exchange(&kept, NULL);
+
+    return pool
+               ? pool
+               : mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void free_pool(uint8_t *pool)
+{
+    if (atomic_load(&keeps)) {
+        madvise(pool + KEPT_BYTES, LATE_BYTES - KEPT_BYTES, MADV_DONTNEED);
+        pool = atomic_exchange(&kept, pool);
+    }
+    if (pool)
+        munmap(pool, LATE_BYTES);
+}
+
+/* ---- pages ---- */
+
 static struct memory_late *new_late(void)
 {
     struct memory_late *late = calloc(1, sizeof(*late));
 
     if (!late)
         return NULL;
-    late->pool = mmap(NULL, LATE_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    late->pool = new_pool();
     if (late->pool != MAP_FAILED)
         return late;
     free(late);
@@ -61,7 +94,7 @@ void memory_late_free(struct memory_late *late)
     for (size_t i = 0; i < late->chunks.n; i++)
         free(late->chunks.items[i].buffer);
     free(late->chunks.items);
-    munmap(late->pool, LATE_BYTES);
+    free_pool(late->pool);
     free(late);
 }
 
@@ -80,14 +113,26 @@ uint64_t memory_late_bytes(const struct memory_late *late)
     return late ? late->used : 0;
 }
 
-bool memory_late_begin(struct memory_set *set)
+static uint64_t count_pages(const struct memory_set *set)
 {
     uint64_t pages = 0;
 
     for (size_t i = 0; i < set->images.n; i++)
         if (set->images.items[i]->space)
             pages += memory_freeze_pages(set->images.items[i]);
-    if (!set->late || !memory_late_fits(pages))
+    return pages;
+}
+
+uint64_t memory_frozen_bytes(const struct memory_set *set)
+{
+    uint64_t pages = count_pages(set);
+
+    return set->late && memory_late_fits(pages) ? 0 : pages * PAGE;
+}
+
+bool memory_late_begin(struct memory_set *set)
+{
+    if (!set->late || !memory_late_fits(count_pages(set)))
         return false;
     set->late->taken = true;
     return true;

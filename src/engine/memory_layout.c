@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "memory_restore.h"
+#include "store/chunk_runs.h"
 
 #define N_VMAS_LIMIT (1u << 22)
 
@@ -64,11 +65,8 @@ static int check_chunk(const Crs__Chunk *chunk, struct crs_error *err)
 {
     uint64_t pages = 0;
 
-    for (size_t i = 0; i < chunk->n_runs; i++) {
-        if (chunk->runs[i]->count < 1 || chunk->runs[i]->count > STORE_CHUNK_PAGES)
-            return crs_fail(err, CRS_DAMAGED, EBADMSG, "a chunk of memory has an impossible run");
-        pages += chunk->runs[i]->count;
-    }
+    if (chunk_runs_check(chunk, &pages) < 0)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG, "a chunk of memory has an impossible run");
     if (pages < 1 || pages > STORE_CHUNK_PAGES || chunk->raw_bytes != pages * PAGE ||
         (chunk->codec == CRS__CODEC__CODEC_NONE && chunk->stored_bytes != chunk->raw_bytes))
         return crs_fail(err, CRS_DAMAGED, EBADMSG, "a chunk of memory has an impossible size");
@@ -123,13 +121,13 @@ static int misplaced(uint64_t page, struct crs_error *err)
 }
 
 /* A run may go on from one mapping to the next that joins it. */
-static int mark_run(const Crs__AddressSpace *space, const Crs__Run *run, bool *marks,
+static int mark_run(const Crs__AddressSpace *space, uint64_t first, uint64_t count, bool *marks,
                     struct crs_error *err)
 {
-    uint64_t at = run->first * PAGE, end = at + run->count * PAGE;
+    uint64_t at = first * PAGE, end = at + count * PAGE;
 
-    if (run->first >= PAGE_OF(MEMORY_TOP) || run->count > PAGE_OF(MEMORY_TOP))
-        return misplaced(run->first, err);
+    if (first >= PAGE_OF(MEMORY_TOP) || count > PAGE_OF(MEMORY_TOP))
+        return misplaced(first, err);
     for (size_t i = find_vma(space, at); at < end; i++) {
         if (i >= space->n_vmas || space->vmas[i]->start > at ||
             !memory_vma_is_private(space->vmas[i]))
@@ -141,16 +139,27 @@ static int mark_run(const Crs__AddressSpace *space, const Crs__Run *run, bool *m
     return 0;
 }
 
+static int mark_chunk(const Crs__AddressSpace *space, const Crs__Chunk *chunk, bool *marks,
+                      struct crs_error *err)
+{
+    struct chunk_runs_at at = chunk_runs_begin(chunk);
+    struct chunk_run run;
+    int r = 0;
+
+    while (r == 0 && chunk_runs_next(&at, &run))
+        if (!run.dropped)
+            r = mark_run(space, run.first, run.count, marks, err);
+    return r;
+}
+
 int memory_mark_pages(const Crs__AddressSpace *space, bool *has_pages, struct crs_error *err)
 {
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < space->n_chunks; i++)
-        for (size_t k = 0; r == 0 && k < space->chunks[i]->n_runs; k++)
-            if (!space->chunks[i]->runs[k]->dropped)
-                r = mark_run(space, space->chunks[i]->runs[k], has_pages, err);
+        r = mark_chunk(space, space->chunks[i], has_pages, err);
     for (size_t i = 0; r == 0 && i < space->n_guards; i++)
-        r = mark_run(space, space->guards[i], NULL, err);
+        r = mark_run(space, space->guards[i]->first, space->guards[i]->count, NULL, err);
     return r;
 }
 

@@ -49,105 +49,61 @@ void live_give_up(struct memory_live *live)
 
 static bool all_dropped(const Crs__Chunk *chunk)
 {
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        if (!chunk->runs[i]->dropped)
-            return false;
-    return true;
-}
-
-/* Pages more behind the last run of the list, which has room. */
-static int add_pages(Crs__Run **runs, size_t *n, uint64_t first, uint64_t count, bool dropped)
-{
-    Crs__Run *last = *n ? runs[*n - 1] : NULL;
-
-    if (count == 0)
-        return 0;
-    if (last && last->dropped == dropped && last->first + last->count == first) {
-        last->count += count;
-        return 0;
-    }
-    last = malloc(sizeof(*last));
-    if (!last)
-        return -ENOMEM;
-    crs__run__init(last);
-    last->first = first;
-    last->count = count;
-    last->dropped = dropped;
-    runs[(*n)++] = last;
-    return 0;
+    return chunk_live_pages(chunk) == 0;
 }
 
 /* A run, of which the pages in the set are to be dropped, or the others. */
-static int split_run(Crs__Run **runs, size_t *n, const Crs__Run *run, const struct page_runs *set,
-                     bool if_in_set)
+static void split_run(struct chunk_run_list *list, const struct chunk_run *run,
+                      const struct page_runs *set, bool if_in_set)
 {
-    _cleanup_page_runs_ struct page_runs in_set = {0};
-    uint64_t at = run->first;
-    int r = page_runs_within(set, run->first, run->count, &in_set);
+    struct page_runs_at in_set = page_runs_find(set, run->first);
+    uint64_t at = run->first, end = run->first + run->count;
+    struct page_run part;
 
-    for (size_t i = 0; r == 0 && i < in_set.n; i++) {
-        const struct page_run *part = &in_set.items[i];
-        r = add_pages(runs, n, at, part->first - at, !if_in_set);
-        if (r == 0)
-            r = add_pages(runs, n, part->first, part->count, if_in_set);
-        at = part->first + part->count;
+    while (at < end && page_runs_next(&in_set, &part) && part.first < end) {
+        uint64_t first = part.first > at ? part.first : at;
+        uint64_t until = part.first + part.count < end ? part.first + part.count : end;
+        chunk_run_list_add(list, at, first - at, !if_in_set);
+        chunk_run_list_add(list, first, until - first, if_in_set);
+        at = until;
     }
-    return r < 0 ? r : add_pages(runs, n, at, run->first + run->count - at, !if_in_set);
-}
-
-static void free_runs(Crs__Run **runs, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        crs__run__free_unpacked(runs[i], NULL);
-    free(runs);
+    chunk_run_list_add(list, at, end - at, !if_in_set);
 }
 
 /* Drop the pages of the chunk that are in the set, or are not. 0 or -ENOMEM. */
 static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
 {
-    Crs__Run **runs = calloc(chunk->raw_bytes / PAGE, sizeof(*runs));
-    size_t n = 0;
-    int r = runs ? 0 : -ENOMEM;
+    struct chunk_run_list list = {.n = 0};
+    struct chunk_run run;
 
-    for (size_t i = 0; r == 0 && i < chunk->n_runs; i++) {
-        const Crs__Run *run = chunk->runs[i];
-        r = run->dropped ? add_pages(runs, &n, run->first, run->count, true)
-                         : split_run(runs, &n, run, set, if_in_set);
-    }
-    if (r < 0) {
-        free_runs(runs, n);
-        return r;
-    }
-    Crs__Run **fitting =
-        reallocarray(runs, n ? n : 1, sizeof(*runs)); /* of hundreds of places few are used */
-    free_runs(chunk->runs, chunk->n_runs);
-    chunk->runs = fitting ? fitting : runs;
-    chunk->n_runs = n;
-    return 0;
+    chunk_runs_each (run, chunk)
+        if (run.dropped)
+            chunk_run_list_add(&list, run.first, run.count, true);
+        else
+            split_run(&list, &run, set, if_in_set);
+    return chunk_runs_set(chunk, &list);
 }
 
 /* Would drop_pages() change anything? */
-static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set,
-                              size_t *at)
+static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
 {
-    for (size_t i = 0; i < chunk->n_runs; i++) {
-        const Crs__Run *run = chunk->runs[i];
-        uint64_t n = run->dropped ? 0 : page_runs_overlap(set, run->first, run->count, at);
-        if (!run->dropped && n != (if_in_set ? 0 : run->count))
+    struct chunk_run run;
+
+    chunk_runs_each (run, chunk)
+        if (!run.dropped &&
+            page_runs_overlap(set, run.first, run.count) != (if_in_set ? 0 : run.count))
             return true;
-    }
     return false;
 }
 
 /* A chunk without a page is nobody's: its bytes stay in the pack. */
 static int drop_from_all(struct memory_live *live, const struct page_runs *set, bool if_in_set)
 {
-    size_t at = 0;
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
         Crs__Chunk **chunk = &live->chunks.items[i];
-        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set, &at))
+        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set))
             continue;
         r = drop_pages(*chunk, set, if_in_set);
         if (r == 0 && all_dropped(*chunk)) {
@@ -256,14 +212,12 @@ static int scan(struct memory_image *image, uint64_t first, uint64_t end, enum p
 static int scan_unmarked(struct memory_image *image, const struct page_runs *unmarked,
                          struct judged *j, struct crs_error *err)
 {
+    struct page_runs_at at = page_runs_begin(unmarked);
+    struct page_run run;
     int r = 0;
 
-    for (size_t i = 0, k; r == 0 && i < unmarked->n; i = k) {
-        uint64_t end = unmarked->items[i].first + unmarked->items[i].count;
-        for (k = i + 1; k < unmarked->n && unmarked->items[k].first - end <= NEAR_PAGES; k++)
-            end = unmarked->items[k].first + unmarked->items[k].count;
-        r = scan(image, unmarked->items[i].first, end, PAGES_WRITTEN, j, err);
-    }
+    while (r == 0 && page_runs_next_near(&at, NEAR_PAGES, &run))
+        r = scan(image, run.first, run.first + run.count, PAGES_WRITTEN, j, err);
     return r;
 }
 
@@ -275,10 +229,10 @@ static int judge(struct memory_image *image, const struct memory_vma *vma,
     if (judge_marked(image->live, first, count, unmarked, j) < 0)
         return out_of_memory(err);
     int r = scan_unmarked(image, unmarked, j, err);
-    for (size_t i = 0; r == 0 && i < j->other.n; i++) {
-        const struct page_run *run = &j->other.items[i];
-        r = scan(image, run->first, run->first + run->count, PAGES_ANONYMOUS, j, err);
-    }
+    struct page_runs_at at = page_runs_begin(&j->other);
+    struct page_run run;
+    while (r == 0 && page_runs_next(&at, &run))
+        r = scan(image, run.first, run.first + run.count, PAGES_ANONYMOUS, j, err);
     return r;
 }
 
@@ -287,15 +241,13 @@ static void mark_fresh(struct memory_image *image, const struct page_runs *now)
 {
     struct memory_live *live = image->live;
     _cleanup_page_runs_ struct page_runs marked = {0};
+    struct page_runs_at at = page_runs_begin(now);
+    struct page_run run;
     int r = 0;
 
-    for (size_t i = 0, k; live->lasting && r == 0 && i < now->n; i = k) {
-        uint64_t end = now->items[i].first + now->items[i].count;
-        for (k = i + 1; k < now->n && now->items[k].first - end <= NEAR_PAGES; k++)
-            end = now->items[k].first + now->items[k].count;
-        r = pagemap_protect(image->pagemap_fd, image->guard_bit, now->items[i].first * PAGE,
-                            end * PAGE, &marked, NULL);
-    }
+    while (live->lasting && r == 0 && page_runs_next_near(&at, NEAR_PAGES, &run))
+        r = pagemap_protect(image->pagemap_fd, image->guard_bit, run.first * PAGE,
+                            (run.first + run.count) * PAGE, &marked, NULL);
     if (live->lasting && (r < 0 || page_runs_unite(&live->fresh, now) < 0))
         live->lasting = false;
 }
@@ -314,9 +266,8 @@ int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, u
     if (pagemap_unprotected(image->pagemap_fd, vma->map.start, vma->map.end, &unmarked, NULL) < 0)
         return 1;
     int r = judge(image, vma, &unmarked, &j, err);
-    for (size_t i = 0; r == 0 && i < j.now.n; i++)
-        r = copy_plan_add(&image->plan, sink, -1, j.now.items[i].first, j.now.items[i].count,
-                          j.now.items[i].first * PAGE, how, err);
+    if (r == 0)
+        r = copy_plan_add_set(&image->plan, sink, &j.now, how, err);
     if (r == 0 &&
         (page_runs_unite(&live->kept, &j.kept) < 0 || page_runs_unite(&live->late, &j.now) < 0))
         r = out_of_memory(err);
@@ -326,6 +277,24 @@ int memory_live_plan(struct memory_image *image, const struct memory_vma *vma, u
 }
 
 /* ---- after the thaw ---- */
+
+static uint64_t last_page(const Crs__Chunk *chunk)
+{
+    struct chunk_run run;
+    uint64_t last = 0;
+
+    chunk_runs_each (run, chunk)
+        if (!run.dropped)
+            last = run.first + run.count;
+    return last;
+}
+
+static int compare_chunks(const void *a, const void *b)
+{
+    uint64_t x = last_page(*(Crs__Chunk *const *)a), y = last_page(*(Crs__Chunk *const *)b);
+
+    return (x > y) - (x < y);
+}
 
 int memory_live_finish(struct memory_image *image, struct crs_error *err)
 {
@@ -344,5 +313,8 @@ int memory_live_finish(struct memory_image *image, struct crs_error *err)
     for (size_t i = 0; i < live->chunks.n; i++)
         if (live->chunks.items[i])
             space->chunks[space->n_chunks++] = TAKE_PTR(live->chunks.items[i]);
+    /* A reader that finds them in order needn't sort their runs. One of few pages here and there
+     * comes last. */
+    qsort(space->chunks, space->n_chunks, sizeof(*space->chunks), compare_chunks);
     return 0;
 }

@@ -37,6 +37,7 @@ struct memory_live {
     struct proc_smaps smaps; /* of the session before: the mappings */
     bool was_huge;           /* of the session before: some was in transparent huge pages */
     uint64_t faults; /* page faults of the process before this round marked anything; 0: unknown */
+    bool is_marked;  /* for the first round, while it was held to be tracked: it stood still, too */
     bool given_up;   /* nothing of it counts */
 };
 

@@ -53,7 +53,7 @@ static struct copy_chunk *open_chunk(struct copy_plan *plan, uint32_t sink, int 
     close_last(plan);
     chunk = ARRAY_ADD(&plan->chunks);
     if (chunk)
-        *chunk = (struct copy_chunk){.first_run = plan->runs.n,
+        *chunk = (struct copy_chunk){.first_run = plan->runs_end,
                                      .sink = sink,
                                      .fd = fd,
                                      .window = window,
@@ -70,16 +70,76 @@ static uint32_t room_in(const struct copy_chunk *chunk, uint64_t page)
     return room < in_window ? room : in_window;
 }
 
-static bool extend_last_run(struct copy_plan *plan, struct copy_chunk *chunk, uint64_t page,
-                            uint32_t n, uint64_t source, uint32_t how)
-{
-    struct copy_run *run = chunk->n_runs ? &plan->runs.items[plan->runs.n - 1] : NULL;
+/* ---- runs, coded ---- */
 
-    if (!run || run->page + run->count != page || run->source + run->count * PAGE != source ||
-        run->how != how)
-        return false;
-    run->count += n;
-    return true;
+/* Of each: how far it is from the one before, twice, plus 1 if it is of another mapping: then the
+ * difference of the shifts and `how` follow; and how many pages. */
+static int code_run(struct copy_plan *plan, const struct copy_run *run)
+{
+    const struct copy_place before = plan->runs_end;
+    uint64_t shift = run->source - run->page * PAGE;
+    bool other = shift != before.shift || run->how != before.how;
+    int r = numbers_add(&plan->runs, number_of_difference(before.page, run->page) << 1 | other);
+
+    if (r == 0 && other)
+        r = numbers_add(&plan->runs, number_of_difference(before.shift, shift));
+    if (r == 0 && other)
+        r = numbers_add(&plan->runs, run->how);
+    if (r == 0)
+        r = numbers_add(&plan->runs, run->count);
+    if (r < 0)
+        return r;
+    plan->last = *run;
+    plan->last_at = before;
+    plan->runs_end = (struct copy_place){plan->runs.size, run->page + run->count, shift, run->how};
+    return 0;
+}
+
+void copy_plan_runs(const struct copy_plan *plan, const struct copy_chunk *chunk,
+                    struct copy_run *ret)
+{
+    const uint8_t *at = plan->runs.data + chunk->first_run.at;
+    const uint8_t *end = plan->runs.data + plan->runs.size;
+    struct copy_place place = chunk->first_run;
+    uint64_t page = 0, shift = 0, how = 0, count = 0;
+
+    for (uint32_t i = 0; i < chunk->n_runs; i++) {
+        number_get(&at, end, &page);
+        if (page & 1) {
+            number_get(&at, end, &shift);
+            number_get(&at, end, &how);
+            place.shift = number_apply_difference(place.shift, shift);
+            place.how = how;
+        }
+        number_get(&at, end, &count);
+        page = number_apply_difference(place.page, page >> 1);
+        ret[i] = (struct copy_run){page, page * PAGE + place.shift, count, place.how};
+        place.page = page + count;
+    }
+}
+
+static bool follows_last(const struct copy_plan *plan, const struct copy_chunk *chunk,
+                         const struct copy_run *run)
+{
+    const struct copy_run *last = &plan->last;
+
+    return chunk->n_runs > 0 && last->page + last->count == run->page &&
+           last->source + last->count * PAGE == run->source && last->how == run->how;
+}
+
+/* Add it to the chunk, which is the last: joined to its last run, if it goes on from that. */
+static int add_run(struct copy_plan *plan, struct copy_chunk *chunk, const struct copy_run *run)
+{
+    struct copy_run joined = plan->last;
+
+    if (!follows_last(plan, chunk, run)) {
+        chunk->n_runs++;
+        return code_run(plan, run);
+    }
+    joined.count += run->count;
+    plan->runs_end = plan->last_at;
+    plan->runs.size = plan->runs_end.at;
+    return code_run(plan, &joined);
 }
 
 int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, uint64_t count,
@@ -92,19 +152,26 @@ int copy_plan_add(struct copy_plan *plan, uint32_t sink, int fd, uint64_t page, 
         if (!chunk)
             return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
         uint32_t room = room_in(chunk, page), n = count < room ? count : room;
-        if (!extend_last_run(plan, chunk, page, n, source, how)) {
-            struct copy_run *run = ARRAY_ADD(&plan->runs);
-            if (!run)
-                return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
-            *run = (struct copy_run){page, source, n, how};
-            chunk->n_runs++;
-        }
+        if (add_run(plan, chunk, &(struct copy_run){page, source, n, how}) < 0)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
         chunk->n_pages += n;
         page += n;
         source += n * PAGE;
         count -= n;
     }
     return 0;
+}
+
+int copy_plan_add_set(struct copy_plan *plan, uint32_t sink, const struct page_runs *pages,
+                      uint32_t how, struct crs_error *err)
+{
+    struct page_runs_at at = page_runs_begin(pages);
+    struct page_run run;
+    int r = 0;
+
+    while (r == 0 && page_runs_next(&at, &run))
+        r = copy_plan_add(plan, sink, -1, run.first, run.count, run.first * PAGE, how, err);
+    return r;
 }
 
 void copy_plan_clear(struct copy_plan *plan)
@@ -115,7 +182,7 @@ void copy_plan_clear(struct copy_plan *plan)
         if (plan->chunks.items[i].same)
             crs__chunk__free_unpacked(plan->chunks.items[i].same, NULL);
     }
-    free(plan->runs.items);
+    numbers_clear(&plan->runs);
     free(plan->chunks.items);
     free(plan->sinks.items);
     *plan = (struct copy_plan){0};

@@ -172,43 +172,18 @@ static void find_match(const struct memory_same *same, const struct copy_buffer 
     }
 }
 
-/* Page i of the chunk; one that isn't ours is passed over, and bears the number that it would have.
- */
-static int add_run(Crs__Chunk *chunk, const struct match *match, const struct copy_buffer *buffer,
-                   uint32_t i, uint64_t guess)
+/* A page of the chunk that isn't ours is passed over, and bears the number that it would have. */
+static int set_runs(Crs__Chunk *chunk, const struct match *match, const struct copy_buffer *buffer)
 {
-    bool dropped = !match->pages[i];
-    uint64_t page = dropped ? guess : buffer->page[match->pages[i] - 1];
-    Crs__Run *last = chunk->n_runs ? chunk->runs[chunk->n_runs - 1] : NULL;
+    struct chunk_run_list list = {.n = 0};
+    uint64_t page = 0;
 
-    if (last && last->dropped == dropped && last->first + last->count == page) {
-        last->count++;
-        return 0;
+    for (uint32_t i = 0; i < match->chunk.n_pages; i++) {
+        if (match->pages[i])
+            page = buffer->page[match->pages[i] - 1];
+        chunk_run_list_add(&list, page++, 1, !match->pages[i]);
     }
-    last = malloc(sizeof(*last));
-    if (!last)
-        return -ENOMEM;
-    crs__run__init(last);
-    last->first = page;
-    last->count = 1;
-    last->dropped = dropped;
-    chunk->runs[chunk->n_runs++] = last;
-    return 0;
-}
-
-static int add_runs(Crs__Chunk *chunk, const struct match *match, const struct copy_buffer *buffer)
-{
-    uint64_t guess = 0;
-    int r = 0;
-
-    chunk->runs = calloc(match->chunk.n_pages, sizeof(*chunk->runs));
-    if (!chunk->runs)
-        return -ENOMEM;
-    for (uint32_t i = 0; r == 0 && i < match->chunk.n_pages; i++) {
-        r = add_run(chunk, match, buffer, i, guess);
-        guess = (match->pages[i] ? buffer->page[match->pages[i] - 1] : guess) + 1;
-    }
-    return r;
+    return chunk_runs_set(chunk, &list);
 }
 
 static int refer(const struct match *match, const struct copy_buffer *buffer, Crs__Chunk **ret)
@@ -224,7 +199,7 @@ static int refer(const struct match *match, const struct copy_buffer *buffer, Cr
     chunk->raw_bytes = match->chunk.n_pages * PAGE;
     chunk->codec = match->chunk.codec;
     chunk->checksum.data = malloc(CHECKSUM_SIZE);
-    if (!chunk->checksum.data || add_runs(chunk, match, buffer) < 0) {
+    if (!chunk->checksum.data || set_runs(chunk, match, buffer) < 0) {
         crs__chunk__free_unpacked(chunk, NULL);
         return -ENOMEM;
     }

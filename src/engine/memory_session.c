@@ -143,26 +143,19 @@ struct memory_live *memory_session_take(struct memory_image *image, struct store
 
 static int add_pages(const Crs__Chunk *chunk, struct page_runs *set)
 {
-    struct page_runs one = {0};
-    int r = 0;
+    _cleanup_page_runs_ struct page_runs one = {0};
+    struct chunk_run run;
 
     /* They are in order: pages of one round, by their addresses. */
-    for (size_t i = 0; r == 0 && i < chunk->n_runs; i++)
-        if (!chunk->runs[i]->dropped)
-            r = page_runs_add(&one, chunk->runs[i]->first, chunk->runs[i]->count);
-    if (r == 0)
-        r = page_runs_unite(set, &one);
-    page_runs_clear(&one);
-    return r;
+    chunk_runs_each (run, chunk)
+        if (!run.dropped && page_runs_add(&one, run.first, run.count) < 0)
+            return -ENOMEM;
+    return page_runs_unite(set, &one);
 }
 
 static bool is_mostly_dropped(const Crs__Chunk *chunk)
 {
-    uint64_t pages = 0;
-
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        pages += chunk->runs[i]->dropped ? 0 : chunk->runs[i]->count;
-    return 2 * pages * PAGE < chunk->raw_bytes;
+    return 2 * chunk_live_pages(chunk) * PAGE < chunk->raw_bytes;
 }
 
 int memory_session_prune(struct memory_live *live, struct store_writer *w)

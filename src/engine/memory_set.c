@@ -142,17 +142,19 @@ uint64_t memory_resident_bytes(const struct memory_set *set)
 static int set_guards(struct memory_image *image, struct crs_error *err)
 {
     Crs__AddressSpace *space = image->space;
+    struct page_runs_at at = page_runs_begin(&image->guards);
+    struct page_run guard;
 
     if (image->guards.n == 0)
         return 0;
     space->guards = calloc(image->guards.n, sizeof(*space->guards));
-    for (size_t i = 0; space->guards && i < image->guards.n; i++) {
+    while (space->guards && page_runs_next(&at, &guard)) {
         Crs__Run *run = malloc(sizeof(*run));
         if (!run)
             break;
         crs__run__init(run);
-        run->first = image->guards.items[i].first;
-        run->count = image->guards.items[i].count;
+        run->first = guard.first;
+        run->count = guard.count;
         space->guards[space->n_guards++] = run;
     }
     if (space->n_guards < image->guards.n)

@@ -11,14 +11,16 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/slice.h"
 #include "base/thread.h"
 #include "engine/tree.h"
 #include "memory_ahead.h"
 #include "memory_session.h"
 
 #define HOLD_TIME_US 1000000 /* one that doesn't stand still soon is left to the freeze */
-#define LEAST_PAGES  16 /* of a mapping: tracking it is not for nothing; unless all is wanted */
-#define HUGE_SHARE   8  /* more than one part in so many is much */
+#define LEAST_PAGES  16    /* of a mapping: tracking it is not for nothing; unless all is wanted */
+#define HUGE_SHARE   8     /* more than one part in so many is much */
+#define MARKED_HELD  32768 /* pages: some ten microseconds for each thousand */
 #define NEXT_BYTES   (1ull << 30)
 
 /* ---- which memory ---- */
@@ -84,6 +86,45 @@ static int choose_ranges(const struct memory_image *image, struct memory_live *l
     return 0;
 }
 
+/* ---- marking it ---- */
+
+/* Mappings that have changed meanwhile, or can't be tracked, are left to the freeze. */
+static void add_ranges(struct memory_live *live)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < live->ranges.n; i++) {
+        const struct live_range range = live->ranges.items[i];
+        if (track_add(live->track, range.start, range.end) == 0)
+            live->ranges.items[n++] = range;
+    }
+    live->ranges.n = n;
+}
+
+/* What fails in the middle may have marked pages that it doesn't tell: then nothing counts. */
+int ahead_mark(pid_t pid, struct memory_live *live, bool first, struct crs_error *err)
+{
+    int r = 0;
+
+    page_runs_clear(&live->marked);
+    live->faults = live_read_faults(pid);
+    for (size_t i = 0; r == 0 && i < live->ranges.n; i++)
+        r = pagemap_protect(live->pagemap_fd, live->guard_bit, live->ranges.items[i].start,
+                            live->ranges.items[i].end, &live->marked, NULL);
+    if (r == 0)
+        r = page_runs_unite(&live->marked, &live->again);
+    page_runs_clear(&live->again);
+    if (r == 0)
+        r = live_forget(live, &live->marked);
+    if (r == 0 && !first)
+        r = live_note_round(live);
+    if (r == -ENOMEM)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the list of pages");
+    if (r < 0)
+        live_give_up(live);
+    return 0;
+}
+
 /* ---- holding a process for a moment ---- */
 
 struct holding {
@@ -91,6 +132,7 @@ struct holding {
     uint64_t deadline_us, held_us;
     struct memory_live *live;
     bool begins; /* to be tracked from now on; else it need only stand still */
+    bool marks;  /* and what is to be copied first is marked at once */
     int result;
     struct crs_error err;
 };
@@ -107,6 +149,17 @@ static int track(struct tracee *t, struct memory_live *live, struct crs_error *e
     return r < 0 ? r : track_begin(t, &live->track, err);
 }
 
+static int begin_to_track(struct tracee *t, struct holding *h, struct crs_error *err)
+{
+    int r = track(t, h->live, err);
+
+    if (r < 0)
+        return r;
+    add_ranges(h->live);
+    h->live->is_marked = h->marks;
+    return h->marks ? ahead_mark(h->pid, h->live, true, err) : 0;
+}
+
 static int hold_here(struct holding *h)
 {
     struct tracee *t;
@@ -116,7 +169,7 @@ static int hold_here(struct holding *h)
         return r;
     tracee_use_timeouts(t, &h->live->timeouts);
     if (h->begins)
-        r = track(t, h->live, &h->err);
+        r = begin_to_track(t, h, &h->err);
     if (tracee_note_timeouts(t, &h->live->timeouts) < 0 && r == 0)
         r = crs_fail(&h->err, CRS_FAILED, ENOMEM, "out of memory");
     int gone = tracee_thaw(t, false, r < 0 ? NULL : &h->err);
@@ -129,18 +182,18 @@ static void *hold_in_thread(void *arg)
 {
     struct holding *h = arg;
 
+    slice_change(SLICE_SHORTEST_NS); /* the program waits for it */
     h->result = hold_here(h);
     return NULL;
 }
 
 /* In a thread of its own: what ptrace holds ends with it, also where not all stood still in time.
  */
-int ahead_hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begins,
-               struct crs_error *err)
+static int hold(struct ahead *a, struct holding h, struct crs_error *err)
 {
-    struct holding h = {
-        .pid = pid, .live = live, .begins = begins, .deadline_us = now_us() + HOLD_TIME_US};
     pthread_t thread;
+
+    h.deadline_us = now_us() + HOLD_TIME_US;
 
     if (a->deadline_us && a->deadline_us < h.deadline_us)
         h.deadline_us = a->deadline_us;
@@ -154,6 +207,12 @@ int ahead_hold(struct ahead *a, pid_t pid, struct memory_live *live, bool begins
     if (h.result < 0 && err)
         *err = h.err;
     return h.result;
+}
+
+void ahead_settle(struct ahead *a, struct memory_image *image)
+{
+    if (hold(a, (struct holding){.pid = image->pid, .live = image->live}, NULL) < 0)
+        live_give_up(image->live);
 }
 
 /* ---- beginning ---- */
@@ -216,19 +275,6 @@ static int open_files(struct memory_live *live, pid_t pid, struct crs_error *err
     return 0;
 }
 
-/* Mappings that have changed meanwhile, or can't be tracked, are left to the freeze. */
-static void add_ranges(struct memory_live *live)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < live->ranges.n; i++) {
-        const struct live_range range = live->ranges.items[i];
-        if (track_add(live->track, range.start, range.end) == 0)
-            live->ranges.items[n++] = range;
-    }
-    live->ranges.n = n;
-}
-
 /* Huge pages that are marked for long can't be joined again when they were split. */
 static bool is_mostly_huge(const struct memory_image *image)
 {
@@ -255,17 +301,22 @@ static int check_image(const struct ahead *a, const struct memory_image *image,
 }
 
 static int begin_tracking(struct ahead *a, struct memory_image *image, struct memory_live *live,
-                          struct crs_error *err)
+                          uint64_t pages, struct crs_error *err)
 {
     int r = check_image(a, image, err);
 
     if (r == 0 && !live->early)
         r = open_files(live, image->pid, err);
-    if (r == 0 && !live->track)
-        r = ahead_hold(a, image->pid, live, true, err);
+    if (r == 0 && live->track)
+        add_ranges(live);
+    else if (r == 0)
+        r = hold(
+            a,
+            (struct holding){
+                .pid = image->pid, .live = live, .begins = true, .marks = pages <= MARKED_HELD},
+            err);
     if (r < 0)
         return r;
-    add_ranges(live);
     live->lasting = a->set->session && !is_mostly_huge(image);
     if (memory_session_narrow(live) < 0 ||
         (!live->early && memory_session_prune(live, a->ctx->writer) < 0))
@@ -346,7 +397,7 @@ int ahead_begin(struct ahead *a, struct memory_image *image, struct crs_error *e
         memory_live_free(live);
         return r < 0 ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
     }
-    r = begin_tracking(a, image, live, &why);
+    r = begin_tracking(a, image, live, pages, &why);
     if (r < 0) {
         memory_live_free(live);
         note_reason(a, r, &why);

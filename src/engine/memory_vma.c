@@ -3,6 +3,7 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "kobj/ahead.h"
 #include "memory_image.h"
 
 /* Reasons to refuse a mapping: by the kernel's flags, by name. */
@@ -69,15 +70,31 @@ static bool named(const struct proc_map *map)
     return stat(map->name, &st) == 0 && st.st_dev == map->dev && st.st_ino == map->inode;
 }
 
+static int check_name(const struct proc_map *map, struct crs_error *err)
+{
+    for (size_t i = 0; i < ELEMENTS(refused_names); i++)
+        if (starts_with(map->name, refused_names[i].prefix) &&
+            (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
+            return refuse(map, refused_names[i].words, err);
+    return 0;
+}
+
+static int check_flags(const struct proc_map *map, uint32_t flags, struct crs_error *err)
+{
+    for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
+        if (flags & refused_flags[i].flags)
+            return refuse(map, refused_flags[i].words, err);
+    return 0;
+}
+
 static int check_refused(const struct memory_image *image, struct kobj_dump *ctx,
                          const struct memory_vma *vma, struct crs_error *err)
 {
     const struct proc_map *map = &vma->map;
 
-    for (size_t i = 0; i < ELEMENTS(refused_names); i++)
-        if (starts_with(map->name, refused_names[i].prefix) &&
-            (map->name[0] != '/' || (proc_map_marked_deleted(map) && !named(map))))
-            return refuse(map, refused_names[i].words, err);
+    int r = check_name(map, err);
+    if (r < 0)
+        return r;
     uint32_t flags = vma->vm_flags;
     switch (memory_served(ctx->t->proc_fd, image->tid, vma->vm_flags)) {
     case MEMORY_TRACKED: /* by a tool that copies it, or will again: nothing of the program's */
@@ -91,9 +108,37 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
     case MEMORY_NOT_SERVED:
         break;
     }
-    for (size_t i = 0; i < ELEMENTS(refused_flags); i++)
-        if (flags & refused_flags[i].flags)
-            return refuse(map, refused_flags[i].words, err);
+    return check_flags(map, flags, err);
+}
+
+/* The kernel's own mappings ([vvar]), and those that belong to a kind that is saved. */
+static bool is_known_kind(const struct proc_map *map)
+{
+    return strcmp(map->name, "anon_inode:[io_uring]") == 0 ||
+           (map->name[0] == '[' && strcmp(map->name, "[uprobes]") != 0);
+}
+
+int memory_check_ahead(const struct memory_set *set, struct crs_error *err)
+{
+    /* who handles faults there isn't looked at */
+    const uint32_t not_these = PROC_VM_UFFD_MISSING | PROC_VM_UFFD_WP | PROC_VM_UFFD_MINOR;
+    int r = 0;
+
+    for (size_t i = 0; i < set->images.n; i++) {
+        const struct memory_image *image = set->images.items[i];
+        for (size_t k = 0; r == 0 && k < image->smaps.n; k++) {
+            const struct proc_smap *smap = &image->smaps.items[k];
+            if (is_known_kind(&smap->map))
+                continue;
+            r = check_name(&smap->map, err);
+            if (r == 0)
+                r = check_flags(&smap->map, smap->flags & ~not_these, err);
+        }
+        if (r == 0)
+            r = kobj_check_ahead(image->pid, set->images.items[0]->pid, err);
+        if (r < 0)
+            return i > 0 ? crs_fail_at(err, r, "process %d", image->pid) : r;
+    }
     return 0;
 }
 

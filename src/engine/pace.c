@@ -23,17 +23,33 @@ bool pace_is_limited(const struct crs_checkpoint_options *options, const struct 
     return rate > 0 && memory_resident_bytes(set) >= rate / LONG_PAUSES;
 }
 
+/* What could be done about it, which isn't always known: why there is no fork was said already. */
+static const char *remedy(enum crs_freeze how)
+{
+    switch (how) {
+    case CRS_FREEZE_STOP:
+        return " (copied while it runs, it is not: freeze live)";
+    case CRS_FREEZE_LIVE:
+        return ", because it writes faster than that or can't be copied while it runs (copied from "
+               "a fork of it, it is not paused: freeze fork)";
+    default:
+        return "";
+    }
+}
+
 void pace_warn(const struct crs_checkpoint_options *options, const struct memory_set *set)
 {
-    char limit[UNIT_TEXT_SIZE];
+    uint64_t rate = options->limit_bytes_per_second, bytes = memory_frozen_bytes(set);
+    char limit[UNIT_TEXT_SIZE], size[UNIT_TEXT_SIZE];
 
-    if (options->afterwards == CRS_TERMINATE || options->freeze == CRS_FREEZE_FORK ||
-        memory_is_live(set) || !pace_is_limited(options, set))
+    if (options->afterwards == CRS_TERMINATE || rate == 0 || bytes < rate / LONG_PAUSES ||
+        bytes == 0)
         return;
-    kobj_warn(options->progress, options->progress_arg,
-              "memory is copied while the program stands still, at no more than %s a second: it is "
-              "paused for as long as that takes (copied while it runs, it is not: freeze live)",
-              format_size(options->limit_bytes_per_second, limit));
+    kobj_warn(
+        options->progress, options->progress_arg,
+        "%s of memory are copied while the program stands still, at no more than %s a second: "
+        "it is paused for as long as that takes%s",
+        format_size(bytes, size), format_size(rate, limit), remedy(options->freeze));
 }
 
 void pace_note_memory(const struct memory_set *set, struct store_writer *writer,

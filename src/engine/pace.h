@@ -13,7 +13,8 @@ void pace_set(const struct crs_checkpoint_options *options, uint64_t deadline_us
 /* Would a copy that is made in the freeze be felt because of the limit? After the preparation. */
 bool pace_is_limited(const struct crs_checkpoint_options *options, const struct memory_set *set);
 
-/* The limit holds in the freeze, too: that is to be no surprise. Before the freeze. */
+/* The limit holds in the freeze, too: that is to be no surprise. In it, when it is known what is
+ * copied there and what from a fork. */
 void pace_warn(const struct crs_checkpoint_options *options, const struct memory_set *set);
 
 /* Memory that this process had at most, and its buffers. */

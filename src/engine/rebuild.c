@@ -229,11 +229,12 @@ static int set_exit(struct tracee_thread *th, const Crs__Thread *record, struct 
 }
 
 static int set_thread(struct tracee_thread *th, const Crs__Thread *record,
-                      const struct arch_xstate_layout *layout, struct crs_error *err)
+                      const struct arch_xstate_layout *layout, struct bytes *room,
+                      struct crs_error *err)
 {
     const struct bytes xstate = {record->xstate.data, record->xstate.len};
     uint64_t mask = record->signal_mask;
-    int r = arch_set_xstate_from(th->tid, &xstate, layout, err);
+    int r = arch_set_xstate_from(th->tid, &xstate, layout, room, err);
 
     if (r == 0)
         r = arch_set_regs(th->tid, &th->image, err);
@@ -247,6 +248,7 @@ static int set_thread(struct tracee_thread *th, const Crs__Thread *record,
 static int set_registers(struct tracee *t, const struct loaded *loaded, const Crs__Process *process,
                          struct crs_error *err)
 {
+    _cleanup_bytes_ struct bytes room = {0};
     struct arch_xstate_layout layout;
     int r = 0;
 
@@ -254,7 +256,7 @@ static int set_registers(struct tracee *t, const struct loaded *loaded, const Cr
     for (size_t i = 0; r == 0 && i < process->n_threads; i++) {
         const Crs__Thread *record = process->threads[i];
         r = record->exited ? set_exit(&t->threads[i], record, err)
-                           : set_thread(&t->threads[i], record, &layout, err);
+                           : set_thread(&t->threads[i], record, &layout, &room, err);
     }
     return r;
 }
@@ -464,9 +466,33 @@ static void give_terminal(const struct building *building)
     }
 }
 
+/* Nothing of it has run yet. A restarter that is killed leaves either all of it or nothing, but for
+ * the moment between two processes of the second pass. */
+static int outlive_us(const struct building *building, struct crs_error *err)
+{
+    const size_t n = building->ctx.tree->n_processes;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < 2 * n; i++) {
+        struct tracee *t = building->stubs.stubs[i % n];
+        if (t)
+            r = tracee_outlive(t, i >= n, err);
+    }
+    return r;
+}
+
+/* Nobody of a tree whose root stands starts the others. */
+static void await_stops(const struct building *building)
+{
+    for (size_t i = 0; i < building->ctx.tree->n_processes; i++)
+        if (building->stubs.stubs[i] && !building->stubs.stubs[i]->killed &&
+            is_stopped(building, i))
+            tracee_await_stop(building->stubs.stubs[i]);
+}
+
 static int let_go(struct building *building, struct crs_error *err)
 {
-    int r = 0;
+    int r = outlive_us(building, err);
 
     for (size_t i = 0; r == 0 && i < building->ctx.tree->n_processes; i++) {
         struct tracee *t = building->stubs.stubs[i];
@@ -477,6 +503,8 @@ static int let_go(struct building *building, struct crs_error *err)
         if (t->killed && !own)
             reap_for_parent(t);
     }
+    if (r == 0 && is_stopped(building, 0))
+        await_stops(building);
     return r;
 }
 

@@ -160,9 +160,11 @@ __attribute__((noreturn)) static void run_supervisor(const struct supervisor_wor
     int pidfd = syscall(SYS_pidfd_open, program, 0);
     m.type = MESSAGE_RUNNING;
     m.done_bytes = now_us() - started_us;
-    if (pidfd < 0 || send_message(fd, &m, pidfd) < 0)
+    if (pidfd < 0)
         _exit(1);
-    /* Nobody is reaped before the caller knows who it was. It may be gone. */
+    /* Nobody is reaped before the caller knows who it was. It may be gone: the program, which runs
+     * already, goes on all the same. */
+    send_message(fd, &m, pidfd);
     receive_message(fd, &m, 0, NULL);
     forget_descriptors(fd, mark);
     int end = supervise(program, fd, mark);

@@ -247,7 +247,7 @@ static int read_stat(const char *pid, struct proc_stat *ret)
     char path[300];
 
     snprintf(path, sizeof(path), "/proc/%s/stat", pid);
-    int r = read_file(AT_FDCWD, path, 4096, &text);
+    int r = read_record(AT_FDCWD, path, 4096, &text);
     return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 

@@ -29,7 +29,7 @@ static int read_stat(pid_t pid, struct proc_stat *ret)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    int r = read_file(-1, path, 4096, &text);
+    int r = read_record(-1, path, 4096, &text);
     return r < 0 ? r : proc_stat_parse((const char *)text.data, ret);
 }
 
@@ -80,7 +80,7 @@ static int read_status(pid_t pid, struct proc_status *ret)
     char path[40];
 
     snprintf(path, sizeof(path), "/proc/%d/status", pid);
-    int r = read_file(-1, path, 1 << 20, &text);
+    int r = read_record(-1, path, 1 << 20, &text);
     return r < 0 ? r : proc_status_parse((const char *)text.data, ret);
 }
 
@@ -180,13 +180,17 @@ static int take_in_new(struct tree *tree, enum tree_how how, size_t from, uint64
 
 /* ---- what they are to each other, now that nothing changes ---- */
 
+/* One that had ended, and that somebody who doesn't stand still (a supervisor, init) has waited for
+ * since, isn't put in order. */
 static int settle_member(struct tree *tree, struct tree_member *member, struct tree_founds *order,
                          struct crs_error *err)
 {
-    struct tree_found *place = ARRAY_ADD(&order->array);
     struct proc_stat stat;
     int r = read_stat(member->pid, &stat);
 
+    if (!member->t && (r == -ENOENT || r == -ESRCH))
+        return 0;
+    struct tree_found *place = r < 0 ? NULL : ARRAY_ADD(&order->array);
     if (r < 0)
         return crs_fail(err, CRS_FAILED, -r, "can't read /proc/%d/stat: %s", member->pid,
                         strerror(-r));

@@ -80,6 +80,12 @@ int kobj_unpack(const ProtobufCMessageDescriptor *descriptor, const struct bytes
     return store_unpack(descriptor, payload->data, payload->size, ret, err);
 }
 
+static int cant_read(const struct tracee *t, const char *path, int r, struct crs_error *err)
+{
+    return crs_fail(err, r == -ESRCH ? CRS_NOT_FOUND : CRS_FAILED, -r, "can't read /proc/%d/%s: %s",
+                    t->pid, path, strerror(-r));
+}
+
 int kobj_read_proc(struct tracee *t, struct bytes *ret, struct crs_error *err, const char *format,
                    ...)
 {
@@ -90,10 +96,18 @@ int kobj_read_proc(struct tracee *t, struct bytes *ret, struct crs_error *err, c
     vsnprintf(path, sizeof(path), format, ap);
     va_end(ap);
     int r = read_file(t->proc_fd, path, PROC_TEXT_MAX, ret);
-    if (r < 0)
-        return crs_fail(err, r == -ESRCH ? CRS_NOT_FOUND : CRS_FAILED, -r,
-                        "can't read /proc/%d/%s: %s", t->pid, path, strerror(-r));
-    return 0;
+    return r < 0 ? cant_read(t, path, r, err) : 0;
+}
+
+int kobj_read_task(struct tracee_thread *thread, const char *name, struct bytes *ret,
+                   struct crs_error *err)
+{
+    struct tracee *t = thread->owner;
+    char path[64];
+
+    snprintf(path, sizeof(path), "task/%d/%s", thread->tid, name);
+    int r = read_record(t->proc_fd, path, PROC_TEXT_MAX, ret);
+    return r < 0 ? cant_read(t, path, r, err) : 0;
 }
 
 int kobj_read_status_now(struct tracee_thread *thread, struct proc_status *ret,
@@ -109,7 +123,7 @@ static int know_status(struct tracee_thread *thread, struct crs_error *err)
     int r = 0;
 
     if (!text->data)
-        r = kobj_read_proc(thread->owner, text, err, "task/%d/status", thread->tid);
+        r = kobj_read_task(thread, "status", text, err);
     if (r < 0)
         return r;
     thread->known = calloc(1, sizeof(*thread->known));
@@ -219,6 +233,16 @@ int kobj_dump_process(struct kobj_dump *ctx, Crs__Attribute ***ret, size_t *ret_
     return 0;
 }
 
+/* Nobody asks for it again, but of the first thread, which stands for its process. */
+static void forget_thread(struct tracee_thread *thread)
+{
+    if (thread == tracee_main(thread->owner))
+        return;
+    tracee_forget_status(thread);
+    bytes_clear(&thread->stat);
+    kobj_forget_answers(thread);
+}
+
 int kobj_dump_thread(struct kobj_dump *ctx, struct tracee_thread *thread, Crs__Attribute ***ret,
                      size_t *ret_n, struct crs_error *err)
 {
@@ -238,6 +262,7 @@ int kobj_dump_thread(struct kobj_dump *ctx, struct tracee_thread *thread, Crs__A
             return r;
         }
     }
+    forget_thread(thread);
     *ret = list;
     *ret_n = n;
     return 0;

@@ -24,6 +24,10 @@ static inline void cleanup_message(void *p)
 int kobj_read_proc(struct tracee *t, struct bytes *ret, struct crs_error *err, const char *format,
                    ...) __attribute__((format(printf, 4, 5)));
 
+/* A file of one record (stat, status) in /proc/PID/task/TID. */
+int kobj_read_task(struct tracee_thread *thread, const char *name, struct bytes *ret,
+                   struct crs_error *err);
+
 /* /proc/PID/task/TID/status of a thread; of one that is held to be saved, as it was when this was
  * first asked. What may arrive while it stands still (signals) needs it as it is now. */
 int kobj_read_status(struct tracee_thread *thread, struct proc_status *ret, struct crs_error *err);

@@ -327,19 +327,21 @@ static void warn_of_capabilities(struct kobj_restore *ctx, uint64_t missing)
         KOBJ_WARN(ctx, "the program had capabilities that it can't be given here:%s", words);
 }
 
-/* Last, since what comes before may need what is given up here. */
+/* Last, since what comes before may need what is given up here. All threads are copies of the first
+ * one: what it has, the others have. */
 static int finish_credentials(struct kobj_restore *ctx, const Crs__Process *process,
                               const struct bytes *payload, struct crs_error *err)
 {
     _cleanup_message_ Crs__Credentials *saved = NULL;
+    _cleanup_proc_status_ struct proc_status status = {0};
     bool groups_failed = false, first = true;
     int r = kobj_unpack(&crs__credentials__descriptor, payload, &saved, err);
 
+    if (r == 0)
+        r = kobj_read_status(tracee_main(ctx->t), &status, err);
     if (r < 0)
         return r;
     tracee_for_each_thread (ctx->t, thread) {
-        _cleanup_proc_status_ struct proc_status status = {0};
-        r = kobj_read_status(thread, &status, err);
         if (r == 0)
             r = restore_groups(thread, saved, &status, &groups_failed, err);
         if (r == 0)

@@ -128,8 +128,8 @@ static int read_cloexec(struct tracee *t, int fd, unsigned flags, const struct f
     return r < 0 ? crs_fail_at(err, r, "fd %d", fd) : 0;
 }
 
-static int look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
-                struct crs_error *err)
+int file_look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
+              struct crs_error *err)
 {
     *file = (struct open_file){.holder = t, .fd = fd, .dup_fd = -1};
     int r = tracee_get_fd(t, fd, &file->dup_fd, err);
@@ -305,7 +305,7 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
     _cleanup_fdinfo_ struct fdinfo info = {0};
     bool cloexec = false;
     uint32_t id = 0;
-    int r = look(ctx->t, fd, &file, &info, err);
+    int r = file_look(ctx->t, fd, &file, &info, err);
 
     if (r == 0 && is_left_out(ctx, &file))
         return 0;

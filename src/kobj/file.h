@@ -23,6 +23,11 @@ int file_refuse_errno(const struct open_file *file, struct crs_error *err, const
 /* ---- of a collected descriptor ---- */
 
 void open_file_clear(struct open_file *file);
+/* What can be read about descriptor `fd` of the process, with a duplicate of it; *ret_info is the
+ * caller's. On failure there may be a part of both. */
+int file_look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *ret_info,
+              struct crs_error *err);
+const struct kobj_file_kind *file_match(const struct open_file *file); /* never NULL */
 /* file->dup_fd, for a look at it: taken unless it is held anyway, and closed again. */
 int file_hold(struct open_file *file, struct crs_error *err);
 void file_let_go(struct open_file *file);

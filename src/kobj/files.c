@@ -55,7 +55,7 @@ static void restore_own_limit(uint64_t before)
 
 /* ---- dump ---- */
 
-static const struct kobj_file_kind *match(const struct open_file *file)
+const struct kobj_file_kind *file_match(const struct open_file *file)
 {
     for (const struct kobj_file_kind *const *kind = kobj_file_kinds; *kind; kind++)
         if ((*kind)->match(file))
@@ -108,7 +108,7 @@ static int explore(struct kobj_dump *ctx, struct crs_error *err)
         struct open_file file = ctx->files.items[i];
         ProtobufCMessage *found = NULL;
         r = r == 0 ? file_hold(&file, err) : r;
-        file.kind = ctx->files.items[i].kind = match(&file);
+        file.kind = ctx->files.items[i].kind = file_match(&file);
         ctx->t = file.in_flight ? before : file.holder;
         if (r == 0 && file.kind->explore)
             r = file.kind->explore(ctx, &file, &found, err);
@@ -219,6 +219,7 @@ void kobj_dump_clear(struct kobj_dump *ctx)
     free(ctx->objects.items);
     free(ctx->members.items);
     free(ctx->member_places);
+    free(ctx->everywhere);
     in_flight_end(ctx);
     sysv_dump_end(ctx);
     unix_dump_end(ctx);

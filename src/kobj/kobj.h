@@ -69,6 +69,7 @@ struct kobj_dump {
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
     void *watched;          /* inotify_paths.c's own: paths found so far */
+    void *everywhere;       /* scheduling.c's own: the processors that mean no restriction */
     enum crs_tcp tcp_policy;
     int left_out_fd; /* of ours, above 0: the members' descriptors of the same open file description
                         aren't saved, unless it is a device's */

@@ -7,6 +7,7 @@
 
 #include "kobj/attributes.h"
 #include "kobj/pending_signals.h"
+#include "kobj/questions.h"
 #include "pending_signals.pb-c.h"
 #include "proc/timers.h"
 
@@ -135,18 +136,49 @@ static int pack_queue(const struct signal_queue *queue, struct bytes *ret_payloa
     return message.n_siginfo ? kobj_pack(&message.base, ret_payload, err) : 0;
 }
 
+/* Those pending for the thread and for its process; while it makes calls it blocks all of them. */
+static const struct kobj_question pending_of_thread = {
+    .number = SYS_rt_sigpending, .args = {0, sizeof(uint64_t)}, .block_size = sizeof(uint64_t)};
+
+/* May a signal pend that isn't in the thread's own queue? Few have any, and to look into its status
+ * takes longer. */
+static int may_have_unqueued(struct tracee_thread *thread, const struct signal_queue *queue,
+                             bool *ret, struct crs_error *err)
+{
+    uint64_t pending = 0;
+    int64_t result;
+    int r = kobj_ask(thread, &pending_of_thread, &result, &pending, err);
+
+    for (size_t i = 0; i < queue->n; i++)
+        pending &= ~((uint64_t)1 << (queue->items[i].si_signo - 1));
+    *ret = r == 0 && (kobj_call_failed(result) || pending != 0);
+    return r;
+}
+
+static int find_unqueued(struct tracee_thread *thread, bool shared, struct signal_queue *queue,
+                         struct crs_error *err)
+{
+    _cleanup_proc_status_ struct proc_status status = {0};
+    bool wanted = true;
+    int r = shared ? 0 : may_have_unqueued(thread, queue, &wanted, err);
+
+    if (r < 0 || !wanted)
+        return r;
+    r = kobj_read_status_now(thread, &status, err);
+    return r < 0
+               ? r
+               : add_unqueued(queue, shared ? status.shared_pending : status.signals_pending, err);
+}
+
 static int dump_queue(struct kobj_dump *ctx, struct tracee_thread *thread, bool shared,
                       struct bytes *ret_payload, struct crs_error *err)
 {
     _cleanup_signal_queue_ struct signal_queue queue = {0};
-    _cleanup_proc_status_ struct proc_status status = {0};
     bool has_timers = false;
     int r = signal_queue_peek(thread, shared, &queue, err);
 
     if (r == 0)
-        r = kobj_read_status_now(thread, &status, err);
-    if (r == 0)
-        r = add_unqueued(&queue, shared ? status.shared_pending : status.signals_pending, err);
+        r = find_unqueued(thread, shared, &queue, err);
     for (size_t i = 0; r == 0 && i < queue.n; i++)
         has_timers |= queue.items[i].si_code == SI_TIMER;
     if (r == 0 && has_timers)
@@ -237,4 +269,6 @@ const struct kobj_thread_kind kobj_thread_pending_signals = {
     .dump = dump_own,
     .restore = restore_own,
     .describe = describe_queue,
+    .questions = &pending_of_thread,
+    .n_questions = 1,
 };

@@ -73,32 +73,36 @@ static int ask(struct tracee_thread *thread, struct kobj_answers *a, size_t size
 
     for (size_t i = 0; i < a->n; i++)
         calls[i] = make_call(a->items[i].question, t->scratch + a->items[i].offset);
-    int r = size ? tracee_write(t, t->scratch, a->blocks, size, err) : 0;
-    if (r == 0)
-        r = tracee_calls(thread, calls, a->n, err);
-    if (r == 0 && size)
-        r = tracee_read(t, t->scratch, a->blocks, size, err);
+    const struct tracee_part block = {t->scratch, a->blocks, size};
+    int r = tracee_calls_with(thread, calls, a->n, size ? &block : NULL, err);
     for (size_t i = 0; r == 0 && i < a->n; i++)
         a->items[i].result = calls[i].result;
     return r;
+}
+
+void kobj_forget_answers(struct tracee_thread *thread)
+{
+    free(thread->answers);
+    thread->answers = NULL;
 }
 
 /* The tables' questions, or those `n`. */
 static int ask_at_once(struct tracee_thread *thread, const struct kobj_question *questions,
                        size_t n, struct crs_error *err)
 {
-    struct kobj_answers *a = calloc(1, sizeof(*a) + TRACEE_SCRATCH_SIZE);
+    struct kobj_answers asked = {0};
     size_t size = 0;
     int r = kobj_need_scratch(thread, err);
 
-    free(thread->answers);
-    thread->answers = NULL;
+    kobj_forget_answers(thread);
+    if (questions)
+        add(&asked, questions, n, &size);
+    else
+        size = gather(&asked, thread == tracee_main(thread->owner));
+    struct kobj_answers *a = calloc(1, sizeof(*a) + size);
     if (!a)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    if (questions)
-        add(a, questions, n, &size);
-    else
-        size = gather(a, thread == tracee_main(thread->owner));
+    *a = asked;
     if (r == 0)
         r = ask(thread, a, size, err);
     if (r < 0)

@@ -28,6 +28,9 @@ struct kobj_question {
  * failure of single calls is part of their answers. */
 int kobj_ask_all(struct tracee_thread *thread, struct crs_error *err);
 
+/* What hasn't been taken by now won't be. */
+void kobj_forget_answers(struct tracee_thread *thread);
+
 /* The same with the questions of one table. */
 int kobj_ask_these(struct tracee_thread *thread, const struct kobj_question *questions, size_t n,
                    struct crs_error *err);

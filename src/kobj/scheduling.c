@@ -1,6 +1,7 @@
 /* scheduling.c - scheduling policy, priority, nice value and processors of a thread */
 #include <sched.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -75,7 +76,7 @@ static bool mask_has_list(const struct mask *mask, const char *list)
 
 /* May it run everywhere, so that it should be so on another machine too? All processors are meant,
  * or all that this container has, as its first process shows. */
-static bool is_unrestricted(const struct mask *mask)
+static bool look_if_unrestricted(const struct mask *mask)
 {
     _cleanup_bytes_ struct bytes online = {0};
     struct mask first;
@@ -84,6 +85,20 @@ static bool is_unrestricted(const struct mask *mask)
         mask_has_list(mask, (const char *)online.data))
         return true;
     return get_mask(1, &first) == 0 && memcmp(&first, mask, sizeof(first)) == 0;
+}
+
+/* Most threads have the same mask: one that was looked at is kept. */
+static bool is_unrestricted(struct kobj_dump *ctx, const struct mask *mask)
+{
+    if (ctx->everywhere && memcmp(ctx->everywhere, mask, sizeof(*mask)) == 0)
+        return true;
+    if (!look_if_unrestricted(mask))
+        return false;
+    if (!ctx->everywhere)
+        ctx->everywhere = malloc(sizeof(*mask));
+    if (ctx->everywhere)
+        memcpy(ctx->everywhere, mask, sizeof(*mask));
+    return true;
 }
 
 static size_t mask_size(const struct mask *mask)
@@ -119,7 +134,7 @@ static int dump_scheduling(struct kobj_dump *ctx, struct tracee_thread *thread,
         message.deadline_ns = attr.deadline_ns;
         message.period_ns = attr.period_ns;
     }
-    if (!is_unrestricted(&mask))
+    if (!is_unrestricted(ctx, &mask))
         message.affinity = (ProtobufCBinaryData){mask_size(&mask), mask.bytes};
     return kobj_pack(&message.base, ret_payload, err);
 }

@@ -96,7 +96,7 @@ static int read_flags(struct tracee_thread *thread, uint64_t *ret, struct crs_er
     int r = 0;
 
     if (!thread->stat.data)
-        r = kobj_read_proc(thread->owner, &thread->stat, err, "task/%d/stat", thread->tid);
+        r = kobj_read_task(thread, "stat", &thread->stat, err);
     if (r < 0)
         return r;
     r = proc_stat_parse((const char *)thread->stat.data, &stat);

@@ -1,10 +1,9 @@
 /*
  * slice.h - a processor soon, for who works little
  *
- * Who asks for short slices gets a processor soon after it is woken (from Linux 6.12 on; nothing
- * changes before). Where threads of the program keep all processors busy, each step of a request
- * would wait for the end of their slices, some milliseconds, again and again. It isn't more of the
- * processors that is asked for, and no privilege is needed.
+ * Who asks for short slices gets a processor soon after it is woken (base/slice.h). Where threads
+ * of the program keep all processors busy, each step of a request would wait for the end of their
+ * slices, some milliseconds, again and again.
  */
 #ifndef LIBCR_SLICE_H
 #define LIBCR_SLICE_H

@@ -80,7 +80,14 @@ static int parse_groups(const char *value, struct proc_status *status)
 
 static int parse_four_ids(const char *value, uint32_t ids[4])
 {
-    return sscanf(value, "%u %u %u %u", &ids[0], &ids[1], &ids[2], &ids[3]) == 4 ? 0 : -EINVAL;
+    char *end;
+
+    for (int i = 0; i < 4; i++, value = end) {
+        ids[i] = strtoul(value, &end, 10);
+        if (end == value)
+            return -EINVAL;
+    }
+    return 0;
 }
 
 /* "NSpid: 812 5": as seen from each namespace, the innermost last. */

@@ -20,21 +20,27 @@ enum member_state {
     MEMBER_GONE,     /* it has ended, or executed another program */
 };
 
+/* A thread that runs callbacks of signal context. */
+struct called {
+    pid_t tid;
+    uint64_t lent_signals; /* blocked for these only */
+};
+
 struct member {
     pid_t pid, inner_pid; /* as we see it, and it itself */
     pid_t tid;            /* of a thread that lives: its memory is read through it */
     int pidfd;
     uint64_t block; /* 0: there is none */
     enum member_state state;
-    bool takes_part;        /* it has callbacks, and was told */
-    bool told;              /* its block has our request */
-    bool omitted;           /* by its callback: it is released, and not saved */
-    bool told_failed;       /* released with a failure */
-    bool was_stopped;       /* by a signal, when it was told: woken */
-    bool signalled;         /* what was asked for was sent */
-    pid_t runner_tid;       /* as we see it; 0: it has none */
-    uint32_t rounds;        /* of the block, when it was told */
-    ARRAY_OF(pid_t) called; /* the threads that run callbacks of signal context */
+    bool takes_part;  /* it has callbacks, and was told */
+    bool told;        /* its block has our request */
+    bool omitted;     /* by its callback: it is released, and not saved */
+    bool told_failed; /* released with a failure */
+    bool was_stopped; /* by a signal, when it was told: woken */
+    bool signalled;   /* what was asked for was sent */
+    pid_t runner_tid; /* as we see it; 0: it has none */
+    uint32_t rounds;  /* of the block, when it was told */
+    ARRAY_OF(struct called) called;
 };
 
 struct request {

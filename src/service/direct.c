@@ -1,15 +1,28 @@
 /* direct.c - a checkpoint in a helper process */
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/priority.h"
 #include "direct.h"
 #include "job.h"
 #include "request.h"
 
+#define LEAST_NICE 19
+#define NAP_US     10000
+#define N_NAPS     30
+
 /* ---- the helper ---- */
+
+struct helper {
+    int fd;              /* to its parent */
+    bool nice;           /* others go before, while the program runs: its session is its own */
+    bool stands, behind; /* the program; the session */
+};
 
 static volatile int cancel;
 
@@ -18,9 +31,31 @@ static void on_cancel(int sig)
     cancel = sig;
 }
 
+/* For who let others go before. The freeze waits for it until it may be taken back: the program
+ * runs still. */
+static void turn_session(struct helper *h, const char *phase)
+{
+    if (strcmp(phase, "freeze") == 0) {
+        for (int i = 0; h->behind && i < N_NAPS; i++) {
+            h->behind = !priority_of_session(0);
+            if (h->behind)
+                usleep(NAP_US);
+        }
+        h->stands = true;
+    } else if (strcmp(phase, "sync") == 0) {
+        h->stands = false;
+    }
+    if (!h->stands && !h->behind)
+        h->behind = priority_of_session(LEAST_NICE);
+}
+
 static void pass_progress(const struct crs_progress *progress, void *arg)
 {
-    request_answer_progress(*(int *)arg, progress);
+    struct helper *h = arg;
+
+    if (h->nice)
+        turn_session(h, progress->phase);
+    request_answer_progress(h->fd, progress);
 }
 
 /* Only SIGTERM, our parent's word or its death, means anything here. */
@@ -45,6 +80,8 @@ static _Noreturn void help(pid_t parent, pid_t pid, const struct crs_checkpoint_
     struct crs_checkpoint_options options = *given;
     struct crs_checkpoint_result result = {0};
     struct crs_error error = {0};
+    /* With `stop` and `terminate` the program waits for all that comes after the freeze, too. */
+    struct helper h = {.fd = fd, .nice = given->nice && given->afterwards == CRS_CONTINUE};
 
     set_signals();
     setsid();
@@ -52,7 +89,7 @@ static _Noreturn void help(pid_t parent, pid_t pid, const struct crs_checkpoint_
     if (getppid() != parent)
         _exit(0);
     options.progress = pass_progress;
-    options.progress_arg = &fd;
+    options.progress_arg = &h;
     options.cancel = &cancel;
     options.tool = parent;
     int r = crs_checkpoint(pid, &options, &result, &error);

@@ -94,6 +94,8 @@ static json_t *request_json(const struct crs_checkpoint_options *options)
         json_object_set_new(message, "freeze", json_string(freeze_names[options->freeze]));
     if (message && options->base)
         json_object_set_new(message, "base", bytes_to_json(options->base));
+    if (message && options->key_file)
+        json_object_set_new(message, "key_file", bytes_to_json(options->key_file));
     if (message && options->full)
         json_object_set_new(message, "full", json_true());
     if (message && options->save_files)
@@ -308,6 +310,7 @@ void request_clear(struct request *request)
     json_decref(request->json);
     free(request->output);
     free(request->base);
+    free(request->key_file);
     if (request->stream_fd > 0)
         close(request->stream_fd);
     *request = (struct request){0};
@@ -333,6 +336,17 @@ static int parse_base(struct request *request, const json_t *base, struct crs_er
     if (!request->base)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request's base is not understood");
     request->options.base = request->base;
+    return 0;
+}
+
+static int parse_key_file(struct request *request, const json_t *path, struct crs_error *err)
+{
+    if (!path)
+        return 0;
+    request->key_file = bytes_from_json(path);
+    if (!request->key_file || request->key_file[0] != '/')
+        return crs_fail(err, CRS_USAGE, EINVAL, "the request's key file has no absolute path");
+    request->options.key_file = request->key_file;
     return 0;
 }
 
@@ -370,20 +384,20 @@ static int parse_request(struct request *request, struct crs_error *err)
     int stream = 0, save_files = 0, nice = 0;
     json_int_t limit = 0;
     const char *what;
-    json_t *output = NULL, *base = NULL;
+    json_t *output = NULL, *base = NULL, *key_file = NULL;
     json_error_t where;
 
     /* Strict: what isn't known here can't be done as the client means it. */
     if (json_unpack_ex(request->json, &where, JSON_STRICT,
                        "{s:i, s:s, s?s, s?s, s?s, s?s, s?s, s?s, s?i, s?o, s?s, s?s, s?b, s?i, "
-                       "s?s, s?I, s?b, s?o, s?b}",
+                       "s?s, s?I, s?b, s?o, s?b, s?o}",
                        "schema", &(int){0}, "request", &what, "name", &options->name, "afterwards",
                        &words.afterwards, "scope", &words.scope, "tcp", &words.tcp, "unix",
                        &words.unix_sockets, "pipes", &words.pipes, "timeout_ms",
                        &options->timeout_ms, "output", &output, "compress", &options->compress,
                        "form", &words.form, "stream", &stream, "save_files", &save_files, "freeze",
                        &words.freeze, "limit_bytes_per_second", &limit, "nice", &nice, "base",
-                       &base, "full", &options->full) < 0)
+                       &base, "full", &options->full, "key_file", &key_file) < 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "the request is not understood: %s", where.text);
     if (strcmp(what, "checkpoint") != 0)
         return crs_fail(err, CRS_USAGE, EINVAL, "no such request: '%s'", what);
@@ -397,7 +411,9 @@ static int parse_request(struct request *request, struct crs_error *err)
                         "the descriptor that the snapshot is to be written to didn't come");
     options->stream_fd = stream ? request->stream_fd : 0;
     int r = parse_output(request, output, err);
-    return r == 0 ? parse_base(request, base, err) : r;
+    if (r == 0)
+        r = parse_base(request, base, err);
+    return r == 0 ? parse_key_file(request, key_file, err) : r;
 }
 
 int request_read(int fd, int stop_fd, int timeout_ms, struct request *ret, struct crs_error *err)

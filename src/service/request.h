@@ -52,7 +52,7 @@ int request_check_peer(int fd, pid_t *ret_pid, struct crs_error *err);
 struct request {
     void *json;
     char *output;
-    char *base;
+    char *base, *key_file;
     int stream_fd; /* 0: none */
     struct crs_checkpoint_options options;
 };

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 
 #include "base/io.h"
+#include "store/chunk_runs.h"
 #include "store/reader.h"
 #include "store/writer.h"
 
@@ -36,8 +37,8 @@ static bool chunk_is_right(const Crs__Pack *t, size_t i)
     uint8_t codec = t->codecs.data[i];
 
     return raw > 0 && raw <= STORE_CHUNK_SIZE && raw % STORE_PAGE_SIZE == 0 && stored > 0 &&
-           stored <= raw && stored <= t->size_bytes && t->offsets[i] <= t->size_bytes - stored &&
-           codec <= CRS__CODEC__CODEC_ZSTD &&
+           stored <= codec_room((Crs__Codec)codec, raw) && stored <= t->size_bytes &&
+           t->offsets[i] <= t->size_bytes - stored && codec <= CRS__CODEC__CODEC_SEALED_ZSTD &&
            (codec != CRS__CODEC__CODEC_NONE ||
             (stored == raw && t->offsets[i] % STORE_PAGE_SIZE == 0));
 }
@@ -153,7 +154,24 @@ static int link_packs(struct store_writer *w, struct store_base *base, struct cr
     return r;
 }
 
-static int open_base(const char *path, struct store_base **ret, struct crs_error *err)
+/* Who has the key of the new one is to be able to read all of it, and nobody else. */
+static int share_seal(struct store_writer *w, struct store_reader *base,
+                      struct crs_error *ret_reason)
+{
+    bool sealed = store_reader_is_encrypted(base);
+
+    if (sealed != (w->seal != NULL))
+        return crs_fail(ret_reason, CRS_STORAGE, ENOTSUP, "%s is %sencrypted",
+                        store_reader_path(base), sealed ? "" : "not ");
+    base->key = w->seal ? &w->key : NULL;
+    int r = store_reader_check_key(base, ret_reason);
+    if (r == 0 && sealed)
+        seal_share(w->seal, base->seal);
+    return r;
+}
+
+static int open_base(struct store_writer *w, const char *path, struct store_base **ret,
+                     struct crs_error *ret_reason, struct crs_error *err)
 {
     struct store_base *base = calloc(1, sizeof(*base));
     ProtobufCMessage *packs = NULL;
@@ -161,7 +179,8 @@ static int open_base(const char *path, struct store_base **ret, struct crs_error
     if (!base)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     int r = store_reader_open(path, &base->reader, err);
-    if (r == 0 && store_has_record(base->reader, PACKS_RECORD))
+    bool shares = r == 0 && share_seal(w, base->reader, ret_reason) == 0;
+    if (shares && store_has_record(base->reader, PACKS_RECORD))
         r = store_get_record(base->reader, PACKS_RECORD, &crs__packs__descriptor, &packs, err);
     if (r < 0) {
         base_free(base);
@@ -180,7 +199,7 @@ int store_writer_set_base(struct store_writer *w, const char *path, struct crs_e
     if (w->stream)
         return crs_fail(err, CRS_USAGE, EINVAL,
                         "a stream has all of its pages in itself: it can't have a base");
-    int r = open_base(path, &base, err);
+    int r = open_base(w, path, &base, ret_reason, err);
     if (r < 0)
         return r;
     if (base->reader->fd < 0)
@@ -215,19 +234,10 @@ char *store_snapshot_id(const char *path)
     return copy;
 }
 
-static uint64_t live_pages(const Crs__Chunk *chunk)
-{
-    uint64_t pages = 0;
-
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        pages += chunk->runs[i]->dropped ? 0 : chunk->runs[i]->count;
-    return pages;
-}
-
 void store_refer_chunk(struct store_writer *w, const Crs__Chunk *chunk)
 {
     pthread_mutex_lock(&w->lock);
-    w->found_bytes += live_pages(chunk) * STORE_PAGE_SIZE;
+    w->found_bytes += chunk_live_pages(chunk) * STORE_PAGE_SIZE;
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -249,7 +259,7 @@ static void note_list(struct store_writer *w, Crs__Chunk *const *chunks, size_t 
 {
     for (size_t i = 0; i < n; i++) {
         struct indexed_chunk *c = index_find_place(&w->index, chunks[i]->pack, chunks[i]->offset);
-        uint64_t pages = live_pages(chunks[i]);
+        uint64_t pages = chunk_live_pages(chunks[i]);
         if (c && pages > c->live_pages)
             c->live_pages = pages;
     }

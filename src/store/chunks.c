@@ -4,6 +4,8 @@
 
 #include "base/array.h"
 #include "base/cleanup.h"
+#include "store/chunk_runs.h"
+#include "store/codec.h"
 #include "store/layout.h"
 #include "store/message.h"
 #include "store/store.h"
@@ -29,7 +31,7 @@ int chunk_check(const Crs__Chunk *c, struct crs_error *err)
 
     if (c->raw_bytes == 0 || c->raw_bytes > STORE_CHUNK_SIZE || c->raw_bytes % STORE_PAGE_SIZE)
         return wrong(err, "not a number of pages");
-    if (c->stored_bytes == 0 || c->stored_bytes > c->raw_bytes)
+    if (c->stored_bytes == 0 || c->stored_bytes > codec_room(c->codec, c->raw_bytes))
         return wrong(err, "stored larger than it is");
     if (c->codec == CRS__CODEC__CODEC_NONE &&
         (c->stored_bytes != c->raw_bytes || c->offset % STORE_PAGE_SIZE))
@@ -38,14 +40,10 @@ int chunk_check(const Crs__Chunk *c, struct crs_error *err)
         return wrong(err, "a place that can't be");
     if (c->checksum.len != CHECKSUM_SIZE)
         return wrong(err, "its checksum does not have 16 bytes");
-    for (size_t i = 0; i < c->n_runs; i++) {
-        const Crs__Run *run = c->runs[i];
-        if (run->count == 0 || run->count > STORE_CHUNK_PAGES || run->first >= LIMIT_PAGE)
-            return wrong(err, "a run of pages that can't be");
-        pages += run->count;
-    }
+    if (chunk_runs_check(c, &pages) < 0)
+        return wrong(err, "a run of pages that can't be");
     /* a chunk may be handled before its owner has given it runs */
-    if (c->n_runs > 0 && pages * STORE_PAGE_SIZE != c->raw_bytes)
+    if (pages > 0 && pages * STORE_PAGE_SIZE != c->raw_bytes)
         return wrong(err, "the pages of its runs are not its bytes");
     return 0;
 }
@@ -75,62 +73,100 @@ static int twice(const struct checking *k, uint64_t page)
                     (unsigned long long)page);
 }
 
-/* A page may be saved once only. */
-static int check_overlaps(const struct checking *k, Crs__Chunk **chunks, size_t n_chunks,
-                          size_t n_runs)
-{
-    _cleanup_free_ struct span *spans = calloc(n_runs ? n_runs : 1, sizeof(*spans));
-    size_t n = 0;
-
-    if (!spans)
-        return crs_fail(k->err, CRS_FAILED, ENOMEM, "no memory for %zu runs", n_runs);
-    for (size_t i = 0; i < n_chunks; i++)
-        for (size_t j = 0; j < chunks[i]->n_runs; j++) {
-            const Crs__Run *run = chunks[i]->runs[j];
-            if (!run->dropped)
-                spans[n++] = (struct span){run->first, run->first + run->count};
-        }
-    qsort(spans, n, sizeof(*spans), compare_spans);
-    for (size_t i = 1; i < n; i++)
-        if (spans[i - 1].end > spans[i].first)
-            return twice(k, spans[i].first);
-    return 0;
-}
-
 /* Do its pages begin at `*at` or behind it, one behind the other? Then *at is behind them. */
 static bool is_in_order(const Crs__Chunk *chunk, uint64_t *at)
 {
-    for (size_t i = 0; i < chunk->n_runs; i++) {
-        const Crs__Run *run = chunk->runs[i];
-        if (run->dropped)
+    struct chunk_run run;
+    uint64_t end = *at;
+
+    chunk_runs_each (run, chunk) {
+        if (run.dropped)
             continue;
-        if (run->first < *at)
+        if (run.first < end)
             return false;
-        *at = run->first + run->count;
+        end = run.first + run.count;
     }
+    *at = end;
     return true;
+}
+
+struct spans {
+    ARRAY_OF(struct span) array;
+};
+
+static void spans_clear(struct spans *spans)
+{
+    free(spans->array.items);
+}
+
+static int add_spans(struct spans *spans, const Crs__Chunk *chunk)
+{
+    struct chunk_run run;
+
+    chunk_runs_each (run, chunk) {
+        struct span *span = run.dropped ? NULL : ARRAY_ADD(&spans->array);
+        if (span)
+            *span = (struct span){run.first, run.first + run.count};
+        else if (!run.dropped)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* A page may be saved once only. Chunks that go on from the ones before are in order already: the
+ * others are compared with each other, and with those. */
+static int check_overlaps(const struct checking *k, Crs__Chunk **chunks, size_t n_chunks)
+{
+    _cleanup_(spans_clear) struct spans others = {0};
+    struct chunk_run run;
+    uint64_t at = 0;
+    size_t n = 0;
+
+    for (size_t i = 0; i < n_chunks; i++)
+        if (!is_in_order(chunks[i], &at) && add_spans(&others, chunks[i]) < 0)
+            return crs_fail(k->err, CRS_FAILED, ENOMEM, "no memory for lists of pages");
+    const struct span *spans = others.array.items;
+    if (others.array.n > 0)
+        qsort(others.array.items, others.array.n, sizeof(*spans), compare_spans);
+    for (size_t i = 1; i < others.array.n; i++)
+        if (spans[i - 1].end > spans[i].first)
+            return twice(k, spans[i].first);
+    at = 0;
+    for (size_t i = 0; i < n_chunks && others.array.n > 0; i++) {
+        if (!is_in_order(chunks[i], &at))
+            continue;
+        chunk_runs_each (run, chunks[i]) {
+            while (!run.dropped && n < others.array.n && spans[n].end <= run.first)
+                n++;
+            if (!run.dropped && n < others.array.n && spans[n].first < run.first + run.count)
+                return twice(k, run.first);
+        }
+    }
+    return 0;
 }
 
 static bool has_page_behind(const Crs__Chunk *chunk, uint64_t size_pages)
 {
-    for (size_t i = 0; i < chunk->n_runs; i++)
-        if (!chunk->runs[i]->dropped && chunk->runs[i]->first + chunk->runs[i]->count > size_pages)
+    struct chunk_run run;
+
+    chunk_runs_each (run, chunk)
+        if (!run.dropped && run.first + run.count > size_pages)
             return true;
     return false;
 }
 
-/* size_pages: where the pages must end. Writers give them in order, so that it's seldom that they
- * are to be sorted. */
+static bool has_runs(const Crs__Chunk *chunk)
+{
+    return chunk->n_runs > 0 || chunk->run_list.len > 0;
+}
+
+/* size_pages: where the pages must end. */
 static int check_list(const struct checking *k, Crs__Chunk **chunks, size_t n_chunks,
                       uint64_t size_pages)
 {
-    bool in_order = true;
-    uint64_t at = 0;
-    size_t n = 0;
-
     for (size_t i = 0; i < n_chunks; i++) {
         int r = chunk_check(chunks[i], k->err);
-        if (r == 0 && chunks[i]->n_runs == 0)
+        if (r == 0 && !has_runs(chunks[i]))
             r = wrong(k->err, "has no runs");
         if (r == 0)
             r = check_place(k, chunks[i]);
@@ -138,10 +174,8 @@ static int check_list(const struct checking *k, Crs__Chunk **chunks, size_t n_ch
             r = wrong(k->err, "pages behind the end");
         if (r < 0)
             return crs_fail_at(k->err, r, "chunk %zu", i);
-        n += chunks[i]->n_runs;
-        in_order = in_order && is_in_order(chunks[i], &at);
     }
-    return in_order ? 0 : check_overlaps(k, chunks, n_chunks, n);
+    return check_overlaps(k, chunks, n_chunks);
 }
 
 static int check_content(const struct checking *k, const Crs__Content *c)

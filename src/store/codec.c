@@ -19,6 +19,8 @@
 #define SAMPLE_STRIDE 37 /* what repeats in a program's memory has another one */
 #define SAMPLED_LEAST (64 * STORE_PAGE_SIZE)
 
+_Static_assert(CODEC_BUFFER_SIZE >= STORE_CHUNK_SIZE + SEAL_BYTES, "a chunk and its seal");
+
 static const struct codec default_codec = {.automatic = true};
 
 int codec_parse(const char *text, struct codec *ret, struct crs_error *err)
@@ -78,7 +80,7 @@ void codec_context_clear(struct codec_context *context)
 uint8_t *codec_buffer(struct codec_context *context)
 {
     if (!context->buffer)
-        context->buffer = aligned_alloc(STORE_PAGE_SIZE, STORE_CHUNK_SIZE);
+        context->buffer = aligned_alloc(STORE_PAGE_SIZE, CODEC_BUFFER_SIZE);
     return context->buffer;
 }
 
@@ -87,7 +89,7 @@ uint64_t codec_context_bytes(const struct codec_context *context)
     uint64_t bytes = 0;
 
     if (context->buffer)
-        bytes += STORE_CHUNK_SIZE;
+        bytes += CODEC_BUFFER_SIZE;
     if (context->lz4)
         bytes += LZ4_sizeofState();
     if (context->zstd_compress)

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "content.pb-c.h"
+#include "store/seal.h"
 
 struct codec {
     Crs__Codec kind;
@@ -18,13 +19,38 @@ struct codec {
     bool automatic; /* adapt.h chooses, chunk by chunk */
 };
 
-#define CODEC_KINDS 3 /* values of Crs__Codec */
+#define CODEC_KINDS                                                                                \
+    3 /* values of Crs__Codec that compress or don't; as many more are sealed, too */
+
+static inline bool codec_is_sealed(Crs__Codec codec)
+{
+    return codec >= CODEC_KINDS;
+}
+
+/* Without the seal. */
+static inline Crs__Codec codec_inner(Crs__Codec codec)
+{
+    return codec_is_sealed(codec) ? (Crs__Codec)(codec - CODEC_KINDS) : codec;
+}
+
+static inline Crs__Codec codec_sealed(Crs__Codec codec)
+{
+    return (Crs__Codec)(codec + CODEC_KINDS);
+}
+
+/* The most that a chunk is stored in. */
+static inline uint64_t codec_room(Crs__Codec codec, uint64_t raw_bytes)
+{
+    return raw_bytes + (codec_is_sealed(codec) ? SEAL_BYTES : 0);
+}
+
+#define CODEC_BUFFER_SIZE (257u * 4096) /* a chunk and its seal */
 
 struct codec_context {
     void *lz4;
     void *zstd_compress;
     void *zstd_decompress;
-    uint8_t *buffer; /* STORE_CHUNK_SIZE bytes, aligned to a page; codec_buffer() makes it */
+    uint8_t *buffer; /* CODEC_BUFFER_SIZE bytes, aligned to a page; codec_buffer() makes it */
 };
 
 /* "auto", "none", "lz4", "zstd", "zstd:LEVEL" with LEVEL -7 to 19 without 0; NULL: auto. */

@@ -6,6 +6,7 @@
 #include <sys/vfs.h>
 
 #include "base/io.h"
+#include "store/chunk_runs.h"
 #include "store/layout.h"
 #include "store/store.h"
 #include "store/writer.h"
@@ -21,8 +22,8 @@ struct saving {
     bool can_seek;   /* fd is our own description of it */
     uint8_t *buffer; /* STORE_CHUNK_SIZE: pages that hold data, one after the other */
     size_t n_pages;
-    ARRAY_OF(Crs__Run) runs; /* of the pages in the buffer */
-    const Crs__Run *wanted;  /* only these pages, sorted; NULL: all */
+    struct chunk_run_list runs; /* of the pages in the buffer */
+    const Crs__Run *wanted;     /* only these pages, sorted; NULL: all */
     size_t n_wanted;
     struct crs_error *err;
 };
@@ -40,22 +41,6 @@ static int open_again(int fd)
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-}
-
-/* Runs of the buffer as messages of the chunk. */
-static int give_runs(struct saving *s, Crs__Chunk *chunk)
-{
-    chunk->runs = calloc(s->runs.n, sizeof(*chunk->runs));
-    if (!chunk->runs)
-        return -ENOMEM;
-    for (size_t i = 0; i < s->runs.n; i++) {
-        Crs__Run *run = malloc(sizeof(*run));
-        if (!run)
-            return -ENOMEM;
-        *run = s->runs.items[i];
-        chunk->runs[chunk->n_runs++] = run;
-    }
-    return 0;
 }
 
 static int add_chunk(struct saving *s, Crs__Chunk **ret)
@@ -86,7 +71,7 @@ static int flush(struct saving *s)
 
     if (s->n_pages == 0)
         return 0;
-    if (add_chunk(s, &chunk) < 0 || give_runs(s, chunk) < 0)
+    if (add_chunk(s, &chunk) < 0 || chunk_runs_set(chunk, &s->runs) < 0)
         return no_memory(s->err);
     int r = writer_put_chunk(s->w, s->buffer, s->n_pages * STORE_PAGE_SIZE, chunk, s->err);
     s->n_pages = 0;
@@ -102,18 +87,9 @@ static bool is_zero(const uint8_t *page)
 /* The page that stands behind those in the buffer is number `page`: keep it if it holds data. */
 static int keep_page(struct saving *s, uint64_t page)
 {
-    Crs__Run *last = s->runs.n ? &s->runs.items[s->runs.n - 1] : NULL;
-
     if (is_zero(s->buffer + s->n_pages * STORE_PAGE_SIZE))
         return 0;
-    if (!last || last->first + last->count != page) {
-        last = ARRAY_ADD(&s->runs);
-        if (!last)
-            return no_memory(s->err);
-        *last = (Crs__Run)CRS__RUN__INIT;
-        last->first = page;
-    }
-    last->count++;
+    chunk_run_list_add(&s->runs, page, 1, false);
     s->n_pages++;
     return s->n_pages == STORE_CHUNK_PAGES ? flush(s) : 0;
 }
@@ -262,7 +238,6 @@ static int put_content(struct saving s, uint64_t size, Crs__Content **ret, struc
     if (size > 0)
         r = size <= INLINE_MAX ? save_inline(&s) : save_chunks(&s);
     free(s.buffer);
-    free(s.runs.items);
     if (r < 0) {
         crs__content__free_unpacked(s.content, NULL);
         return r;
@@ -347,10 +322,14 @@ static int restore_chunk(struct store_reader *r, const Crs__Content *content,
 {
     int x = store_read_chunk(r, chunk, buffer, err);
 
-    for (size_t i = 0, done = 0; i < chunk->n_runs && x == 0; i++) {
-        uint64_t offset = chunk->runs[i]->first * STORE_PAGE_SIZE;
-        uint64_t size = chunk->runs[i]->count * STORE_PAGE_SIZE;
-        if (chunk->runs[i]->dropped) {
+    struct chunk_runs_at at = chunk_runs_begin(chunk);
+    struct chunk_run run;
+    uint64_t done = 0;
+
+    while (x == 0 && chunk_runs_next(&at, &run)) {
+        uint64_t offset = run.first * STORE_PAGE_SIZE;
+        uint64_t size = run.count * STORE_PAGE_SIZE;
+        if (run.dropped) {
             done += size;
             continue;
         }

@@ -1,4 +1,5 @@
 /* encode.c - the form in which a chunk is stored, and what came of it */
+#include <errno.h>
 #include <time.h>
 
 #include "writer.h"
@@ -9,6 +10,20 @@ static uint64_t now_ns(void)
 
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* In the context's buffer, where it stands already if it was compressed. */
+static int seal(const struct store_writer *w, struct pack *p, struct encoding *e)
+{
+    uint8_t *buffer = codec_buffer(&p->context);
+
+    if (!buffer)
+        return -ENOMEM;
+    seal_data(w->seal, NULL, e->data, e->size, buffer);
+    e->data = buffer;
+    e->size += SEAL_BYTES;
+    e->codec = codec_sealed(e->codec);
+    return 0;
 }
 
 int writer_encode(struct store_writer *w, struct pack *p, const void *raw, size_t size,
@@ -27,6 +42,8 @@ int writer_encode(struct store_writer *w, struct pack *p, const void *raw, size_
     }
     if (codec_compress(&codec, &p->context, raw, size, &e.data, &e.size, &e.codec) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory to compress");
+    if (w->seal && seal(w, p, &e) < 0)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory to encrypt");
     if (e.adapts) {
         uint64_t now = now_ns();
         e.work_ns = codec.kind == CRS__CODEC__CODEC_NONE ? 0 : now - e.began_ns;
@@ -45,8 +62,10 @@ void writer_encoded(struct store_writer *w, struct pack *p, size_t size, const s
 {
     add(&p->raw_bytes, size);
     add(&p->stored_bytes, e->size);
-    add(&p->use[e->codec].raw_bytes, size);
-    add(&p->use[e->codec].stored_bytes, e->size);
+    struct codec_use *use = &p->use[codec_inner(e->codec)];
+
+    add(&use->raw_bytes, size);
+    add(&use->stored_bytes, e->size);
     if (!e->adapts)
         return;
     struct adapt_chunk chunk = {
@@ -101,7 +120,7 @@ unsigned writer_codec_bits(const struct store_writer *w)
 void store_writer_note_codec(struct store_writer *w, Crs__Codec codec)
 {
     pthread_mutex_lock(&w->lock);
-    w->foreign_codecs |= 1u << codec;
+    w->foreign_codecs |= 1u << codec_inner(codec);
     pthread_mutex_unlock(&w->lock);
 }
 

@@ -16,7 +16,9 @@
 #define RECORD_SUFFIX    ".pb"
 #define PACKS_RECORD     "packs"
 
-#define FORMAT_NAME "opencrs-snapshot"
+#define FORMAT_NAME         "opencrs-snapshot"
+#define MANIFEST_ENCRYPTION "encryption" /* a member of the manifest */
+#define FEATURE_ENCRYPTION  "encryption" /* in its `requires` */
 
 #define CHECKSUM_SIZE 16 /* XXH3-128, big endian */
 

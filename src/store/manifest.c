@@ -13,7 +13,7 @@
 #define TAIL_SIZE   (sizeof(TAIL_BEFORE) - 1 + 2 * CHECKSUM_SIZE + sizeof(TAIL_AFTER) - 1)
 
 /* What a snapshot may require of its reader. */
-static const char *const known_features[] = {"lz4", "zstd"};
+static const char *const known_features[] = {"lz4", "zstd", FEATURE_ENCRYPTION};
 
 static int damaged(struct crs_error *err, const char *what)
 {

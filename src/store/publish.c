@@ -24,7 +24,8 @@ static json_t *time_text(void)
 static bool has_codec(const struct store_writer *w, unsigned kind)
 {
     for (size_t i = 0; i < w->index.chunks.n; i++)
-        if (w->index.chunks.items[i].codec == kind && w->index.chunks.items[i].live_pages)
+        if (codec_inner((Crs__Codec)w->index.chunks.items[i].codec) == kind &&
+            w->index.chunks.items[i].live_pages)
             return true;
     return false;
 }
@@ -38,6 +39,8 @@ static json_t *required_features(const struct store_writer *w, const json_t *inf
     for (unsigned kind = CRS__CODEC__CODEC_NONE + 1; kind < CODEC_KINDS; kind++)
         if ((writer_codec_bits(w) & 1u << kind) || has_codec(w, kind))
             json_array_append_new(list, json_string(codec_name((Crs__Codec)kind)));
+    if (w->seal)
+        json_array_append_new(list, json_string(FEATURE_ENCRYPTION));
     json_array_foreach(json_object_get(info, "requires"), i, item) json_array_append(list, item);
     return list;
 }
@@ -84,6 +87,8 @@ static int make_manifest(struct store_writer *w, json_t *info, struct bytes *ret
         json_object_set(manifest, "files", files) < 0)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the manifest of %s", w->path);
     json_object_del(manifest, "checksum");
+    if (w->seal && json_object_set_new(manifest, MANIFEST_ENCRYPTION, seal_describe(w->seal)) < 0)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for the manifest of %s", w->path);
     if (w->linked_bytes == 0)
         json_object_del(manifest, "base");
     return manifest_seal(manifest, ret, err);

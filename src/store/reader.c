@@ -255,10 +255,23 @@ void store_reader_free(struct store_reader *r)
     reader_free_contexts(r);
     manifest_clear(&r->manifest);
     stream_clear(&r->stream);
+    seal_free(r->seal);
     cleanup_close(&r->fd);
     pthread_mutex_destroy(&r->lock);
     free(r->path);
     free(r);
+}
+
+bool store_reader_is_encrypted(const struct store_reader *r)
+{
+    return json_object_get(r->manifest.json, MANIFEST_ENCRYPTION);
+}
+
+int store_reader_check_key(struct store_reader *r, struct crs_error *err)
+{
+    const json_t *described = json_object_get(r->manifest.json, MANIFEST_ENCRYPTION);
+
+    return !described || r->seal ? 0 : seal_from(described, r->path, r->key, &r->seal, err);
 }
 
 const char *store_reader_path(const struct store_reader *r)
@@ -335,6 +348,17 @@ bool store_has_record(const struct store_reader *r, const char *name)
     return reader_find_file(r, file);
 }
 
+static int open_sealed(struct store_reader *r, const struct manifest_file *f, uint8_t *data,
+                       size_t *size, struct crs_error *err)
+{
+    if (seal_open_data(r->seal, f->name, data, *size, data) < 0)
+        return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                        "%s: %s was not encrypted with this snapshot's key: it has been changed",
+                        r->path, f->name);
+    *size -= SEAL_BYTES;
+    return 0;
+}
+
 int store_get_record(struct store_reader *r, const char *name,
                      const ProtobufCMessageDescriptor *descriptor, ProtobufCMessage **ret,
                      struct crs_error *err)
@@ -346,9 +370,14 @@ int store_get_record(struct store_reader *r, const char *name,
     const struct manifest_file *f = reader_find_file(r, file);
     if (!f)
         return crs_fail(err, CRS_DAMAGED, ENOENT, "%s: has no record %s", r->path, file);
-    int x = reader_load_record(r, f, &data, err);
+    size_t size = f->size_bytes;
+    int x = store_reader_check_key(r, err);
+    if (x == 0)
+        x = reader_load_record(r, f, &data, err);
+    if (x == 0 && r->seal)
+        x = open_sealed(r, f, data, &size, err);
     if (x < 0)
         return x;
-    x = message_unpack(descriptor, data, f->size_bytes, reader_pack_size, r, ret, err);
+    x = message_unpack(descriptor, data, size, reader_pack_size, r, ret, err);
     return x < 0 ? crs_fail_at(err, x, "%s: %s", r->path, file) : 0;
 }

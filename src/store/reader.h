@@ -29,8 +29,10 @@ struct store_reader {
     int fd; /* the directory; -1: a stream */
     struct stream stream;
     struct manifest manifest;
-    uint64_t shared_bytes; /* of packs that have other names, too */
-    pthread_mutex_t lock;  /* guards the rest */
+    uint64_t shared_bytes;      /* of packs that have other names, too */
+    const struct seal_key *key; /* NULL: the one in use */
+    struct seal *seal;          /* NULL: not encrypted, or not asked for yet */
+    pthread_mutex_t lock;       /* guards the rest */
     struct reader_context *idle;
     ARRAY_OF(struct reader_pack) packs;
 };
@@ -41,7 +43,7 @@ int reader_open_file(struct store_reader *r, const char *name, uint64_t size_byt
 
 const struct manifest_file *reader_find_file(const struct store_reader *r, const char *name);
 
-/* A record's bytes, with the right checksum. Allocated. */
+/* A record's bytes as they are stored, with the right checksum. Allocated. */
 int reader_load_record(struct store_reader *r, const struct manifest_file *file, uint8_t **ret,
                        struct crs_error *err);
 

@@ -1,4 +1,5 @@
 /* snapshot.c - the snapshot functions of crs.h */
+#include "store/seal.h"
 #include "store/snapshot.h"
 
 static int snapshot_new(struct store_reader *reader, struct crs_snapshot **ret,
@@ -29,6 +30,11 @@ int crs_snapshot_open_fd(int fd, const char *name, struct crs_snapshot **ret, st
 
     int r = store_reader_open_fd(fd, name, &reader, err);
     return r < 0 ? r : snapshot_new(reader, ret, err);
+}
+
+int crs_use_key_file(const char *key_file, struct crs_error *err)
+{
+    return seal_use_key_file(key_file, err);
 }
 
 void crs_snapshot_free(struct crs_snapshot *snapshot)

@@ -63,6 +63,10 @@ struct store_pace {
     bool nice;                      /* threads of the writer's own take the lowest priority */
 };
 
+/* Before anything is written, and before there is a base: all of it but the manifest is encrypted
+ * with the key in that file. */
+int store_writer_encrypt(struct store_writer *w, const char *key_file, struct crs_error *err);
+
 /* Before anything is written. */
 void store_writer_pace(struct store_writer *w, const struct store_pace *pace);
 
@@ -145,6 +149,11 @@ int store_reader_open_fd(int fd, const char *name, struct store_reader **ret,
                          struct crs_error *err);
 void store_reader_free(struct store_reader *r);
 DEFINE_CLEANUP(struct store_reader, store_reader)
+
+/* Before any record is read: is it encrypted, and do we have its key? Else it is asked for when the
+ * first record is. */
+bool store_reader_is_encrypted(const struct store_reader *r);
+int store_reader_check_key(struct store_reader *r, struct crs_error *err);
 
 const char *store_reader_path(const struct store_reader *r);
 json_t *store_reader_manifest(const struct store_reader *r);    /* borrowed */

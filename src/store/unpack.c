@@ -144,16 +144,25 @@ static int check(struct store_reader *r, const Crs__Chunk *chunk, struct crs_err
                  : 0;
 }
 
-/* Uncompressed chunks go straight to where they belong. */
-static int read_compressed(struct store_reader *r, const Crs__Chunk *chunk,
-                           struct reader_context *context, void *raw, struct crs_error *err)
+/* All others go straight to where they belong. */
+static int read_encoded(struct store_reader *r, const Crs__Chunk *chunk,
+                        struct reader_context *context, void *raw, struct crs_error *err)
 {
     void *buffer = context->codec.buffer;
     int x = reader_read_stored(r, chunk->pack, chunk->offset, chunk->stored_bytes,
                                chunk->checksum.data, buffer, err);
     if (x < 0)
         return x;
-    x = codec_decompress(chunk->codec, &context->codec, buffer, chunk->stored_bytes, raw,
+    size_t size = chunk->stored_bytes;
+    if (codec_is_sealed(chunk->codec)) {
+        if (!r->seal || seal_open_data(r->seal, NULL, buffer, size, buffer) < 0)
+            return crs_fail(err, CRS_DAMAGED, EBADMSG,
+                            "%s: pages.%u.pack: the chunk at byte %" PRIu64
+                            " was not encrypted with this snapshot's key",
+                            r->path, chunk->pack, chunk->offset);
+        size -= SEAL_BYTES;
+    }
+    x = codec_decompress(codec_inner(chunk->codec), &context->codec, buffer, size, raw,
                          chunk->raw_bytes);
     if (x == -ENOMEM)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory to decompress");
@@ -177,7 +186,7 @@ int store_read_chunk(struct store_reader *r, const Crs__Chunk *chunk, void *raw,
     struct reader_context *context = reader_context_take(r);
     if (!context)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    x = read_compressed(r, chunk, context, raw, err);
+    x = read_encoded(r, chunk, context, raw, err);
     reader_context_give(r, context);
     return x;
 }

@@ -119,7 +119,8 @@ static int verify_chunks(struct verifying *v, const Crs__Pack *pack)
     for (size_t i = 0; i < pack->n_offsets; i++) {
         uint64_t offset = pack->offsets[i];
         uint32_t size = pack->stored_bytes[i];
-        if (size == 0 || size > STORE_CHUNK_SIZE || offset > INT64_MAX - STORE_CHUNK_SIZE)
+        if (size == 0 || size > STORE_CHUNK_SIZE + SEAL_BYTES ||
+            offset > INT64_MAX - STORE_CHUNK_SIZE)
             return crs_fail(v->err, CRS_DAMAGED, EBADMSG,
                             "%s: " PACKS_RECORD RECORD_SUFFIX ": chunk %zu of pages.%u.pack can't "
                             "be",

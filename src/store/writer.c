@@ -143,6 +143,13 @@ void store_writer_pace(struct store_writer *w, const struct store_pace *pace)
     w->flusher.nice = pace->nice;
 }
 
+int store_writer_encrypt(struct store_writer *w, const char *key_file, struct crs_error *err)
+{
+    int r = seal_key_load(key_file, &w->key, err);
+
+    return r == 0 ? seal_new(&w->key, &w->seal, err) : r;
+}
+
 bool store_writer_has_begun(const struct store_writer *w)
 {
     return w->stream && w->temporary.fd < 0 && stream_writer_size(w->stream) > 0;
@@ -157,6 +164,8 @@ void store_writer_free(struct store_writer *w)
     base_free(w->base);
     flusher_clear(&w->flusher);
     limiter_clear(&w->limiter);
+    seal_free(w->seal);
+    explicit_bzero(&w->key, sizeof(w->key));
     stream_writer_free(w->stream);
     temporary_clear(&w->temporary);
     pthread_cond_destroy(&w->idle);
@@ -287,7 +296,7 @@ int store_put_record(struct store_writer *w, const char *name, const ProtobufCMe
         return crs_fail(err, CRS_CANT_CHECKPOINT, EFBIG,
                         "the record %s would have %zu bytes, more than the %u a snapshot may have",
                         file, size, STORE_RECORD_MAX_SIZE);
-    _cleanup_free_ uint8_t *data = malloc(size ? size : 1);
+    _cleanup_free_ uint8_t *data = malloc(size + SEAL_BYTES);
     if (!data)
         return crs_fail(err, CRS_FAILED, ENOMEM, "no memory for %zu bytes of %s", size, file);
     protobuf_c_message_pack(message, data);
@@ -296,6 +305,10 @@ int store_put_record(struct store_writer *w, const char *name, const ProtobufCMe
     int r = message_scan(message->descriptor, data, size, CRS_CANT_CHECKPOINT, err);
     if (r < 0)
         return crs_fail_at(err, r, "%s", file);
+    if (w->seal) {
+        seal_data(w->seal, file, data, size, data);
+        size += SEAL_BYTES;
+    }
     checksum_of(data, size, checksum);
     writer_note_live(w, message);
     r = writer_put_file(w, file, data, size, err);

@@ -13,6 +13,7 @@
 #include "store/flusher.h"
 #include "store/index.h"
 #include "store/limiter.h"
+#include "store/seal.h"
 #include "store/store.h"
 #include "store/stream_writer.h"
 #include "store/temporary.h"
@@ -61,6 +62,8 @@ struct store_writer {
     struct temporary temporary;
     struct stream_writer *stream; /* NULL: a directory */
     struct codec codec;
+    struct seal *seal;   /* NULL: it isn't encrypted */
+    struct seal_key key; /* where it is */
     uint64_t file_limit; /* RLIMIT_FSIZE: met, it would kill us */
     struct limiter limiter;
     struct flusher flusher;

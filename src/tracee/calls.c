@@ -18,13 +18,19 @@ int tracee_prepare_calls(struct tracee *t, struct crs_error *err)
 int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
                  struct crs_error *err)
 {
+    return tracee_calls_with(th, calls, n, NULL, err);
+}
+
+int tracee_calls_with(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                      const struct tracee_part *block, struct crs_error *err)
+{
     int r = tracee_prepare_calls(th->owner, err);
 
     for (size_t i = 0; r == 0 && i < n && th->owner->rehearsal; i++)
         r = rehearsal_try(th->owner, &calls[i], err);
     if (r < 0)
         return r;
-    r = arch_calls_run(th, calls, n, err);
+    r = arch_calls_run(th, calls, n, block, err);
     return r < 0 ? crs_fail_at(err, r, "thread %d", th->tid) : 0;
 }
 

@@ -6,7 +6,6 @@
  */
 #include <dirent.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,87 +16,19 @@
 #include <unistd.h>
 
 #include "base/io.h"
-#include "tracee/reaped.h"
 #include "tracee/sandbox.h"
+#include "tracee/stop.h"
 #include "tracee/task.h"
 
-#ifndef PTRACE_EVENT_STOP
-#define PTRACE_EVENT_STOP 128
-#endif
 #ifndef PIDFD_THREAD
 #define PIDFD_THREAD O_EXCL
 #endif
 #define GUESS_TRIES            8
-#define LOOKS                  20 /* before a wait without a limit sleeps: most end at once */
 #define GUESS_SLEEP_US         100
 #define N_LOOKS_AT_ONCE        10
 #define FREEZE_DEFAULT_TIME_US (10 * 1000000)
-
-/* -EAGAIN: it has nothing to tell. */
-static int wait_once(pid_t tid, int options, int *ret_status)
-{
-    pid_t r = waitpid(tid, ret_status, __WALL | __WNOTHREAD | options);
-
-    if (r == tid && !WIFSTOPPED(*ret_status))
-        tracee_note_end(tid, *ret_status);
-    if (r == tid)
-        return 0;
-    return r < 0 && errno != EINTR ? -errno : -EAGAIN;
-}
-
-/* Between two looks: the longer, the longer it takes. */
-static void nap(int turn)
-{
-    if (turn < 50)
-        sched_yield();
-    else
-        usleep(turn < 500 ? 50 : 1000);
-}
-
-int tracee_wait(pid_t tid, uint64_t deadline_us, int *ret_status)
-{
-    for (int turn = 0;; turn++) {
-        bool looks = deadline_us || turn < LOOKS;
-        int r = wait_once(tid, looks ? WNOHANG : 0, ret_status);
-        if (r != -EAGAIN)
-            return r;
-        if (deadline_us && now_us() > deadline_us)
-            return -ETIMEDOUT;
-        if (looks)
-            nap(deadline_us ? turn : 0);
-    }
-}
-
-/* What a thread has told that was asked to stop. 0: it stands still; 1: it has ended. -EAGAIN: it
- * goes on to its stop; signals that come first are delivered, as they would have been. */
-static int take_status(struct tracee *t, pid_t tid, int status)
-{
-    if (!WIFSTOPPED(status))
-        return 1;
-    if (status >> 16 == PTRACE_EVENT_STOP) {
-        if (WSTOPSIG(status) != SIGTRAP)
-            t->group_stopped = true;
-        return 0;
-    }
-    ptrace(PTRACE_CONT, tid, 0, (void *)(long)(status >> 16 ? 0 : WSTOPSIG(status)));
-    return -EAGAIN;
-}
-
-/* Wait for the stop that PTRACE_INTERRUPT asked for. 1: the thread has ended. */
-static int wait_for_stop(struct tracee *t, pid_t tid, uint64_t deadline_us, struct crs_error *err)
-{
-    int r, status;
-
-    do {
-        r = tracee_wait(tid, deadline_us, &status);
-        if (r == -ECHILD)
-            return 1;
-        if (r < 0)
-            return task_explain_delay(t, tid, err);
-        r = take_status(t, tid, status);
-    } while (r == -EAGAIN);
-    return r;
-}
+#define LATE_TIME_US           (30 * 1000000)
+#define LATE_SLEEP_US          200
 
 static struct tracee_thread *find_thread(struct tracee *t, pid_t tid)
 {
@@ -156,6 +87,7 @@ struct seized {
     pid_t tid;
     enum task_call call;
     bool runs; /* it was running, and no stop or end of it has been seen yet */
+    bool over; /* its stop or its end has been seen */
     struct arch_waiting waiting;
     uint64_t confirmed_us,
         interrupted_us; /* when waiting was last seen to hold; the interruption */
@@ -195,17 +127,13 @@ static int read_thread(struct tracee_thread *th, const struct seized *s, struct 
     return 0;
 }
 
-/* 1: nothing to hold: it has ended, or has no user state. */
+/* 1: it has ended. */
 static int seize_thread(struct tracee *t, pid_t tid, struct crs_error *err)
 {
     char state = '?';
     unsigned long flags = 0;
     int cpu;
 
-    if (task_stat(t->proc_fd, tid, &state, &flags, &cpu) < 0 || (flags & PF_IO_WORKER))
-        return 1;
-    if (state == 'Z' || state == 'X')
-        return 1;
     if (ptrace(PTRACE_SEIZE, tid, 0, (void *)(long)PTRACE_O_TRACESYSGOOD) == 0)
         return 0;
     int errnum = errno;
@@ -238,11 +166,12 @@ static int keep_thread(struct tracee *t, const struct seized *s, struct crs_erro
 }
 
 /* Wait for its stop, and take it. */
-static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadline_us,
+static int take_thread(struct tracee *t, struct seized *s, uint64_t deadline_us,
                        struct crs_error *err)
 {
-    int r = wait_for_stop(t, s->tid, deadline_us, err);
+    int r = stop_await(t, s->tid, deadline_us, err);
 
+    s->over = r >= 0;
     if (r != 0) /* 1: it has ended */
         return r < 0 ? r : 0;
     return keep_thread(t, s, err);
@@ -252,7 +181,7 @@ static int take_thread(struct tracee *t, const struct seized *s, uint64_t deadli
 static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_some,
                         const struct seized **ret, struct crs_error *err)
 {
-    int r = 0, status;
+    int r = 0;
 
     *ret = NULL;
     *ret_some = false;
@@ -260,10 +189,9 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
         struct seized *one = &s->array.items[i];
         if (!one->runs)
             continue;
-        int stop = wait_once(one->tid, WNOHANG, &status);
-        if (stop == 0)
-            stop = take_status(t, one->tid, status);
+        int stop = stop_look(t, one->tid);
         one->runs = stop == -EAGAIN;
+        one->over = !one->runs;
         if (one->runs)
             *ret = one;
         else
@@ -274,19 +202,11 @@ static int take_stopped(struct tracee *t, struct seized_threads *s, bool *ret_so
     return r;
 }
 
-/*
- * Between two looks at threads that still run. Where they wait for a processor that others keep
- * busy, sched_yield(2) would give away what this thread has of its own (EEVDF), and after the stop
- * it would wait as long as they do. A sleep makes room as well, and who wakes gets a processor.
- */
+/* Between two looks at threads that still run, and have to get a processor to stop. */
 static void nap_while_running(int turn)
 {
-    if (turn < N_LOOKS_AT_ONCE)
-        return;
-    int slack_ns = prctl(PR_GET_TIMERSLACK);
-    prctl(PR_SET_TIMERSLACK, 1);
-    usleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
-    prctl(PR_SET_TIMERSLACK, slack_ns);
+    if (turn >= N_LOOKS_AT_ONCE)
+        stop_sleep(turn < 100 ? 20 : turn < 500 ? 50 : 1000);
 }
 
 /* Threads that run, or wait for a processor: each takes its place until it has had it. So all are
@@ -341,6 +261,38 @@ static int stop_each(struct tracee *t, struct seized_threads *s, uint64_t deadli
     return r;
 }
 
+/* It was told to stop, and hasn't: if it only waits for a processor, its call has been interrupted
+ * already. What can't be interrupted has nothing to repair. */
+static void let_late_thread_go(struct tracee *t, const struct seized *s, uint64_t until_us)
+{
+    struct tracee_thread th = {.tid = s->tid, .owner = t};
+    unsigned long flags;
+    char state = 'R';
+    int cpu, r;
+
+    while ((r = stop_look(t, s->tid)) == -EAGAIN && now_us() < until_us && strchr("RtT", state)) {
+        usleep(LATE_SLEEP_US);
+        if (task_stat(t->proc_fd, s->tid, &state, &flags, &cpu) < 0)
+            return;
+    }
+    if (r != 0)
+        return;
+    read_thread(&th, s, NULL);
+    ptrace(PTRACE_DETACH, s->tid, 0, 0);
+}
+
+/* The program isn't held after all. A thread that stops later, when nobody repairs its call, would
+ * go on with EINTR; the others needn't wait for it. */
+static void let_late_ones_go(struct tracee *t, const struct seized_threads *s)
+{
+    uint64_t until_us = now_us() + LATE_TIME_US;
+
+    tracee_thaw(t, false, NULL);
+    for (size_t i = 0; i < s->array.n; i++)
+        if (s->array.items[i].interrupted_us && !s->array.items[i].over)
+            let_late_thread_go(t, &s->array.items[i], until_us);
+}
+
 /*
  * Were this thread to be killed between a call's interruption and its repair, the program would see
  * EINTR: nothing that it holds could be told to the kernel beforehand. Whoever kills can see it.
@@ -353,6 +305,8 @@ static int stop_threads(struct tracee *t, struct seized_threads *s, uint64_t dea
     prctl(PR_GET_NAME, name);
     prctl(PR_SET_NAME, TRACEE_INTERRUPTING);
     int r = stop_each(t, s, deadline_us, err);
+    if (r < 0)
+        let_late_ones_go(t, s);
     prctl(PR_SET_NAME, name);
     return r;
 }
@@ -390,16 +344,17 @@ static int seize_new_threads(struct tracee *t, DIR *dir, struct seized_threads *
         pid_t tid = atoi(e->d_name);
         if (tid <= 0 || is_known(&known, tid))
             continue;
-        r = seize_thread(t, tid, err);
+        struct seized one = {.tid = tid};
+        one.call = task_measure_waiting(t->proc_fd, tid, &one.waiting);
+        r = one.call == TASK_IS_NONE ? 1 : seize_thread(t, tid, err);
         if (r < 0)
             return r;
         if (r > 0)
             continue;
-        struct seized *one = ARRAY_ADD(&s->array);
-        if (!one)
+        struct seized *place = ARRAY_ADD(&s->array);
+        if (!place)
             return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-        one->tid = tid;
-        one->call = task_measure_waiting(t->proc_fd, tid, &one->waiting);
+        *place = one;
     }
     return 0;
 }
@@ -448,7 +403,7 @@ static int open_process(struct tracee *t, bool *ret_sandboxed, struct crs_error 
 
     snprintf(path, sizeof(path), "/proc/%d", t->pid);
     t->proc_fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int r = t->proc_fd < 0 ? -errno : read_file(t->proc_fd, "status", 1 << 20, &status);
+    int r = t->proc_fd < 0 ? -errno : read_record(t->proc_fd, "status", 1 << 20, &status);
     if (r < 0)
         return task_not_there(t->pid, -r, false, err);
     long leader = task_status_number((char *)status.data, "\nTgid:", false);
@@ -522,7 +477,7 @@ int tracee_check(pid_t pid, struct crs_error *err)
         return r;
     if (mem_fd < 0)
         return task_explain_refusal(&t, errno, err);
-    if (read_file(proc_fd, "status", 1 << 20, &status) == 0 &&
+    if (read_record(proc_fd, "status", 1 << 20, &status) == 0 &&
         (task_status_number((char *)status.data, "\nTracerPid:", false) > 0 ||
          !strstr((char *)status.data, "\nVmSize:")))
         return task_explain_refusal(&t, EPERM, err);

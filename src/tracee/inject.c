@@ -11,20 +11,24 @@
 /* What is kept for the function itself; the main stack grows beyond it. */
 #define FUNCTION_ROOM (8 << 10)
 
+/* "x86_Thread_features: ..."; NULL where it says nothing of them. Once read it stays so. */
+static const char *features_of(struct tracee_thread *th)
+{
+    if (!th->status.data)
+        task_read(th->owner->proc_fd, th->tid, "status", &th->status);
+    return th->status.data ? strstr((char *)th->status.data, "\nx86_Thread_features:") : NULL;
+}
+
 static int check_thread(struct tracee_thread *th, struct crs_error *err)
 {
     struct tracee *t = th->owner;
-    _cleanup_bytes_ struct bytes status = {0};
 
     if (t->stub || !t->frozen || th->exited)
         return crs_fail(err, CRS_FAILED, ENOTSUP,
                         "thread %d of process %d can't run a function: %s", th->tid, t->pid,
                         th->exited ? "it has exited" : "it isn't held");
-    /* Read when it was held: it stays so. */
-    const struct bytes *text = th->status.data ? &th->status : &status;
-    if (text == &status)
-        task_read(t->proc_fd, th->tid, "status", &status);
-    const char *features = text->data ? strstr((char *)text->data, "\nx86_Thread_features:") : NULL;
+    /* Where the first thread has no such line the kernel has none. */
+    const char *features = features_of(tracee_main(t)) ? features_of(th) : NULL;
     size_t line = features ? strcspn(features + 1, "\n") + 1 : 0;
     if (features && memmem(features, line, "shstk", 5))
         return crs_fail(err, CRS_CANT_CHECKPOINT, ENOTSUP,

@@ -44,6 +44,46 @@ int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t si
     return 0;
 }
 
+/* By one call, if the kernel does all of it. */
+static bool move_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                       ssize_t (*move)(pid_t, const struct iovec *, unsigned long,
+                                       const struct iovec *, unsigned long, unsigned long))
+{
+    struct iovec local[TRACEE_PARTS_MAX], remote[TRACEE_PARTS_MAX];
+    size_t size = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        local[i] = (struct iovec){parts[i].data, parts[i].size};
+        remote[i] = (struct iovec){(void *)parts[i].address, parts[i].size};
+        size += parts[i].size;
+    }
+    return move(a_task(t), local, n, remote, n, 0) == (ssize_t)size;
+}
+
+int tracee_write_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                       struct crs_error *err)
+{
+    int r = 0;
+
+    if (move_parts(t, parts, n, process_vm_writev))
+        return 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = tracee_write(t, parts[i].address, parts[i].data, parts[i].size, err);
+    return r;
+}
+
+int tracee_read_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                      struct crs_error *err)
+{
+    int r = 0;
+
+    if (move_parts(t, parts, n, process_vm_readv))
+        return 0;
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = tracee_read(t, parts[i].address, parts[i].data, parts[i].size, err);
+    return r;
+}
+
 int tracee_get_fd(struct tracee *t, int fd, int *ret_fd, struct crs_error *err)
 {
     bool exited = t->n_threads > 0 && t->threads[0].exited;

@@ -36,7 +36,7 @@ static void parse_state(const char *status, struct seccomp_state *ret)
 static int read_state(const char *path, struct seccomp_state *ret)
 {
     _cleanup_bytes_ struct bytes text = {0};
-    int r = read_file(AT_FDCWD, path, 1 << 20, &text);
+    int r = read_record(AT_FDCWD, path, 1 << 20, &text);
 
     if (r == 0)
         parse_state((const char *)text.data, ret);

@@ -24,7 +24,7 @@ int task_read(int proc_fd, pid_t tid, const char *name, struct bytes *ret)
     char path[64];
 
     snprintf(path, sizeof(path), "task/%d/%s", tid, name);
-    return read_file(proc_fd, path, 1 << 20, ret);
+    return read_record(proc_fd, path, 1 << 20, ret);
 }
 
 /* The state letter, the flags and the last CPU of a thread: fields 3, 9 and 39 of its stat. */

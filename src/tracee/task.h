@@ -24,6 +24,7 @@ int task_stat(int proc_fd, pid_t tid, char *ret_state, unsigned long *ret_flags,
 int task_exit_status(int proc_fd, pid_t tid);
 
 enum task_call {
+    TASK_IS_NONE,  /* nothing to hold: it has ended, or has no user state */
     TASK_RUNS,     /* in none: it may be in any by the time it is stopped */
     TASK_GIVES_UP, /* in one that gives up when it is interrupted */
     TASK_WAITS,    /* in one that the kernel, or the thread, makes again */

@@ -20,8 +20,7 @@ struct tracee_thread *tracee_main(struct tracee *t)
     return &t->threads[0];
 }
 
-/* The signal takes effect when each thread has come out of its stop: wait for that. */
-static void wait_until_stopped(struct tracee *t)
+void tracee_await_stop(struct tracee *t)
 {
     uint64_t until = now_us() + STOP_TIME_US;
     unsigned long flags;
@@ -43,6 +42,20 @@ static void see_its_end(const struct tracee *t, const struct tracee_thread *th)
 
     if (th->tid != t->pid)
         tracee_wait(th->tid, now_us() + END_TIME_US, &status);
+}
+
+int tracee_outlive(struct tracee *t, bool last, struct crs_error *err)
+{
+    if (!t->frozen)
+        return 0;
+    tracee_for_each_thread (t, th) {
+        if ((th == tracee_main(t)) == last &&
+            ptrace(PTRACE_SETOPTIONS, th->tid, 0, (void *)(long)PTRACE_O_TRACESYSGOOD) < 0 &&
+            errno != ESRCH)
+            return crs_fail_errno(err, CRS_FAILED, "can't choose what becomes of thread %d",
+                                  th->tid);
+    }
+    return 0;
 }
 
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
@@ -68,7 +81,7 @@ int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err)
     }
     t->frozen = false;
     if (stopped || t->stop_arrived)
-        wait_until_stopped(t);
+        tracee_await_stop(t);
     return r;
 }
 

@@ -41,6 +41,7 @@ struct tracee_thread {
     bool has_remaining;        /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;     /* what is left of it */
     uint64_t sigmask;          /* the blocked signals, as the program set them */
+    uint64_t lent_signals;     /* of these: blocked for a function that it was made to run, only */
     bool exited;               /* a thread-group leader that has exited while others live */
     int exit_status;           /* of such a one: its own, as of wait(2) */
     unsigned seccomp;          /* SECCOMP_MODE_*; not of a stub */
@@ -122,9 +123,19 @@ int tracee_adopt_stub(pid_t pid, struct tracee **ret, struct crs_error *err);
 /* The same after another execve of it: it has another memory, and starts anew. */
 int tracee_renew_stub(struct tracee *t, struct crs_error *err);
 
+/*
+ * A stub whose threads have all that they need is to outlive the caller from now on: first all of
+ * its threads but one, then (`last`) that one. Should the caller end in between all of it ends, for
+ * a thread that is still to be killed takes the others along.
+ */
+int tracee_outlive(struct tracee *t, bool last, struct crs_error *err);
+
 /* Undo every change and let all threads go on. `stopped`: leave it as by SIGSTOP. */
 int tracee_thaw(struct tracee *t, bool stopped, struct crs_error *err);
 void tracee_free(struct tracee *t); /* thaws if frozen */
+/* It was let go, and a signal has stopped it: that takes effect when each thread has come out of
+ * its stop. Wait for it, a second at most. */
+void tracee_await_stop(struct tracee *t);
 DEFINE_CLEANUP(struct tracee, tracee)
 
 /* The first thread that lives: remote calls that concern the whole process go there. */
@@ -139,6 +150,18 @@ void tracee_forget_status(struct tracee_thread *th);
 int tracee_read(struct tracee *t, uint64_t address, void *data, size_t size, struct crs_error *err);
 int tracee_write(struct tracee *t, uint64_t address, const void *data, size_t size,
                  struct crs_error *err);
+
+/* Several ranges at once, which is faster than one after the other. */
+struct tracee_part {
+    uint64_t address;
+    void *data;
+    size_t size;
+};
+#define TRACEE_PARTS_MAX 4
+int tracee_read_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                      struct crs_error *err);
+int tracee_write_parts(struct tracee *t, const struct tracee_part *parts, size_t n,
+                       struct crs_error *err);
 
 /* ---- remote system calls ---- */
 
@@ -155,6 +178,9 @@ int tracee_prepare_calls(struct tracee *t, struct crs_error *err);
 /* Run the calls one after the other in thread `th`, each whatever the one before it returned. */
 int tracee_calls(struct tracee_thread *th, struct remote_call *calls, size_t n,
                  struct crs_error *err);
+/* The same with what their arguments point to: written before the first, read after the last. */
+int tracee_calls_with(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                      const struct tracee_part *block, struct crs_error *err);
 
 /* One call: REMOTE(th, &result, err, SYS_fcntl, fd, F_GETFD); missing arguments are 0. */
 #define REMOTE(th, ret, err, number, ...)                                                          \

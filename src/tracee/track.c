@@ -64,8 +64,8 @@ static bool unmarked_from(int pagemap, uint64_t start, uint64_t first)
     _cleanup_page_runs_ struct page_runs runs = {0};
 
     return pagemap_unprotected(pagemap, start, start + TRIAL_SIZE, &runs, NULL) == 0 &&
-           runs.n == 1 && runs.items[0].first == first / PAGE &&
-           runs.items[0].count == (start + TRIAL_SIZE - first) / PAGE;
+           runs.n == 1 && runs.last.first == first / PAGE &&
+           runs.last.count == (start + TRIAL_SIZE - first) / PAGE;
 }
 
 /* All that is relied on: marks of pages that are there, writes and MADV_DONTNEED that take them

@@ -10,6 +10,7 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 
 #include "base/io.h"
 #include "tracee/task.h"
@@ -58,23 +59,51 @@ static bool is_asleep(int proc_fd, pid_t tid, int *ret_cpu)
     return task_stat(proc_fd, tid, &state, &flags, ret_cpu) == 0 && (state == 'S' || state == 'D');
 }
 
-/* A line of /proc/PID/syscall; false: it is in none. */
-static bool parse_call(const char *line, long *ret_number, uint64_t ret_args[6])
-{
-    uint64_t *a = ret_args;
+/* A call, its arguments, and where the thread goes on. */
+struct call {
+    long number;
+    uint64_t args[6];
+    uint64_t stack_pointer, program_counter;
+};
 
-    return sscanf(line, "%ld %lx %lx %lx %lx %lx %lx", ret_number, &a[0], &a[1], &a[2], &a[3],
-                  &a[4], &a[5]) == 7 &&
-           *ret_number >= 0;
+/* A line of /proc/PID/syscall; false: it is in none. */
+static bool parse_call(const char *line, struct call *ret)
+{
+    uint64_t values[8];
+    char *end;
+
+    ret->number = strtol(line, &end, 10);
+    for (size_t i = 0; i < ELEMENTS(values); i++) {
+        const char *at = end;
+        values[i] = strtoull(at, &end, 16);
+        if (end == at)
+            return false;
+    }
+    memcpy(ret->args, values, sizeof(ret->args));
+    ret->stack_pointer = values[6];
+    ret->program_counter = values[7];
+    return ret->number >= 0;
 }
 
 /* The call that it is in. */
-static bool read_call(int proc_fd, pid_t tid, long *ret_number, uint64_t ret_args[6])
+static bool read_call(int proc_fd, pid_t tid, struct call *ret)
 {
     _cleanup_bytes_ struct bytes line = {0};
 
     return task_read(proc_fd, tid, "syscall", &line) == 0 &&
-           parse_call((const char *)line.data, ret_number, ret_args);
+           parse_call((const char *)line.data, ret);
+}
+
+/* Is there nothing to hold: has it ended, or is it the kernel's own (io_uring's workers)? Those
+ * look as if they were in a call, but have no place to go on at. */
+static bool is_nothing(int proc_fd, pid_t tid)
+{
+    unsigned long flags;
+    char state;
+    int cpu;
+
+    return task_stat(proc_fd, tid, &state, &flags, &cpu) < 0 || (flags & PF_IO_WORKER) ||
+           state == 'Z' || state == 'X';
 }
 
 static enum task_call kind_of(long number)
@@ -111,26 +140,27 @@ static void measure(int proc_fd, pid_t tid, int cpu, struct arch_waiting *ret)
 enum task_call task_measure_waiting(int proc_fd, pid_t tid, struct arch_waiting *ret)
 {
     _cleanup_bytes_ struct bytes wchan = {0};
-    uint64_t args[6];
-    long number;
+    struct call c;
     int cpu;
 
     *ret = (struct arch_waiting){0};
-    if (!read_call(proc_fd, tid, &number, args))
-        return TASK_RUNS;
-    if (!arch_call_has_timeout(number))
-        return kind_of(number);
+    if (!read_call(proc_fd, tid, &c) || (!c.stack_pointer && !c.program_counter))
+        return is_nothing(proc_fd, tid) ? TASK_IS_NONE : TASK_RUNS;
+    /* Only what goes on after an earlier stop is known by the place where it sleeps. */
+    if (!arch_call_has_timeout(c.number) ||
+        (c.number != SYS_restart_syscall && !arch_call_needs_measure(c.number, c.args, "")))
+        return kind_of(c.number);
     /* First of all: what is read from here on is of one sleep if this number stays. */
     bool counted = read_runs(proc_fd, tid, &ret->runs) == 0;
-    if (!read_call(proc_fd, tid, &number, args))
+    if (!read_call(proc_fd, tid, &c))
         return TASK_RUNS;
-    const enum task_call call = kind_of(number);
-    if (!counted || !arch_call_has_timeout(number))
+    const enum task_call call = kind_of(c.number);
+    if (!counted || !arch_call_has_timeout(c.number))
         return call;
     if (task_read(proc_fd, tid, "wchan", &wchan) == 0)
         snprintf(ret->wchan, sizeof(ret->wchan), "%.*s", (int)sizeof(ret->wchan) - 1,
                  (char *)wchan.data);
-    if (arch_call_needs_measure(number, args, ret->wchan) && is_asleep(proc_fd, tid, &cpu))
+    if (arch_call_needs_measure(c.number, c.args, ret->wchan) && is_asleep(proc_fd, tid, &cpu))
         measure(proc_fd, tid, cpu, ret);
     return call;
 }

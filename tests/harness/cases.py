@@ -18,6 +18,7 @@ class Case:
     user: str = "any"  # who runs the tool: "root", "user", or "any" (who runs the tests)
     timeout: int = 120  # seconds
     alone: bool = False  # measures the machine: nothing else may run beside it
+    setup: typing.Any = None  # a harness.env.Setup of its own; None: that of the run
 
     @property
     def part(self):

@@ -1,4 +1,6 @@
 """One case's surroundings: its directory, its user, and how it runs the tool and programs."""
+import argparse
+import copy
 import os
 import shutil
 import signal
@@ -16,16 +18,31 @@ class Setup:
         self.top = top
         self.build = build
         self.stage = stage  # world-readable copies of the programs under test
-        self.options = options
         self.crs = os.path.join(stage, "crs")
-        self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
-            ("freeze", options.freeze), ("compress", options.compress)) if value]
-        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
+        self.set_options(options)
         self.uid, self.gid = os.getuid(), os.getgid()
         self.user_uid = self.user_gid = self.uid
         if os.geteuid() == 0:
             self.user_uid = self.user_gid = machine.free_uid()
+
+    def set_options(self, options):
+        self.options = options
+        self.checkpoint = ["checkpoint"] + [f"--{name}={value}" for name, value in (
+            ("freeze", options.freeze), ("compress", options.compress)) if value]
+        self.increments = options.increments
+        self.restart = ["restart"] + (["--lazy"] if options.lazy else [])
+        self.key_file = os.path.join(self.stage, "key") if options.encrypt else None
         self.patience = 4 if options.slow else 1  # an instrumented tool is slower
+
+    def changed(self, **options):
+        """The same with other options."""
+        other = copy.copy(self)
+        other.set_options(argparse.Namespace(**(vars(self.options) | options)))
+        return other
+
+    def make_key(self):
+        with open(os.path.join(self.stage, "key"), "wb") as file:
+            file.write(os.urandom(32))
 
 
 class Env:
@@ -58,7 +75,8 @@ class Env:
             "CRS_LIBEXEC": os.path.join(self.setup.stage, "libexec", "opencrs"),
             "TOP": self.setup.top, "STAGE": self.setup.stage, "BUILD": self.setup.build,
             "PYTHONDONTWRITEBYTECODE": "1",
-        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {})
+        } | ({"CRS_TESTS_SLOW": "1"} if self.patience > 1 else {}) \
+            | ({"CRS_KEY_FILE": self.setup.key_file} if self.setup.key_file else {})
 
     def popen_kwargs(self):
         return {"cwd": self.dir, "env": self.environment()} | \

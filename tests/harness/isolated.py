@@ -164,7 +164,7 @@ class IsolatedShow(Show):
         code = env.wait_gone(before.pid)
         expect(code == -signal.SIGKILL, f"after --terminate its crs ended with {code}")
         env.expect_alone(set(), "after --terminate")
-        restart = env.start(env.setup.crs, "restart", "--pid-file", pid_file, JOB,
+        restart = env.start(env.setup.crs, *env.setup.restart, "--pid-file", pid_file, JOB,
                             stdout="stdout.restart", stderr="stderr.restart")
         machine.wait_for(lambda: machine.read(pid_file) or restart.poll() is not None,
                          30 * env.patience)

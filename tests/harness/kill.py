@@ -82,10 +82,10 @@ def let_go(pid):
     return True
 
 
-def begin(env, victim):
+def begin(env, victim, kind=Play):
     build.once(env.setup, f"victims/{victim.name}", lambda path: build.compile_c(
         victim.job[0], path, *victim.job[2:]))
-    play = Play(env, victim)
+    play = kind(env, victim)
     play.start()
     return play
 

@@ -11,8 +11,8 @@ import tempfile
 import time
 import traceback
 
-from . import (bench, build, examples, kill, kill_requests, kill_tree, libcr, machine, openpal,
-               programs, proofs, scale, scripts, victims)
+from . import (bench, build, examples, kill, kill_requests, kill_supervisor, kill_tree, libcr,
+               machine, modes, openpal, programs, proofs, scale, scripts, victims)
 from .cases import Failure, Skip
 from .env import Env, Setup
 from .tally import Tally
@@ -21,6 +21,7 @@ TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__)
 CHANCES = 3
 PARTS = ("unit", "lint", "cli", "libcr", "openpal", "victims", "programs", "kill", "scale",
          "examples", "bench")
+MODES = "modes"  # only when it is asked for
 
 
 def parse():
@@ -29,7 +30,8 @@ def parse():
         epilog="Examples: tests/run --filter victims/eventfd -v; tests/run --part unit,lint; "
                "sudo tests/run (adds the half that needs root)")
     p.add_argument("--build", default=os.path.join(TOP, "build"), help="the build directory")
-    p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}")
+    p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}, or {MODES}: victims and programs once in each mode "
+                        "that the options --freeze, --increments, --compress and --lazy force")
     p.add_argument("--filter", default="", metavar="REGEX", help="only cases with such a name")
     p.add_argument("-j", type=int, default=2, metavar="N", help="cases at the same time")
     p.add_argument("--full", action="store_true", help="the full counts of the long cases")
@@ -38,11 +40,14 @@ def parse():
                    help="checkpoints of victims, programs and kill tests are made with this")
     p.add_argument("--increments", action="store_true",
                    help="checkpoints of victims are made twice, under one name: the second shares "
-                        "with the first, which is removed then")
+                        "with the first, which is removed then; those of a program each share with "
+                        "the one before")
     p.add_argument("--compress", metavar="CODEC",
                    help="the same with this: auto, none, lz4, zstd, zstd:LEVEL")
     p.add_argument("--lazy", action="store_true",
                    help="victims and programs are restarted on demand (crs restart --lazy)")
+    p.add_argument("--encrypt", action="store_true",
+                   help="all snapshots of crs are encrypted (CRS_KEY_FILE)")
     p.add_argument("--keep", action="store_true", help="keep the directories of failed cases")
     p.add_argument("--require-all", action="store_true",
                    help="a program that isn't installed is a failure, not a skip")
@@ -53,7 +58,7 @@ def parse():
     p.add_argument("--list", action="store_true", help="list the cases, run nothing")
     options = p.parse_args()
     options.build = os.path.abspath(options.build)
-    unknown = set(options.part.split(",")) - set(PARTS)
+    unknown = set(options.part.split(",")) - {*PARTS, MODES}
     if unknown:
         p.error(f"no such part: {', '.join(sorted(unknown))}")
     return options
@@ -64,11 +69,13 @@ def find(setup, parts):
         "unit": scripts.unit_cases, "lint": scripts.lint_cases, "cli": scripts.cli_cases,
         "libcr": lambda s: libcr.cases(s) + proofs.cases(s),
         "openpal": openpal.cases, "victims": victims.cases, "programs": programs.cases,
-        "kill": lambda s: kill.cases(s) + kill_tree.cases(s) + kill_requests.cases(s),
+        "kill": lambda s: kill.cases(s) + kill_tree.cases(s) + kill_requests.cases(s) +
+        kill_supervisor.cases(s),
         "scale": scale.cases, "examples": examples.cases, "bench": bench.cases,
+        MODES: modes.cases,
     }
     found = []
-    for part in PARTS:
+    for part in (*PARTS, MODES):
         if part in parts:
             found += makers[part](setup)
     return found
@@ -80,7 +87,7 @@ def run_case(setup, case, directory):
     """Runs in the worker. Returns [verdict, words]."""
     machine.become_subreaper()
     machine.own_network()
-    env = Env(setup, case, directory)
+    env = Env(case.setup or setup, case, directory)
     verdict, words = "passed", ""
     try:
         if case.user == "root" and os.geteuid() != 0:
@@ -235,8 +242,8 @@ class Run:
                   ", ".join(case.name for case in self.unsteady))
         if self.failed:
             print("failed: " + ", ".join(case.name for case in self.failed))
-        if self.tally.line():
-            print(self.tally.line())
+        for line in self.tally.lines():
+            print(line)
         counts = self.counts
         tail = f", {counts['skipped']} skipped" if counts["skipped"] else ""
         print(f"{counts['passed']} passed, {counts['failed']} failed{tail}", flush=True)
@@ -282,6 +289,7 @@ def main():
     try:
         setup = Setup(TOP, options.build, os.path.join(base, "stage"), options)
         os.mkdir(setup.stage, 0o755)
+        setup.make_key()
         ours.uids = {setup.user_uid} - {0}
         cases = [case for case in find(setup, options.part.split(","))
                  if re.search(options.filter, case.name)]

@@ -85,6 +85,7 @@ class Show:
         self.work = env.mkdir("work")
         self.process = None
         self.pid = None
+        self.snapshots = 0
 
     def command(self):
         return self.program.command("run", self.env)
@@ -122,11 +123,23 @@ class Show:
     def state(self):
         return "\n" + self.env.tail("stdout", 1000) + self.env.tail("stderr")
 
+    def checkpoint(self, name, *options):
+        """The path of the snapshot. With increments all have one name, and each shares with the one
+        before, which is gone before it is used."""
+        env = self.env
+        if not env.setup.increments:
+            env.crs(*env.setup.checkpoint, *options, "--output", env.path(name), self.pid)
+            return env.path(name)
+        self.snapshots += 1
+        env.crs(*env.setup.checkpoint, *options, "--name", "program", self.pid)
+        if self.snapshots > 1:
+            env.crs("remove", f"program@{self.snapshots - 1}")
+        return os.path.join(env.store, "program", str(self.snapshots))
+
     def restarted(self, policy, before, cycle):
         """Checkpoint and end it, and bring it back; the process that stands for it."""
-        env = self.env
-        snapshot, pid_file = env.path(f"second.{cycle}"), env.path(f"pid.{cycle}")
-        env.crs(*env.setup.checkpoint, "--terminate", "--output", snapshot, self.pid)
+        env, pid_file = self.env, self.env.path(f"pid.{cycle}")
+        snapshot = self.checkpoint(f"second.{cycle}", "--terminate")
         code = env.wait_gone(before.pid if before else self.pid)
         expect(code == -signal.SIGKILL, f"after --terminate it ended with {code}")
         env.expect_alone(set(), "after --terminate")
@@ -160,7 +173,7 @@ def survived(program, policy):
         show = Show(env, program)
         show.start()
         show.wait_progress(program.progress)
-        env.crs(*env.setup.checkpoint, "--output", env.path("first"), show.pid)
+        show.checkpoint("first")
         env.expect_running(show.pid, "after the checkpoint")
         restart = None
         for cycle in range(program.cycles):
@@ -180,7 +193,7 @@ def undisturbed(program):
         for i in range(3):
             try:
                 show.wait_progress(max(program.progress, show.lines() + (1 if i else 0)))
-                env.crs(*env.setup.checkpoint, "--output", env.path(f"snapshot.{i}"), show.pid)
+                show.checkpoint(f"snapshot.{i}")
             except Failure:  # it may come to its end before, since it runs meanwhile
                 if i == 0 or show.process.poll() is None:
                     raise

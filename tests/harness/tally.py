@@ -1,14 +1,16 @@
-"""How many victims came through, as whom: one line at the end of a run."""
+"""How many victims came through, as whom, and how many cases in which mode: lines at the end."""
 
 WHO = {"root": "as root", "user": "as a user", "isolated": "in an isolated job"}
 WORDS_MAX = 60
 
 
 class Tally:
-    """Fed with each case's verdict; a case of a victim is victims/NAME/WHO/SITUATION."""
+    """Fed with each case's verdict; a case of a victim is victims/NAME/WHO/SITUATION, one of a mode
+    modes/MODE/NAME."""
 
     def __init__(self, cases):
         self.all = {}  # who -> name -> situation -> (verdict, words)
+        self.by_mode = {}  # mode -> case -> verdict
         for case in cases:
             self.place(case)
 
@@ -20,11 +22,21 @@ class Tally:
 
     def add(self, case, verdict, words):
         place = self.place(case)
+        if case.part == "modes":
+            self.by_mode.setdefault(case.name.split("/")[1], {})[case.name] = verdict
         if place is not None:
             place[case.name.rpartition("/")[2]] = (verdict, words)  # the last chance counts
 
+    def lines(self):
+        """None where no case is of a victim or a mode."""
+        return [line for line in (self.line(), self.modes()) if line]
+
+    def modes(self):
+        words = [f"{mode} {sum(verdict == 'passed' for verdict in verdicts.values())}"
+                 f" of {len(verdicts)}" for mode, verdicts in self.by_mode.items()]
+        return "modes: " + ", ".join(words) if words else ""
+
     def line(self):
-        """"" where no case is of a victim."""
         parts = [self.part(who) for who in WHO if who in self.all]
         return "victims: " + ", ".join(parts) if parts else ""
 

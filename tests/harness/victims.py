@@ -29,7 +29,7 @@ class Victim:
         if self.isolate:  # what was isolated comes back in namespaces of its own only
             self.without |= {"same", "new"}
         self.options = self.header.get("checkpoint", "").split()
-        self.increments = setup.options.increments and self.header.get("increments") != "no"
+        self.increments = setup.increments and self.header.get("increments") != "no"
         eager = self.header.get("lazy") == "no"
         self.restart = ["restart"] if eager else setup.restart
         self.args = self.header.get("args", "").split()

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -18,6 +19,7 @@
 #include <unistd.h>
 
 #include "tracee/arch/x86_64/internal.h"
+#include "tracee/task.h"
 
 struct shared {
     atomic_int ready, seen;
@@ -136,6 +138,35 @@ static void choice_of_the_signal(void **state)
     assert_int_equal(signal_for(bit(SIGWINCH), bit(SIGURG)), 0);
 }
 
+/* Those that a thread blocks only while it runs a function, unless one waits already. */
+static void lent_signals(void **state)
+{
+    pid_t pid = start_target(0, bit(SIGURG) | bit(SIGWINCH));
+    struct crs_error err = {0};
+    struct tracee *t = NULL;
+
+    assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+    assert_int_equal(tracee_prepare_calls(t, &err), 0);
+    struct tracee_thread *th = tracee_main(t);
+    assert_int_equal(chain_signal(th), 0);
+    th->lent_signals = bit(SIGWINCH);
+    assert_int_equal(chain_signal(th), SIGWINCH);
+    th->lent_signals = ~0ULL;
+    assert_int_equal(chain_signal(th), SIGURG);
+    kill(pid, SIGURG);
+    tracee_forget_status(th);
+    assert_int_equal(chain_signal(th), SIGWINCH);
+    struct remote_call calls[2] = {{.number = SYS_getpid}, {.number = SYS_getppid}};
+    assert_int_equal(tracee_calls(th, calls, 2, &err), 0);
+    assert_int_equal(calls[0].result, pid);
+    assert_int_equal(calls[1].result, getpid());
+    tracee_forget_status(th);
+    assert_int_equal(task_read(t->proc_fd, pid, "status", &th->status), 0);
+    assert_non_null(strstr((char *)th->status.data, "ShdPnd:\t0000000000400000"));
+    tracee_free(t);
+    end_target(pid);
+}
+
 /* Somebody else sends the same one all the time, and signals that are handled. */
 static void signals_from_others(void **state)
 {
@@ -173,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_of_all),
         cmocka_unit_test(choice_of_the_signal),
+        cmocka_unit_test(lent_signals),
         cmocka_unit_test(signals_from_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

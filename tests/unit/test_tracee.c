@@ -189,6 +189,53 @@ static void calls_leave_no_trace(void **state)
     end_target(pid);
 }
 
+/* As the engine does it: what ptrace holds ends with the thread that holds it. */
+static void *hold_too_late(void *pid)
+{
+    struct crs_error err = {0};
+    struct tracee *t = NULL;
+    int r = tracee_freeze(*(pid_t *)pid, 1, &t, &err);
+
+    if (r < 0 && err.kind != CRS_TIMED_OUT)
+        print_error("%s\n", err.text);
+    tracee_free(t);
+    return r < 0 && err.kind == CRS_TIMED_OUT ? pid : NULL;
+}
+
+static pid_t start_waiting_target(void)
+{
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(shared, MAP_FAILED);
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        epolls(NULL);
+    }
+    return pid;
+}
+
+/* A thread that is told to stop and doesn't come to it in time has had its call interrupted. */
+static void too_late_is_harmless(void **state)
+{
+    pid_t pid = start_waiting_target();
+    int late = 0;
+
+    for (int i = 0; i < 1000; i++) {
+        pthread_t thread;
+        void *was_late;
+        assert_int_equal(pthread_create(&thread, NULL, hold_too_late, &pid), 0);
+        pthread_join(thread, &was_late);
+        late += was_late != NULL;
+        assert_int_equal(atomic_load(&shared->failed), 0);
+    }
+    assert_true(late > 0);
+    for (unsigned long end = atomic_load(&shared->beats[1]) + 3;
+         atomic_load(&shared->beats[1]) < end;)
+        usleep(1000);
+    assert_int_equal(atomic_load(&shared->failed), 0);
+    end_target(pid);
+}
+
 /*
  * The instant between a thread's stop and the repair of the call that it was in is not a part of
  * this: there the command's second process protects the program (see docs/architecture.md).
@@ -420,6 +467,7 @@ int main(void)
         cmocka_unit_test(calls_leave_no_trace), cmocka_unit_test(death_in_a_call_is_harmless),
         cmocka_unit_test(frozen_in_a_call),     cmocka_unit_test(blocks_and_memory),
         cmocka_unit_test(many_threads),         cmocka_unit_test(measured_timeouts),
+        cmocka_unit_test(too_late_is_harmless),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -141,8 +141,8 @@ static int open_pagemap(pid_t pid)
 static void assert_runs(const struct page_runs *runs, uint64_t first, uint64_t count)
 {
     assert_int_equal(runs->n, 1);
-    assert_int_equal(runs->items[0].first, (uintptr_t)memory / PAGE + first);
-    assert_int_equal(runs->items[0].count, count);
+    assert_int_equal(runs->last.first, (uintptr_t)memory / PAGE + first);
+    assert_int_equal(runs->last.count, count);
 }
 
 static void needs_a_kernel(void)
@@ -261,66 +261,9 @@ static void death_leaves_nothing(void **state)
     end_target(pid);
 }
 
-/* ---- sets of pages ---- */
-
-static struct page_runs set(size_t n, const struct page_run *items)
-{
-    struct page_runs runs = {0};
-
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(page_runs_add(&runs, items[i].first, items[i].count), 0);
-    return runs;
-}
-
-static void assert_set(struct page_runs *runs, size_t n, const struct page_run *items)
-{
-    assert_int_equal(runs->n, n);
-    for (size_t i = 0; i < n; i++) {
-        assert_int_equal(runs->items[i].first, items[i].first);
-        assert_int_equal(runs->items[i].count, items[i].count);
-    }
-    page_runs_clear(runs);
-}
-
-#define SET(...)                                                                                   \
-    set(sizeof((struct page_run[]){__VA_ARGS__}) / sizeof(struct page_run),                        \
-        (struct page_run[]){__VA_ARGS__})
-#define ASSERT_SET(runs, ...)                                                                      \
-    assert_set(runs, sizeof((struct page_run[]){__VA_ARGS__}) / sizeof(struct page_run),           \
-               (struct page_run[]){__VA_ARGS__})
-
-static void sets(void **state)
-{
-    struct page_runs a = SET({10, 10}, {30, 10}, {50, 1}), b = SET({5, 7}, {15, 2}, {19, 15}),
-                     none = {0}, got = {0};
-
-    assert_int_equal(page_runs_subtract(&a, &b, &got), 0);
-    ASSERT_SET(&got, {12, 3}, {17, 2}, {34, 6}, {50, 1});
-    assert_int_equal(page_runs_subtract(&b, &a, &got), 0);
-    ASSERT_SET(&got, {5, 5}, {20, 10});
-    assert_int_equal(page_runs_subtract(&a, &a, &got), 0);
-    ASSERT_SET(&got, );
-    assert_int_equal(page_runs_subtract(&a, &none, &got), 0);
-    ASSERT_SET(&got, {10, 10}, {30, 10}, {50, 1});
-    assert_int_equal(page_runs_within(&a, 15, 20, &got), 0);
-    ASSERT_SET(&got, {15, 5}, {30, 5});
-    assert_true(page_runs_have(&a, 10));
-    assert_true(page_runs_have(&a, 19));
-    assert_true(page_runs_have(&a, 50));
-    assert_false(page_runs_have(&a, 9));
-    assert_false(page_runs_have(&a, 20));
-    assert_false(page_runs_have(&a, 51));
-    assert_int_equal(page_runs_unite(&none, &a), 0);
-    ASSERT_SET(&none, {10, 10}, {30, 10}, {50, 1});
-    assert_int_equal(page_runs_unite(&a, &b), 0);
-    ASSERT_SET(&a, {5, 35}, {50, 1});
-    page_runs_clear(&b);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(sets),
         cmocka_unit_test(tells_what_is_written),
         cmocka_unit_test(death_leaves_nothing),
     };

@@ -24,6 +24,7 @@ struct arch_regs {
 struct tracee;
 struct tracee_thread;
 struct remote_call;
+struct tracee_part;
 struct arch_calls;
 
 /* "x86_64" */
@@ -32,8 +33,11 @@ extern const char arch_name[];
 /* ---- registers ---- */
 int arch_get_regs(pid_t tid, struct arch_regs *ret, struct crs_error *err);
 int arch_set_regs(pid_t tid, const struct arch_regs *regs, struct crs_error *err);
+/* The vector state, as far as its components are in use. */
 int arch_get_xstate(pid_t tid, struct bytes *ret, struct crs_error *err);
-int arch_set_xstate(pid_t tid, const struct bytes *xstate, struct crs_error *err);
+/* All of the area, and what sets such a one. */
+int arch_get_xstate_area(pid_t tid, struct bytes *ret, struct crs_error *err);
+int arch_set_xstate_area(pid_t tid, const struct bytes *area, struct crs_error *err);
 uint64_t arch_stack_pointer(const struct arch_regs *regs);
 uint64_t arch_program_counter(const struct arch_regs *regs);
 void arch_set_program_counter(struct arch_regs *regs,
@@ -114,7 +118,7 @@ bool arch_calls_overlap(const struct tracee *t, uint64_t start, uint64_t end);
 /* That place, now. False: nothing was put there. */
 bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_size);
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
-                   struct crs_error *err);
+                   const struct tracee_part *block, struct crs_error *err);
 /*
  * A live process makes another one (spawn.h), which shares its memory and its descriptors, and
  * stands in its first stop, held by us. Until it has ended th stands still. Left alone at any
@@ -170,9 +174,15 @@ uint64_t arch_xstate_lacking(uint64_t saved_xcr0);
 int arch_xstate_convert(const struct bytes *saved, const struct arch_xstate_layout *from,
                         const struct arch_xstate_layout *to, struct bytes *area,
                         struct crs_error *err);
-/* arch_set_xstate() of a state that was saved with the layout `from`. */
+/* The same of a whole area: how much of it, at least 576 bytes, has components in use. */
+size_t arch_xstate_used_size(const struct bytes *area);
+/*
+ * Set a state that was saved with the layout `from`. `*room` is an area to put it together in:
+ * empty for the first thread, then for all others of the same process.
+ */
 int arch_set_xstate_from(pid_t tid, const struct bytes *saved,
-                         const struct arch_xstate_layout *from, struct crs_error *err);
+                         const struct arch_xstate_layout *from, struct bytes *room,
+                         struct crs_error *err);
 
 /* The parts, by their bit in XCR0, that th's process has asked its kernel for; 0: none. */
 int arch_xstate_permitted(struct tracee_thread *th, uint64_t *ret, struct crs_error *err);

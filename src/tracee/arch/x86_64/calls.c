@@ -201,49 +201,97 @@ static int end_session(struct tracee *t, struct crs_error *err)
     return put_back(th, err);
 }
 
-/* From here until end_session() the thread stands on its frame, with all signals blocked. */
-static int begin_session(struct tracee_thread *th, struct crs_error *err)
+/* What the thread will stand on. Nothing has been written yet. */
+static int prepare_session(struct tracee_thread *th, struct frame_bytes *ret_frame,
+                           struct crs_error *err)
 {
     struct arch_calls *c = th->owner->calls;
     struct arch_regs regs = th->regs;
-    uint64_t all = ~0ULL;
     int r = end_session(th->owner, err);
 
+    ret_frame->size = 0;
     if (r == 0 && c->frame_area)
-        r = frame_write(th, (uint64_t *)&regs.user.rsp, err);
+        r = frame_make(th, ret_frame, (uint64_t *)&regs.user.rsp, err);
     if (r < 0)
         return r;
-    /* The registers lead to the frame before the mask changes. */
     regs.user.rip = c->gadgets.call;
     regs.user.rax = SYS_getpid;
     regs.user.orig_rax = -1;
-    c->session = th;
     c->session_signal = 0;
     c->session_regs = regs;
-    r = arch_set_regs(th->tid, &regs, err);
+    return 0;
+}
+
+/* From here until end_session() the thread stands on its frame, with all signals blocked. */
+static int begin_session(struct tracee_thread *th, const struct frame_bytes *frame,
+                         struct crs_error *err)
+{
+    struct arch_calls *c = th->owner->calls;
+    uint64_t all = ~0ULL;
+    int r =
+        frame->size ? tracee_write(th->owner, frame->address, frame->data, frame->size, err) : 0;
+
+    if (r < 0)
+        return r;
+    /* The registers lead to the frame before the mask changes. */
+    c->session = th;
+    r = arch_set_regs(th->tid, &c->session_regs, err);
     if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
         r = crs_fail_errno(err, CRS_FAILED, "can't block signals");
     return r;
 }
 
-static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t n,
-                    struct crs_error *err)
+int calls_begin(struct tracee_thread *th, struct crs_error *err)
 {
-    struct arch_calls *c = th->owner->calls;
-    int r = c->session == th ? 0 : begin_session(th, err);
-    int signal = r == 0 && n > 1 ? chain_signal(th) : 0;
+    struct frame_bytes frame;
 
-    for (size_t i = 0; i < n && r >= 0; i += signal ? r : 1)
-        r = signal ? chain_run(th, signal, calls + i, n - i, err)
-                   : calls_run_one(th, &c->session_regs, &calls[i], err);
+    if (th->owner->calls->session == th)
+        return 0;
+    int r = prepare_session(th, &frame, err);
+    return r < 0 ? r : begin_session(th, &frame, err);
+}
+
+/* Their stops are what takes the time; then each access to the thread. So what a chain needs is
+ * written at once, with the frame. */
+static int run_chains(struct tracee_thread *th, int signal, struct remote_call *calls, size_t n,
+                      const struct tracee_part *block, struct crs_error *err)
+{
+    struct chain_memory memory = {.block = block};
+    struct frame_bytes frame;
+    int r = 0;
+
+    if (th->owner->calls->session != th) {
+        r = prepare_session(th, &frame, err);
+        memory.frame = &frame;
+    }
+    for (size_t i = 0; i < n && r >= 0; i += r)
+        r = chain_run(th, signal, calls + i, n - i, &memory, err);
+    return r;
+}
+
+static int run_each(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                    const struct tracee_part *block, struct crs_error *err)
+{
+    struct tracee *t = th->owner;
+    int r = calls_begin(th, err);
+
+    if (r == 0 && block)
+        r = tracee_write_parts(t, block, 1, err);
+    for (size_t i = 0; i < n && r == 0; i++)
+        r = calls_run_one(th, &t->calls->session_regs, &calls[i], err);
+    return r == 0 && block ? tracee_read_parts(t, block, 1, err) : r;
+}
+
+static int run_live(struct tracee_thread *th, struct remote_call *calls, size_t n,
+                    const struct tracee_part *block, struct crs_error *err)
+{
+    int signal = n > 1 ? chain_signal(th) : 0;
+    int r =
+        signal ? run_chains(th, signal, calls, n, block, err) : run_each(th, calls, n, block, err);
+
     if (r < 0)
         end_session(th->owner, NULL);
     return r < 0 ? r : 0;
-}
-
-int calls_begin(struct tracee_thread *th, struct crs_error *err)
-{
-    return th->owner->calls->session == th ? 0 : begin_session(th, err);
 }
 
 int arch_calls_end(struct tracee *t, struct crs_error *err)
@@ -521,7 +569,12 @@ void arch_calls_free(struct arch_calls *calls)
 }
 
 int arch_calls_run(struct tracee_thread *th, struct remote_call *calls, size_t n,
-                   struct crs_error *err)
+                   const struct tracee_part *block, struct crs_error *err)
 {
-    return th->owner->stub ? run_stub(th, calls, n, err) : run_live(th, calls, n, err);
+    if (!th->owner->stub)
+        return run_live(th, calls, n, block, err);
+    int r = block ? tracee_write_parts(th->owner, block, 1, err) : 0;
+    if (r == 0)
+        r = run_stub(th, calls, n, err);
+    return r == 0 && block ? tracee_read_parts(th->owner, block, 1, err) : r;
 }

@@ -12,7 +12,6 @@
  * rt_sigreturn would make the kernel forget a timeout that it keeps for the thread.
  */
 #include <signal.h>
-#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ptrace.h>
@@ -60,6 +59,24 @@ static uint64_t usable_signals(struct tracee *t)
     return usable;
 }
 
+/* Of the signals that the thread blocks: those that it would take at any moment, and that wouldn't
+ * be seen by anybody then, if it weren't in a function that it was made to run. */
+static uint64_t lent_signals(struct tracee_thread *th)
+{
+    uint64_t lent = th->sigmask & th->lent_signals;
+    const char *own, *shared;
+
+    if (!lent)
+        return 0;
+    if (!th->status.data && task_read(th->owner->proc_fd, th->tid, "status", &th->status) < 0)
+        return 0;
+    own = strstr((char *)th->status.data, "\nSigPnd:\t");
+    shared = strstr((char *)th->status.data, "\nShdPnd:\t");
+    if (!own || !shared)
+        return 0;
+    return lent & ~strtoull(own + 9, NULL, 16) & ~strtoull(shared + 9, NULL, 16);
+}
+
 int chain_signal(struct tracee_thread *th)
 {
     struct tracee *t = th->owner;
@@ -71,8 +88,9 @@ int chain_signal(struct tracee_thread *th)
     if (!c->signals_known)
         c->signals = usable_signals(t);
     c->signals_known = true;
+    const uint64_t free = c->signals ? c->signals & (~th->sigmask | lent_signals(th)) : 0;
     for (size_t i = 0; i < ELEMENTS(signals); i++)
-        if (c->signals & ~th->sigmask & 1ULL << (signals[i] - 1))
+        if (free & 1ULL << (signals[i] - 1))
             return signals[i];
     return 0;
 }
@@ -140,12 +158,10 @@ static size_t build(struct chain *c, const struct tracee_thread *th, int signal,
 /* Does the thread stand where the last call returns to? Somebody else's signal may have come. */
 static bool at_end(pid_t tid, const struct gadgets *g, uint64_t end)
 {
-    long sp, pc;
+    struct arch_regs regs;
 
-    errno = 0;
-    sp = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rsp), 0);
-    pc = ptrace(PTRACE_PEEKUSER, tid, offsetof(struct user, regs.rip), 0);
-    return errno == 0 && (uint64_t)sp == end && (uint64_t)pc == g->plain + SYSCALL_BYTES;
+    return arch_get_regs(tid, &regs, NULL) == 0 && regs.user.rsp == end &&
+           regs.user.rip == g->plain + SYSCALL_BYTES;
 }
 
 static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct crs_error *err)
@@ -167,7 +183,7 @@ static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct
     }
 }
 
-/* From now on until the end of the session that signal isn't blocked. */
+/* From now on until the end of the session that signal isn't blocked, and all others are. */
 static int unblock(struct tracee_thread *th, int signal, struct crs_error *err)
 {
     uint64_t mask = ~(1ULL << (signal - 1));
@@ -198,36 +214,62 @@ static void set_registers(const struct arch_calls *a, const struct remote_call *
     u->r9 = first->args[5];
 }
 
-/* The words of the chain, before the frame; before them the results, no answers yet. */
-static int write_chain(struct tracee *t, const struct chain *c, uint64_t end, struct crs_error *err)
+/* The words of the chain, before the frame; before them the results, no answers yet; and what else
+ * is to be written. */
+static int write_chain(struct tracee *t, const struct chain *c, uint64_t end,
+                       struct chain_memory *memory, struct crs_error *err)
 {
     uint64_t block[N_WORDS];
+    struct tracee_part parts[3];
+    size_t n = 0;
 
     for (size_t i = 0; i < N_WORDS - c->n; i++)
         block[i] = (uint64_t)-ENOSYS;
     memcpy(block + N_WORDS - c->n, c->words, c->n * sizeof(uint64_t));
-    return tracee_write(t, end - FRAME_CHAIN_SIZE, block, sizeof(block), err);
+    if (memory->frame) /* first: the chain ends a little behind its beginning */
+        parts[n++] = (struct tracee_part){memory->frame->address, (void *)memory->frame->data,
+                                          memory->frame->size};
+    parts[n++] = (struct tracee_part){end - FRAME_CHAIN_SIZE, block, sizeof(block)};
+    if (memory->block && !memory->block_written)
+        parts[n++] = *memory->block;
+    int r = tracee_write_parts(t, parts, n, err);
+    memory->frame = r == 0 ? NULL : memory->frame;
+    memory->block_written = r == 0;
+    return r;
+}
+
+static int read_results(struct tracee *t, uint64_t *results, size_t n, uint64_t end,
+                        const struct tracee_part *block, struct crs_error *err)
+{
+    struct tracee_part parts[2] = {{end - FRAME_CHAIN_SIZE, results, n * sizeof(*results)}};
+
+    if (block)
+        parts[1] = *block;
+    return tracee_read_parts(t, parts, block ? 2 : 1, err);
 }
 
 int chain_run(struct tracee_thread *th, int signal, struct remote_call *calls, size_t n,
-              struct crs_error *err)
+              struct chain_memory *memory, struct crs_error *err)
 {
-    const struct arch_calls *a = th->owner->calls;
+    struct arch_calls *a = th->owner->calls;
     uint64_t end = a->session_regs.user.rsp + a->gadgets.call_pops, results[N_WORDS];
     struct chain c = {.g = &a->gadgets};
     struct arch_regs regs;
 
     size_t some = build(&c, th, signal, calls, n, end);
     set_registers(a, calls, end - c.n * sizeof(uint64_t), &regs);
-    int r = write_chain(th->owner, &c, end, err);
-    if (r == 0)
-        r = arch_set_regs(th->tid, &regs, err);
+    int r = write_chain(th->owner, &c, end, memory, err);
+    if (r < 0)
+        return r;
+    /* The registers lead to the frame before the mask changes. */
+    a->session = th;
+    r = arch_set_regs(th->tid, &regs, err);
     if (r == 0)
         r = unblock(th, signal, err);
     if (r == 0)
         r = run_to_end(th, signal, end, err);
     if (r == 0)
-        r = tracee_read(th->owner, end - FRAME_CHAIN_SIZE, results, some * sizeof(uint64_t), err);
+        r = read_results(th->owner, results, some, end, some == n ? memory->block : NULL, err);
     for (size_t i = 0; r == 0 && i < some; i++)
         calls[i].result = (int64_t)results[i];
     return r < 0 ? r : (int)some;

@@ -20,7 +20,6 @@
 #define XSTATE_MAGIC1        0x46505853u
 #define XSTATE_MAGIC2        0x46505845u
 #define SW_RESERVED_OFFSET   464
-#define XSTATE_BV_OFFSET     512 /* the parts that are in use */
 #define XSTATE_MIN_SIZE      576
 
 /* Below the stack pointer of the main thread this much stays free for it. */
@@ -88,34 +87,13 @@ int frame_read_xstate(struct tracee_thread *th, struct crs_error *err)
     return r;
 }
 
-/*
- * As far as parts are in use. ptrace shows room for all that the processor has, but a thread that
- * hasn't asked for the largest (AMX) has a smaller state, and the kernel takes nothing but the
- * oldest registers from a frame with one that is larger than that.
- */
-static size_t used_size(const struct bytes *xstate)
-{
-    static _Thread_local struct arch_xstate_layout layout;
-    size_t size = XSTATE_MIN_SIZE;
-    uint64_t used;
-
-    if (!layout.size)
-        arch_xstate_layout(&layout);
-    memcpy(&used, xstate->data + XSTATE_BV_OFFSET, sizeof(used));
-    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
-        size_t end = (size_t)layout.parts[i].offset + layout.parts[i].size;
-        if ((used >> i & 1) && end > size)
-            size = end;
-    }
-    return size < xstate->size ? size : xstate->size;
-}
-
 size_t frame_xstate_size(const struct tracee_thread *th)
 {
-    return used_size(&th->xstate) + sizeof(uint32_t);
+    return th->xstate.size + sizeof(uint32_t);
 }
 
-/* The vector state as a signal frame holds it: with marks before and after. */
+/* The vector state as a signal frame holds it: with marks before and after. The kernel takes
+ * nothing but the oldest registers from a frame with a larger one than the thread may have. */
 static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, struct crs_error *err)
 {
     uint32_t magic2 = XSTATE_MAGIC2;
@@ -124,7 +102,7 @@ static int fill_xstate(struct tracee_thread *th, uint8_t *area, size_t room, str
 
     if (r < 0)
         return r;
-    size_t size = used_size(&th->xstate);
+    const size_t size = th->xstate.size;
     if (size + sizeof(magic2) > room)
         return crs_fail(err, CRS_FAILED, EOVERFLOW, "a vector state of %zu bytes", size);
     memcpy(area, th->xstate.data, size);
@@ -159,22 +137,25 @@ static uint64_t set_way(const struct gadgets *g, uint8_t *area, uint64_t at, str
     return at - g->call_pops;
 }
 
-int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err)
+int frame_make(struct tracee_thread *th, struct frame_bytes *ret, uint64_t *ret_sp,
+               struct crs_error *err)
 {
     const struct arch_calls *c = th->owner->calls;
-    uint8_t area[FRAME_AREA_SIZE - FRAME_OFFSET] = {0};
     uint64_t at = c->frame_area + FRAME_OFFSET;
     uint64_t xstate_at = (at + 16 + (FRAME_XSTATE_OFFSET - FRAME_OFFSET) + 63) & ~63ULL;
+    size_t size = xstate_at - at;
     /* 16 bytes before the frame for `pop %rax`'s way. */
-    struct frame *f = (struct frame *)(area + 16);
+    struct frame *f = (struct frame *)(ret->data + 16);
 
+    memset(ret->data, 0, size);
     const struct user_regs_struct back = registers_back(th);
-    int r = frame_fill(th, &back, f, area + (xstate_at - at), sizeof(area) - (xstate_at - at),
-                       xstate_at, err);
+    int r = frame_fill(th, &back, f, ret->data + size, sizeof(ret->data) - size, xstate_at, err);
     if (r < 0)
         return r;
-    *ret_sp = set_way(&c->gadgets, area, at, f);
-    return tracee_write(th->owner, at, area, xstate_at - at + frame_xstate_size(th), err);
+    *ret_sp = set_way(&c->gadgets, ret->data, at, f);
+    ret->address = at;
+    ret->size = size + frame_xstate_size(th);
+    return 0;
 }
 
 int frame_write_call(struct tracee_thread *th, size_t offset, const struct remote_call *call,

@@ -101,8 +101,16 @@ int frame_fill(struct tracee_thread *th, const struct user_regs_struct *back, st
 /* Is the thread on its way back over a frame of a tool that was killed? */
 bool frame_in_use(struct tracee_thread *th);
 
-/* Write th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
-int frame_write(struct tracee_thread *th, uint64_t *ret_sp, struct crs_error *err);
+/* What is to be written, and where. */
+struct frame_bytes {
+    uint64_t address;
+    size_t size;
+    _Alignas(16) uint8_t data[FRAME_AREA_SIZE - FRAME_OFFSET];
+};
+
+/* th's frame; *ret_sp is the stack pointer to make calls with (at gadgets.call). */
+int frame_make(struct tracee_thread *th, struct frame_bytes *ret, uint64_t *ret_sp,
+               struct crs_error *err);
 
 /* The thread stands on its frame: write one more at that offset of the area, which leads to a call
  * and then to th's own frame. *ret_sp as before. And where the call's first argument lies in it. */
@@ -127,13 +135,18 @@ int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *
 bool calls_at_exit(pid_t tid, int64_t *ret_result);
 
 /*
- * Several calls with one stop (chain.c), by the thread that stands on its frame. chain_signal():
- * the signal that will stop it; 0: none can, or something else keeps it from making chains.
- * chain_run(): how many of the calls were made, at least one, or -errno.
+ * Several calls with one stop (chain.c), by the thread that stands on its frame, or is put there
+ * with it. chain_signal(): the signal that will stop it; 0: none can, or something else keeps it
+ * from making chains. chain_run(): how many of the calls were made, at least one, or -errno.
  */
+struct chain_memory {
+    const struct frame_bytes *frame; /* to be written before; NULL: it stands there */
+    const struct tracee_part *block; /* what the calls work with: to be written before the first */
+    bool block_written;              /* of them, and read after the last; NULL: there is none */
+};
 int chain_signal(struct tracee_thread *th);
 int chain_run(struct tracee_thread *th, int signal, struct remote_call *calls, size_t n,
-              struct crs_error *err);
+              struct chain_memory *memory, struct crs_error *err);
 
 /* Does it look as if the thread were in a chain of a tool that was killed? Its frame lies at most
  * FRAME_CHAIN_SIZE behind its stack pointer then. */

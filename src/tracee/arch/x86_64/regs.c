@@ -1,6 +1,5 @@
 /* regs.c - the registers of a thread */
 #include <elf.h>
-#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -36,21 +35,30 @@ int arch_set_regs(pid_t tid, const struct arch_regs *regs, struct crs_error *err
     return 0;
 }
 
-int arch_get_xstate(pid_t tid, struct bytes *ret, struct crs_error *err)
+static int get_xstate(pid_t tid, bool whole, struct bytes *ret, struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes b = {malloc(XSTATE_MAX_SIZE), XSTATE_MAX_SIZE};
-    struct iovec iov = {b.data, b.size};
+    uint8_t area[XSTATE_MAX_SIZE];
+    struct iovec iov = {area, sizeof(area)};
 
-    if (!b.data)
-        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     if (ptrace(PTRACE_GETREGSET, tid, (void *)(long)NT_X86_XSTATE, &iov) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't read the vector registers of thread %d", tid);
-    return bytes_copy(ret, b.data, iov.iov_len) < 0
+    const struct bytes all = {area, iov.iov_len};
+    return bytes_copy(ret, area, whole ? all.size : arch_xstate_used_size(&all)) < 0
                ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory")
                : 0;
 }
 
-int arch_set_xstate(pid_t tid, const struct bytes *xstate, struct crs_error *err)
+int arch_get_xstate(pid_t tid, struct bytes *ret, struct crs_error *err)
+{
+    return get_xstate(tid, false, ret, err);
+}
+
+int arch_get_xstate_area(pid_t tid, struct bytes *ret, struct crs_error *err)
+{
+    return get_xstate(tid, true, ret, err);
+}
+
+int arch_set_xstate_area(pid_t tid, const struct bytes *xstate, struct crs_error *err)
 {
     struct iovec iov = {xstate->data, xstate->size};
 

@@ -50,6 +50,33 @@ void arch_xstate_layout(struct arch_xstate_layout *ret)
     *ret = layout_here;
 }
 
+static uint64_t parts_in_use(const struct bytes *area)
+{
+    uint64_t used = 0;
+
+    if (area->size >= LEGACY_SIZE + sizeof(used))
+        memcpy(&used, area->data + LEGACY_SIZE, sizeof(used));
+    return used;
+}
+
+/*
+ * ptrace shows room for all that the processor has, most of it zeros: a thread that hasn't asked
+ * for the largest component (AMX) has a smaller state.
+ */
+size_t arch_xstate_used_size(const struct bytes *area)
+{
+    const uint64_t used = parts_in_use(area) | 1ULL << PKRU; /* which ptrace tells in any case */
+    size_t size = EXTENDED_FROM;
+
+    pthread_once(&layout_is_known, ask_layout);
+    for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++) {
+        size_t end = (size_t)layout_here.parts[i].offset + layout_here.parts[i].size;
+        if ((used >> i & 1) && end > size)
+            size = end;
+    }
+    return size < area->size ? size : area->size;
+}
+
 bool arch_has_key_rights(const struct bytes *xstate)
 {
     struct arch_xstate_layout layout;
@@ -85,9 +112,8 @@ static uint64_t used_parts(const struct bytes *saved, const struct arch_xstate_l
                            uint64_t known)
 {
     static const uint8_t zero[64 << 10];
-    uint64_t used;
+    uint64_t used = parts_in_use(saved);
 
-    memcpy(&used, saved->data + LEGACY_SIZE, sizeof(used));
     for (unsigned i = 2; i < ARCH_XSTATE_PARTS; i++)
         if (!(known >> i & 1) && has_part(from, i, saved->size) &&
             from->parts[i].size <= sizeof(zero) &&
@@ -127,15 +153,13 @@ int arch_xstate_convert(const struct bytes *saved, const struct arch_xstate_layo
 }
 
 int arch_set_xstate_from(pid_t tid, const struct bytes *saved,
-                         const struct arch_xstate_layout *from, struct crs_error *err)
+                         const struct arch_xstate_layout *from, struct bytes *room,
+                         struct crs_error *err)
 {
-    _cleanup_bytes_ struct bytes area = {0};
-    struct arch_xstate_layout here;
+    int r = room->data ? 0 : arch_get_xstate_area(tid, room, err);
 
-    arch_xstate_layout(&here);
-    int r = arch_get_xstate(tid, &area, err);
-    if (r < 0)
-        return r;
-    r = arch_xstate_convert(saved, from, &here, &area, err);
-    return r < 0 ? r : arch_set_xstate(tid, &area, err);
+    pthread_once(&layout_is_known, ask_layout);
+    if (r == 0)
+        r = arch_xstate_convert(saved, from, &layout_here, room, err);
+    return r < 0 ? r : arch_set_xstate_area(tid, room, err);
 }
