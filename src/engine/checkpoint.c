@@ -102,20 +102,27 @@ static int may_wait(const void *checkpoint, struct crs_error *err)
     return check_time(checkpoint, err);
 }
 
+/* What the session knows is read from now on. */
+static int begin_memory(struct checkpoint *c, struct crs_error *err)
+{
+    int r = memory_set_new(&c->address_spaces, err);
+
+    if (r < 0)
+        return r;
+    if (c->options->nice)
+        memory_be_nice(c->address_spaces);
+    use_session(c);
+    return memory_prepare_known(c->address_spaces, err);
+}
+
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
  * now. */
 static int prepare(struct checkpoint *c, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
-    int r = memory_set_new(&c->address_spaces, err);
+    int r = tree_list(&c->members, &founds, err);
 
-    if (r == 0 && c->options->nice)
-        memory_be_nice(c->address_spaces);
-    if (r == 0) {
-        use_session(c);
-        r = tree_list(&c->members, &founds, err);
-    }
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     if (r == 0 && c->options->stream_fd)
@@ -386,6 +393,8 @@ static int run(struct checkpoint *c, struct crs_error *err)
     c->members.adopter = !chosen && c->options->scope == CRS_TREE ? tree_find_adopter(c->pid) : 0;
     c->ctx.progress = c->options->progress;
     c->ctx.progress_arg = c->options->progress_arg;
+    if (r == 0)
+        r = begin_memory(c, err);
     if (r == 0)
         r = checkpoint_open_writer(c->pid, c->options, c->deadline_us, &c->result, &c->writer, err);
     if (r == 0)

@@ -49,6 +49,7 @@ static enum memory_forking forking(const struct checkpoint_request *request)
 /*
  * A checkpoint that will be refused shall not first copy all memory. It is the freeze that refuses:
  * what is found here may be gone by then, and then memory is copied from a fork, or in the freeze.
+ * Of what the session knows little is copied: that isn't looked at.
  */
 static bool is_doubtful(const struct memory_set *set, uint64_t least_bytes,
                         struct crs_error *ret_doubt)
@@ -68,18 +69,22 @@ int freeze_copy_ahead(const struct checkpoint_request *request, struct memory_se
     const bool asked = o->freeze == CRS_FREEZE_LIVE;
     enum memory_forking fork = forking(request);
     struct crs_error reason = {0};
+    int r = 0;
 
     if (fork != MEMORY_FORK_NEVER)
         memory_fork_prepare(set, fork);
-    if (!asked && !is_worth_it(request))
-        return 0;
+    bool worth_it = asked || is_worth_it(request);
+    if (!worth_it || o->limit_bytes_per_second > 0) /* what it comes to depends on the mappings */
+        r = memory_prepare_end(set, err);
+    if (r < 0 || !worth_it)
+        return r;
     uint64_t least = asked ? 0 : least_bytes(request, set);
     if (is_doubtful(set, least, ret_doubt))
-        return 0;
+        return memory_prepare_end(set, err);
     if (asked && o->progress)
         o->progress(&(struct crs_progress){.phase = "memory"}, o->progress_arg);
-    int r = memory_copy_ahead(set, ctx, least, fork != MEMORY_FORK_NEVER, o->cancel, deadline_us,
-                              &reason, err);
+    r = memory_copy_ahead(set, ctx, least, fork != MEMORY_FORK_NEVER, o->cancel, deadline_us,
+                          &reason, err);
     if (r == 0 && asked)
         warn(o, &reason);
     return r;

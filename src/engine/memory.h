@@ -29,8 +29,14 @@ uint64_t memory_buffer_bytes(const struct memory_set *set);
 /* What the processes have in memory that no file has, as prepared. */
 uint64_t memory_resident_bytes(const struct memory_set *set);
 
-/* Before the freeze: the process runs. */
+/*
+ * Before the freeze: the process runs. First of all, those that the session knows: their mappings
+ * are read by other threads, until memory_prepare_end(), which waits for them. Who isn't there any
+ * more is left to the freeze.
+ */
+int memory_prepare_known(struct memory_set *set, struct crs_error *err);
 int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
+int memory_prepare_end(struct memory_set *set, struct crs_error *err);
 
 /* The same, when all of its memory is there: what crs restart --lazy is still bringing is waited
  * for, with a warning, as long as may_wait() returns 0. Fails only with what fails the checkpoint.

@@ -1,8 +1,8 @@
 /*
- * memory_beside.c - numa_maps, read by another thread while smaps is
+ * memory_beside.c - smaps or numa_maps, read by another thread
  *
- * For both the kernel looks at each page, which takes some 30 ms for each GiB. Of a small process
- * it isn't worth a thread.
+ * For each of them the kernel looks at each page, which takes some 10 to 30 ms for each GiB. Of a
+ * small process it isn't worth a thread.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -35,12 +35,12 @@ static bool is_large(pid_t pid)
            resident >= LARGE_PAGES;
 }
 
-void memory_beside_begin(struct memory_beside *b, pid_t pid)
+void memory_beside_begin(struct memory_beside *b, pid_t pid, const char *name)
 {
     sigset_t all, old;
 
     *b = (struct memory_beside){0};
-    snprintf(b->path, sizeof(b->path), "/proc/%d/numa_maps", pid);
+    snprintf(b->path, sizeof(b->path), "/proc/%d/%s", pid, name);
     if (!is_large(pid) || processors_count() < 2)
         return;
     sigfillset(&all);

@@ -1,5 +1,6 @@
 /* memory_collect.c - the tables of an address space: before and in the freeze */
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -29,36 +30,102 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 
 /* ---- before ---- */
 
-int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
+static int cant_read(pid_t pid, int r, struct crs_error *err)
+{
+    if (r == -ESRCH || r == -ENOENT)
+        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
+    return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read /proc/%d/smaps: %s", pid, strerror(-r));
+}
+
+/* Also which mappings may have a policy, unless that is to be asked in the freeze. */
+static int take_texts(struct memory_image *image, const struct bytes *smaps, struct bytes *numa,
+                      bool known, struct crs_error *err)
+{
+    struct memory_beside beside;
+    int r = proc_smaps_parse((const char *)smaps->data, smaps->size, &image->smaps, err);
+
+    if (r < 0 || (known && memory_policy_is_asked(image)))
+        return r;
+    if (!numa->data) {
+        memory_beside_begin(&beside, image->pid, "numa_maps");
+        memory_beside_end(&beside, numa);
+    }
+    return numa->data ? memory_policy_list(image, (const char *)numa->data, err)
+                      : 0; /* not on every kernel */
+}
+
+static int prepare_now(struct memory_image *image, bool known, struct crs_error *err)
 {
     _cleanup_bytes_ struct bytes text = {0}, numa = {0};
-    struct memory_image *image;
     struct memory_beside beside;
     char path[40];
 
-    memory_aside_begin(set, pid);
-    bool known = memory_session_has(set->session, pid), has_numa = false;
     if (!known)
-        memory_beside_begin(&beside, pid);
-    snprintf(path, sizeof(path), "/proc/%d/smaps", pid);
+        memory_beside_begin(&beside, image->pid, "numa_maps");
+    snprintf(path, sizeof(path), "/proc/%d/smaps", image->pid);
     int r = read_costly_records(AT_FDCWD, path, MAPS_LIMIT, &text);
     /* Without a thread: at once, while what the kernel knows of the pages is in this processor's
      * cache. */
     if (!known)
-        has_numa = memory_beside_end(&beside, &numa) == 0; /* not on every kernel */
-    if (r == -ESRCH || r == -ENOENT)
-        return crs_fail(err, CRS_NOT_FOUND, ESRCH, "there's no process %d", pid);
-    if (r < 0)
-        return crs_fail(err, CRS_NOT_PERMITTED, -r, "can't read %s: %s", path, strerror(-r));
-    r = memory_image_get(set, pid, &image, err);
-    if (r == 0)
-        r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);
-    if (r == 0 && known && !memory_policy_is_asked(image)) {
-        memory_beside_begin(&beside, pid);
-        has_numa = memory_beside_end(&beside, &numa) == 0;
+        memory_beside_end(&beside, &numa);
+    return r < 0 ? cant_read(image->pid, r, err) : take_texts(image, &text, &numa, known, err);
+}
+
+int memory_prepare_image_end(struct memory_image *image, struct crs_error *err)
+{
+    _cleanup_free_ struct memory_beside *beside = TAKE_PTR(image->beside);
+    _cleanup_bytes_ struct bytes text = {0}, numa = {0};
+    int r = memory_beside_end(beside, &text);
+
+    return r < 0 ? cant_read(image->pid, r, err) : take_texts(image, &text, &numa, true, err);
+}
+
+int memory_prepare_known(struct memory_set *set, struct crs_error *err)
+{
+    pid_t pid;
+
+    for (size_t i = 0; (pid = memory_session_pid(set->session, i)); i++) {
+        if (set->n_known == ELEMENTS(set->known))
+            break;
+        struct memory_beside *beside = calloc(1, sizeof(*beside));
+        if (!beside)
+            return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+        memory_beside_begin(beside, pid, "smaps");
+        set->known[set->n_known].pid = pid;
+        set->known[set->n_known++].beside = beside;
     }
-    if (r == 0 && has_numa)
-        r = memory_policy_list(image, (const char *)numa.data, err);
+    return 0;
+}
+
+static void take_known(struct memory_set *set, struct memory_image *image)
+{
+    for (size_t i = 0; i < set->n_known; i++)
+        if (set->known[i].pid == image->pid && !image->beside)
+            image->beside = TAKE_PTR(set->known[i].beside);
+}
+
+int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err)
+{
+    struct memory_image *image;
+    int r = memory_image_get(set, pid, &image, err);
+
+    memory_aside_begin(set, pid);
+    if (r < 0)
+        return r;
+    take_known(set, image);
+    return image->beside ? 0 : prepare_now(image, memory_session_has(set->session, pid), err);
+}
+
+int memory_prepare_end(struct memory_set *set, struct crs_error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < set->images.n; i++) {
+        struct memory_image *image = set->images.items[i];
+        if (image->beside && !image->borrowed &&
+            memory_prepare_image_end(image, r == 0 ? err : NULL) == -ENOMEM)
+            r = -ENOMEM;
+    }
     return r;
 }
 
@@ -102,6 +169,7 @@ static int read_smaps(struct memory_image *image, struct kobj_dump *ctx, struct 
     /* Reading pagemap entries one by one needs the counts of this very moment. */
     if (image->can_scan && flags_are_known(image))
         return 0;
+    image->borrowed = false;
     int r = memory_read_proc(image, ctx, "smaps", &text, err);
     if (r == 0)
         r = proc_smaps_parse((const char *)text.data, text.size, &image->smaps, err);

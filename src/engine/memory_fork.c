@@ -207,7 +207,7 @@ int memory_fork(struct memory_set *set, enum memory_forking how, struct crs_erro
         struct crs_error why = {0};
         if (!image->space)
             continue;
-        int can = n < MAX_FORKS && is_worth_it(image, how) ? 0 : 1;
+        int can = n < MAX_FORKS && !image->borrowed && is_worth_it(image, how) ? 0 : 1;
         if (can == 0)
             can = check_memory(image, &taken, &why);
         if (can == 0)

@@ -139,6 +139,18 @@ void copy_buffer_free(struct copy_buffer *buffer);                     /* NULL i
 
 /* ---- the image ---- */
 
+/* memory_beside.c: smaps or numa_maps of a process, in a thread of its own where that pays. What
+ * was begun must be ended, which gives the text (the caller's), or -errno and nothing. */
+struct memory_beside {
+    char path[40];
+    struct bytes text;
+    int result;
+    pthread_t thread;
+    bool runs;
+};
+void memory_beside_begin(struct memory_beside *b, pid_t pid, const char *name);
+int memory_beside_end(struct memory_beside *b, struct bytes *ret);
+
 struct memory_live;
 struct memory_fork;
 
@@ -179,6 +191,8 @@ struct memory_image {
     struct memory_set *set;
     pid_t pid, tid;   /* tid: the thread whose tables are read (a leader may have exited) */
     struct tracee *t; /* the frozen process, from memory_collect() on */
+    struct memory_beside *beside; /* by which smaps are being read; NULL: they have been */
+    bool borrowed;                /* those below are of the checkpoint before */
     struct proc_smaps smaps;
     bool smaps_of_freeze;           /* they were read in the freeze */
     ARRAY_OF(uint64_t) with_policy; /* where mappings begin that may have a policy; as of smaps */
@@ -211,6 +225,11 @@ struct memory_late;
 
 /* All address spaces of a snapshot, and what they have in common. */
 struct memory_set {
+    struct {
+        pid_t pid;
+        struct memory_beside *beside;       /* NULL: an image has it */
+    } known[4];                             /* smaps of processes that the session knows, */
+    size_t n_known;                         /* read since the beginning */
     ARRAY_OF(struct memory_image *) images; /* those without a space weren't collected */
     ARRAY_OF(struct memory_file) files;
     ARRAY_OF(struct memory_object) objects;
@@ -258,19 +277,15 @@ void memory_aside_keep(const struct stat *st, const struct bytes *build_id,
                        const struct bytes *checksum);
 void memory_aside_end(struct memory_set *set);
 
-/* memory_beside.c: numa_maps of a process, in a thread of its own where that pays. What was begun
- * must be ended, which gives the text (the caller's), or -errno and nothing. */
-struct memory_beside {
-    char path[40];
-    struct bytes text;
-    int result;
-    pthread_t thread;
-    bool runs;
-};
-void memory_beside_begin(struct memory_beside *b, pid_t pid);
-int memory_beside_end(struct memory_beside *b, struct bytes *ret);
-
 #define MEMORY_TEXT_LIMIT (256u << 20) /* of maps, smaps, numa_maps */
+
+/* memory_collect.c: wait for what another thread reads of it. -errno as of the reading. */
+int memory_prepare_image_end(struct memory_image *image, struct crs_error *err);
+
+/* memory_borrowed.c: go by the mappings of the checkpoint before, for the time being, if they are
+ * the same. When the processes run again: their flags as they have been read by then. -ENOMEM. */
+bool memory_borrow_mappings(struct memory_image *image);
+int memory_return_mappings(struct memory_image *image, struct crs_error *err);
 
 /* The text of /proc/PID/task/TID/NAME. */
 int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const char *name,
@@ -279,6 +294,9 @@ int memory_read_proc(struct memory_image *image, struct kobj_dump *ctx, const ch
 /* memory_vma.c: what kind of mapping is it, and can it be saved? Fills vma->record and ->pages. */
 int memory_vma_classify(struct memory_image *image, struct kobj_dump *ctx, struct memory_vma *vma,
                         struct crs_error *err);
+
+/* What smaps tells of a mapping and maps doesn't, into its record. */
+void memory_vma_set_flags(Crs__Vma *record, const struct proc_smap *smap);
 
 /* memory_served.c: by the flags of a mapping, does another process see to its faults that does so
  * for a while only? Another checkpoint that copies it; a restart that brings its pages. */

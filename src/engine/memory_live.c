@@ -23,6 +23,7 @@ void memory_live_free(struct memory_live *live)
         if (live->chunks.items[i])
             crs__chunk__free_unpacked(live->chunks.items[i], NULL);
     tracee_timeouts_clear(&live->timeouts);
+    proc_smaps_clear(&live->smaps);
     free(live->chunks.items);
     free(live->ranges.items);
     page_runs_clear(&live->covered);

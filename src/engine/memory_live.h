@@ -33,8 +33,12 @@ struct memory_live {
     ARRAY_OF(struct page_runs) rounds; /* memory_hot.c: marked in those after the first */
     ARRAY_OF(Crs__Chunk *) chunks;
     struct tracee_timeouts timeouts;
-    bool is_marked; /* for the first round, while it was held to be tracked: it stood still, too */
-    bool given_up;  /* nothing of it counts */
+    bool early;              /* its first round was begun before its mappings were known */
+    struct proc_smaps smaps; /* of the session before: the mappings */
+    bool was_huge;           /* of the session before: some was in transparent huge pages */
+    uint64_t faults; /* page faults of the process before this round marked anything; 0: unknown */
+    bool is_marked;  /* for the first round, while it was held to be tracked: it stood still, too */
+    bool given_up;   /* nothing of it counts */
 };
 
 /* The copies of these pages are out of date. 0 or -ENOMEM. */
@@ -42,6 +46,14 @@ int live_forget(struct memory_live *live, const struct page_runs *pages);
 
 /* Of the chunks only these pages count. 0 or -ENOMEM. */
 int live_drop_others(struct memory_live *live, const struct page_runs *pages);
+
+/* memory_written.c: is it copied ahead? */
+bool live_takes_part(const struct memory_image *image);
+/* How many page faults the process has had; 0: it isn't known. To be noted before a round. */
+uint64_t live_read_faults(pid_t pid);
+/* How many pages were written to since they were marked? Where it's no more than `few`, how many at
+ * most: that takes no look at each. */
+uint64_t live_count_written(const struct memory_set *set, uint64_t few);
 
 /* memory_hot.c: a round after the first has marked its pages. 0 or -ENOMEM. */
 int live_note_round(struct memory_live *live);

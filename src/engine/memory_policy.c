@@ -14,7 +14,6 @@
 #include "kobj/memory_policy.h"
 #include "memory_image.h"
 #include "memory_restore.h"
-#include "memory_session.h"
 
 #define FEW_MAPPINGS 128
 
@@ -50,8 +49,7 @@ static bool is_under_seccomp(pid_t pid)
 
 bool memory_policy_is_asked(struct memory_image *image)
 {
-    if (!memory_session_has(image->set->session, image->pid) || image->smaps.n > FEW_MAPPINGS ||
-        is_under_seccomp(image->pid))
+    if (image->smaps.n > FEW_MAPPINGS || is_under_seccomp(image->pid))
         return false;
     image->policy_unknown = true;
     return true;

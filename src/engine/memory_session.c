@@ -34,6 +34,11 @@ struct memory_session *memory_session_new(void)
     return calloc(1, sizeof(struct memory_session));
 }
 
+pid_t memory_session_pid(const struct memory_session *session, size_t n)
+{
+    return session && n < session->items.n ? session->items.items[n].pid : 0;
+}
+
 bool memory_session_has(const struct memory_session *session, pid_t pid)
 {
     for (size_t i = 0; session && i < session->items.n; i++)
@@ -155,6 +160,18 @@ static bool is_mostly_dropped(const Crs__Chunk *chunk)
 
 int memory_session_prune(struct memory_live *live, struct store_writer *w)
 {
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
+        const Crs__Chunk *chunk = live->chunks.items[i];
+        if (chunk && (is_mostly_dropped(chunk) || !store_keep_chunk(w, chunk)))
+            r = add_pages(chunk, &live->again);
+    }
+    return r == 0 ? live_forget(live, &live->again) : r;
+}
+
+int memory_session_narrow(struct memory_live *live)
+{
     _cleanup_page_runs_ struct page_runs tracked = {0}, gone = {0};
     int r = 0;
 
@@ -164,14 +181,7 @@ int memory_session_prune(struct memory_live *live, struct store_writer *w)
     }
     if (r == 0)
         r = page_runs_subtract(&live->covered, &tracked, &gone);
-    if (r == 0)
-        r = live_forget(live, &gone);
-    for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
-        const Crs__Chunk *chunk = live->chunks.items[i];
-        if (chunk && (is_mostly_dropped(chunk) || !store_keep_chunk(w, chunk)))
-            r = add_pages(chunk, &live->again);
-    }
-    return r == 0 ? live_forget(live, &live->again) : r;
+    return r == 0 ? live_forget(live, &gone) : r;
 }
 
 /* ---- after a checkpoint ---- */
@@ -214,7 +224,8 @@ static int make_lasting(struct memory_live *live, Crs__AddressSpace *space)
     page_runs_clear(&live->late);
     live_forget_rounds(live);
     memset(&live->rounds, 0, sizeof(live->rounds));
-    live->ranges.n = live->chunks.n = 0; /* the chunks are in the record */
+    live->chunks.n = 0; /* they are in the record */
+    live->early = false;
     cleanup_close(&live->pagemap_fd);
     cleanup_close(&live->mem_fd);
     live->pagemap_fd = live->mem_fd = -1;
@@ -236,6 +247,10 @@ static int keep_image(struct memory_session *session, struct memory_image *image
         r = -ENOMEM;
     if (r < 0)
         return r;
+    proc_smaps_clear(&image->live->smaps);
+    image->live->smaps = image->smaps;
+    image->smaps = (struct proc_smaps){0};
+    image->live->was_huge = image->huge.n > 0;
     page_runs_clear(&image->huge); /* they stay marked */
     item.live = TAKE_PTR(image->live);
     *place = item;

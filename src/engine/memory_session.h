@@ -20,6 +20,8 @@ struct memory_image;
 struct memory_session *memory_session_new(void);          /* NULL: no memory */
 void memory_session_free(struct memory_session *session); /* NULL is nothing */
 
+/* The nth process that it has something of; 0: there are no more. */
+pid_t memory_session_pid(const struct memory_session *session, size_t n);
 bool memory_session_has(const struct memory_session *session, pid_t pid);
 
 /* Nothing stays: all is copied the next time. */
@@ -30,14 +32,17 @@ void memory_set_use(struct memory_set *set, struct memory_session *session);
 
 /*
  * What the session has of the image's process, for a snapshot that is written to `w`: only if that
- * shares with the snapshot which it is in. The caller's then; NULL: nothing. Its ranges are to be
- * chosen anew, and then goes memory_session_prune().
+ * shares with the snapshot which it is in. The caller's then; NULL: nothing. Its ranges are those
+ * of then.
  */
 struct memory_live *memory_session_take(struct memory_image *image, struct store_writer *w);
 
-/* The ranges that are tracked are known: what lies outside of them is forgotten. What is in packs
- * that are shared no longer, or in chunks of which little is left, is to be copied again. */
+/* Once: what is in packs that are shared no longer, or in chunks of which little is left, is to be
+ * copied again. */
 int memory_session_prune(struct memory_live *live, struct store_writer *w);
+
+/* The ranges that are tracked have been chosen anew: what lies outside of them is forgotten. */
+int memory_session_narrow(struct memory_live *live);
 
 /* The snapshot at `path` is published: the session takes the marks, and the chunks of its record
  * that they belong to. */

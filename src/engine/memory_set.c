@@ -56,8 +56,18 @@ const struct proc_maps *memory_maps(const struct memory_set *set, pid_t pid)
     return NULL;
 }
 
+static void beside_free(struct memory_beside *beside)
+{
+    _cleanup_bytes_ struct bytes unread = {0};
+
+    if (beside)
+        memory_beside_end(beside, &unread);
+    free(beside);
+}
+
 static void image_free(struct memory_image *image)
 {
+    beside_free(image->beside);
     for (size_t i = 0; i < image->vmas.n; i++)
         if (image->vmas.items[i].record)
             crs__vma__free_unpacked(image->vmas.items[i].record, NULL);
@@ -84,6 +94,8 @@ void memory_set_free(struct memory_set *set)
     if (!set)
         return;
     memory_aside_end(set);
+    for (size_t i = 0; i < set->n_known; i++)
+        beside_free(set->known[i].beside);
     for (size_t i = 0; i < set->images.n; i++)
         image_free(set->images.items[i]);
     for (size_t i = 0; i < set->files.n; i++) {
@@ -181,6 +193,9 @@ int memory_finish(struct memory_set *set, struct kobj_dump *ctx, Crs__Memory **r
             r = memory_live_finish(set->images.items[i], err);
     if (r == 0)
         r = memory_files_finish(set, ctx, err);
+    for (size_t i = 0; r == 0 && i < set->images.n; i++)
+        if (set->images.items[i]->space)
+            r = memory_return_mappings(set->images.items[i], err);
     if (r < 0)
         return r;
     Crs__Memory *memory = malloc(sizeof(*memory));

@@ -142,6 +142,16 @@ int memory_check_ahead(const struct memory_set *set, struct crs_error *err)
     return 0;
 }
 
+void memory_vma_set_flags(Crs__Vma *record, const struct proc_smap *smap)
+{
+    for (size_t i = 0; i < ELEMENTS(flag_map); i++) {
+        record->flags &= ~flag_map[i].record;
+        if (smap->flags & flag_map[i].vm)
+            record->flags |= flag_map[i].record;
+    }
+    record->protection_key = smap->protection_key;
+}
+
 static uint32_t record_flags(const struct memory_vma *vma, const Crs__AddressSpace *space)
 {
     uint32_t flags = 0;

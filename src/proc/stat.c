@@ -15,6 +15,8 @@ enum {
     TERMINAL = 7,
     FOREGROUND_GROUP = 8,
     FLAGS = 9,
+    MINOR_FAULTS = 10,
+    MAJOR_FAULTS = 12,
     UTIME = 14,
     STIME = 15,
     PRIORITY = 18,
@@ -69,6 +71,8 @@ int proc_stat_parse(const char *text, struct proc_stat *ret)
     s.terminal = (int)values[TERMINAL];
     s.foreground_group = (pid_t)values[FOREGROUND_GROUP];
     s.flags = values[FLAGS];
+    s.minor_faults = values[MINOR_FAULTS];
+    s.major_faults = values[MAJOR_FAULTS];
     s.utime = values[UTIME];
     s.stime = values[STIME];
     s.priority = (long)values[PRIORITY];

@@ -15,8 +15,9 @@ struct proc_stat {
     int terminal;           /* device number; 0: none */
     pid_t foreground_group; /* of the terminal; -1: none */
     uint64_t flags;         /* PF_* of the kernel */
-    uint64_t utime, stime;  /* clock ticks */
-    long priority, nice;    /* as the kernel counts them */
+    uint64_t minor_faults, major_faults;
+    uint64_t utime, stime; /* clock ticks */
+    long priority, nice;   /* as the kernel counts them */
     unsigned threads;
     uint64_t start_time; /* clock ticks since boot */
     int exit_signal;

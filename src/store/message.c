@@ -26,6 +26,7 @@ static const struct {
     {"crs.Pack", "raw_bytes", 1u << 26},
 };
 static const uint64_t limit_default = 1u << 20;
+#define LIMIT_LEAST STORE_CHUNK_PAGES /* of all of these */
 
 struct scan {
     const uint8_t *start, *at, *end;
@@ -57,6 +58,10 @@ static int scan_varint(struct scan *s, const uint8_t *end, uint64_t *ret)
 {
     uint64_t value = 0;
 
+    if (s->at < end && *s->at < 0x80) { /* as most are */
+        *ret = *s->at++;
+        return 0;
+    }
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (s->at == end)
             return wrong(s, "ends within a number");
@@ -199,6 +204,15 @@ static int scan_body(struct scan *s, const uint8_t *end, const ProtobufCMessageD
     return 0;
 }
 
+/* Numbers without gaps stand in their order. */
+static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *d,
+                                                  uint32_t number)
+{
+    if (number <= d->n_fields && d->fields[number - 1].id == number)
+        return &d->fields[number - 1];
+    return protobuf_c_message_descriptor_get_field(d, number);
+}
+
 static int scan_field(struct scan *s, const uint8_t *end, const ProtobufCMessageDescriptor *d,
                       int depth, uint64_t *counts)
 {
@@ -211,7 +225,7 @@ static int scan_field(struct scan *s, const uint8_t *end, const ProtobufCMessage
     if (tag >> 3 == 0 || tag >> 3 > (1u << 29) - 1)
         return wrong(s, "a field number that can't be");
     uint32_t number = tag >> 3;
-    const ProtobufCFieldDescriptor *f = protobuf_c_message_descriptor_get_field(d, number);
+    const ProtobufCFieldDescriptor *f = find_field(d, number);
     if (!f)
         return number < CRITICAL_BELOW ? unknown(s, d, number) : scan_skip(s, end, wire);
 
@@ -246,7 +260,7 @@ static int scan_message(struct scan *s, const uint8_t *end, const ProtobufCMessa
             return r;
     }
     for (unsigned i = 0; i < d->n_fields; i++) {
-        if (counts[i] > 1 && counts[i] > limit_of(d, &d->fields[i]))
+        if (counts[i] > LIMIT_LEAST && counts[i] > limit_of(d, &d->fields[i]))
             return crs_fail(s->err, s->kind, E2BIG, "byte %td: %s.%s: %llu of them; %llu at most",
                             s->at - s->start, d->name, d->fields[i].name,
                             (unsigned long long)counts[i],

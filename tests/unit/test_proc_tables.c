@@ -68,6 +68,8 @@ static void test_stat_with_a_name_to_mislead(void **state)
     assert_int_equal(s.terminal, 1025);
     assert_int_equal(s.foreground_group, 8);
     assert_int_equal(s.flags, 4194304);
+    assert_int_equal(s.minor_faults, 1);
+    assert_int_equal(s.major_faults, 3);
     assert_int_equal(s.utime, 50);
     assert_int_equal(s.stime, 60);
     assert_int_equal(s.priority, 15);
