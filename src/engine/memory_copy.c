@@ -1,5 +1,6 @@
 /* memory_copy.c - pages into packs, by several threads */
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
@@ -47,6 +48,8 @@ static int copy_chunks(struct copy_job *job, struct copy_buffer *buffer, struct 
             r = copy_chunk_put(job->source, chunk, buffer, err);
         chunk->done = r == 0;
         atomic_fetch_add(&job->done_pages, chunk->n_pages);
+        if (job->runs) /* who was woken while the kernel copied doesn't wait for the next tick */
+            sched_yield();
     }
     return r;
 }
