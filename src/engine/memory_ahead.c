@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "base/io.h"
+#include "engine/pace.h"
 #include "memory_ahead.h"
 
 #define FEW_PAGES  1024 /* left to the freeze */
@@ -218,6 +219,15 @@ static bool all_were_early(const struct memory_set *set)
     return true;
 }
 
+/* Who gives a time wants the snapshot in it, if need be with a longer pause. */
+static bool has_time(const struct ahead *a, uint64_t pages)
+{
+    uint64_t now = now_us();
+
+    return !a->deadline_us || pace_has_time(a->deadline_us > now ? a->deadline_us - now : 0,
+                                            pages * PAGE, a->set->copied_bytes, a->set->copied_us);
+}
+
 /* As long as each round leaves half as much as the one before, at most. `early`: pages that the
  * early round has copied, if it was one of all. */
 static int run_rounds(struct ahead *a, uint64_t early, uint64_t *ret_left, struct crs_error *err)
@@ -227,7 +237,7 @@ static int run_rounds(struct ahead *a, uint64_t early, uint64_t *ret_left, struc
     int r = 0;
 
     for (int round = begun; r == 0 && round < MAX_ROUNDS && left > FEW_PAGES && !a->left; round++) {
-        if (round > begun && left > copied / 2)
+        if (round > begun && (left > copied / 2 || !has_time(a, left)))
             break;
         a->round = round;
         r = copy_round(a, &copied, err);

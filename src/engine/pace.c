@@ -23,6 +23,12 @@ bool pace_is_limited(const struct crs_checkpoint_options *options, const struct 
     return rate > 0 && memory_resident_bytes(set) >= rate / LONG_PAUSES;
 }
 
+bool pace_has_time(uint64_t left_us, uint64_t bytes, uint64_t copied_bytes, uint64_t copied_us)
+{
+    return copied_bytes == 0 ||
+           2.0 * (double)bytes / (double)copied_bytes * (double)copied_us < (double)left_us;
+}
+
 /* What could be done about it, which isn't always known: why there is no fork was said already. */
 static const char *remedy(enum crs_freeze how)
 {

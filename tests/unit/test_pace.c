@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "engine/pace.h"
 #include "store/adapt.h"
 #include "store/flusher.h"
 #include "store/limiter.h"
@@ -353,6 +354,17 @@ static void samples(void **state)
     assert_int_equal(codec_context_bytes(&context), 0);
 }
 
+static void time_for_a_round(void **state)
+{
+    const uint64_t gib = 1ull << 30;
+
+    assert_true(pace_has_time(1000000, 100 * gib, 0, 0)); /* nothing is known yet */
+    assert_true(pace_has_time(2100000, gib, gib, 1000000));
+    assert_false(pace_has_time(1900000, gib, gib, 1000000));
+    assert_true(pace_has_time(1900000, gib / 2, gib, 1000000));
+    assert_false(pace_has_time(0, 4096, gib, 1000000));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -371,6 +383,7 @@ int main(void)
         cmocka_unit_test(disk),
         cmocka_unit_test(failing_disk),
         cmocka_unit_test(samples),
+        cmocka_unit_test(time_for_a_round),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,5 +1,6 @@
 /* regs.c - the registers of a thread */
 #include <elf.h>
+#include <stdlib.h>
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
@@ -37,9 +38,11 @@ int arch_set_regs(pid_t tid, const struct arch_regs *regs, struct crs_error *err
 
 static int get_xstate(pid_t tid, bool whole, struct bytes *ret, struct crs_error *err)
 {
-    uint8_t area[XSTATE_MAX_SIZE];
-    struct iovec iov = {area, sizeof(area)};
+    _cleanup_free_ uint8_t *area = malloc(XSTATE_MAX_SIZE); /* a stack may be as small as that */
+    struct iovec iov = {area, XSTATE_MAX_SIZE};
 
+    if (!area)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
     if (ptrace(PTRACE_GETREGSET, tid, (void *)(long)NT_X86_XSTATE, &iov) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't read the vector registers of thread %d", tid);
     const struct bytes all = {area, iov.iov_len};
