@@ -2,7 +2,8 @@
 #
 #   make demo      see a program checkpointed, killed and brought back
 #   make check     all tests (TESTS=OPTIONS of tests/run, JOBS=N at the same time: most of them wait)
-#   make check-modes   the victims and real programs in each mode: --freeze, --compress, increments, --lazy
+#   make check-modes   the victims and real programs in each mode: how memory is copied, coded, shared,
+#                  encrypted and brought back
 #   make check-kernel  the tests under Debian 12's kernel, in a virtual machine (KERNEL_TESTS=OPTIONS)
 #   make           build; ./crs is the command
 #   make bench     measure all: tables, plots, targets (BENCH=OPTIONS of bench/run: --quick, ...)

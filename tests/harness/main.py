@@ -30,8 +30,9 @@ def parse():
         epilog="Examples: tests/run --filter victims/eventfd -v; tests/run --part unit,lint; "
                "sudo tests/run (adds the half that needs root)")
     p.add_argument("--build", default=os.path.join(TOP, "build"), help="the build directory")
-    p.add_argument("--part", default=",".join(PARTS), help=f"some of {','.join(PARTS)}, or {MODES}: victims and programs once in each mode "
-                        "that the options --freeze, --increments, --compress and --lazy force")
+    p.add_argument("--part", default=",".join(PARTS),
+                   help=f"some of {','.join(PARTS)}, or {MODES}: victims and programs once in each "
+                        "mode that --freeze, --increments, --compress, --encrypt and --lazy force")
     p.add_argument("--filter", default="", metavar="REGEX", help="only cases with such a name")
     p.add_argument("-j", type=int, default=2, metavar="N", help="cases at the same time")
     p.add_argument("--full", action="store_true", help="the full counts of the long cases")
