@@ -261,7 +261,8 @@ int request_checkpoint(const struct job *job, const struct crs_checkpoint_option
         wire_send_with_fd(fd, request_json(options), options->stream_fd);
     else
         wire_send(fd, request_json(options), true);
-    return await_answer(&wire, &from, options, ret, err);
+    r = await_answer(&wire, &from, options, ret, err);
+    return job_say_if_ended(job->program.pid, r, err); /* the supervisor ends with its program */
 }
 
 int request_await_helper(int fd, pid_t helper, const struct crs_checkpoint_options *options,
