@@ -59,7 +59,6 @@ struct page_runs_at page_runs_begin(const struct page_runs *runs)
 bool page_runs_next(struct page_runs_at *at, struct page_run *ret)
 {
     const struct page_runs *runs = at->runs;
-    const uint8_t *code = runs->code.data + at->at, *end = runs->code.data + runs->code.size;
     uint64_t difference, count;
 
     if (at->run >= runs->n)
@@ -67,6 +66,7 @@ bool page_runs_next(struct page_runs_at *at, struct page_run *ret)
     if (at->run == runs->n - 1) {
         *ret = runs->last;
     } else {
+        const uint8_t *code = runs->code.data + at->at, *end = runs->code.data + runs->code.size;
         if (!number_get(&code, end, &difference) || !number_get(&code, end, &count))
             return false; /* can't be */
         *ret = (struct page_run){number_apply_difference(at->before, difference), count};
