@@ -24,9 +24,11 @@ static int set_up(void **state)
 
     directory = fixture_directory();
     char *path = fixture_path(directory, "key"), *wrong = fixture_path(directory, "other");
+    char *small = fixture_path(directory, "short");
     fixture_save(path, key, sizeof(key));
     fixture_save(wrong, other, sizeof(other));
-    fixture_save(fixture_path(directory, "short"), key, SEAL_KEY_BYTES - 1);
+    fixture_save(small, key, SEAL_KEY_BYTES - 1);
+    free(small);
     free(path);
     free(wrong);
     return 0;
