@@ -24,13 +24,13 @@ void priority_lower(void)
     syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, IOPRIO_PRIO_VALUE(IOPRIO_CLASS_BE, LEAST_DISK));
 }
 
-bool priority_of_session(int nice)
+bool priority_of_session(bool behind)
 {
     _cleanup_close_ int fd = open("/proc/self/autogroup", O_WRONLY | O_CLOEXEC);
     char text[16];
 
     if (fd < 0)
         return true;
-    int n = snprintf(text, sizeof(text), "%d", nice);
+    int n = snprintf(text, sizeof(text), "%d", behind ? LEAST_NICE : 0);
     return write(fd, text, n) == n || errno != EAGAIN;
 }

@@ -13,9 +13,10 @@
 void priority_lower(void);
 
 /* All processes of the caller's session together, where the kernel shares processors out among
- * sessions first (autogroup: sched(7)), so that the above counts inside of one only. 0 takes it
- * back, which an ordinary user may. False: not now; the kernel lets ordinary users do this ten
- * times a second, all together. True where there is nothing of that kind. */
-bool priority_of_session(int nice);
+ * sessions first (autogroup: sched(7)), so that the above counts inside of one only: behind
+ * all others (nice 19) or as usual, which an ordinary user may, too. False: not now; the kernel
+ * lets ordinary users do this ten times a second, all together. True where there is nothing of that
+ * kind. */
+bool priority_of_session(bool behind);
 
 #endif

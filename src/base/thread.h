@@ -13,4 +13,9 @@
 /* As pthread_create(3). detached: nobody joins it, and ret may be NULL. 0 or a positive errno. */
 int thread_start(pthread_t *ret, bool detached, void *(*run)(void *arg), void *arg);
 
+/* The same, joined by who starts it, and with all signals blocked from its first instruction on:
+ * they are for the caller's threads. Programs that it starts would inherit that: they need a mask
+ * of their own. */
+int thread_start_worker(pthread_t *ret, void *(*run)(void *arg), void *arg);
+
 #endif

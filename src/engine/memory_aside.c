@@ -7,7 +7,6 @@
  */
 #include <fcntl.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -201,15 +200,9 @@ static void *read_files(void *arg)
 
 /* ---- the caller's ---- */
 
-/* All signals are for the caller's threads. */
 static void start(struct memory_aside *a)
 {
-    sigset_t all, old;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    a->runs = thread_start(&a->thread, false, read_files, a) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    a->runs = thread_start_worker(&a->thread, read_files, a) == 0;
 }
 
 static void join(struct memory_aside *a)

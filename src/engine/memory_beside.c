@@ -5,7 +5,6 @@
  * small process it isn't worth a thread.
  */
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 
 #include "base/io.h"
@@ -37,16 +36,11 @@ static bool is_large(pid_t pid)
 
 void memory_beside_begin(struct memory_beside *b, pid_t pid, const char *name)
 {
-    sigset_t all, old;
-
     *b = (struct memory_beside){0};
     snprintf(b->path, sizeof(b->path), "/proc/%d/%s", pid, name);
     if (!is_large(pid) || processors_count() < 2)
         return;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* signals are for the caller's threads */
-    b->runs = thread_start(&b->thread, false, read_it, b) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    b->runs = thread_start_worker(&b->thread, read_it, b) == 0;
 }
 
 int memory_beside_end(struct memory_beside *b, struct bytes *ret)

@@ -174,7 +174,7 @@ static uint64_t collapse_image(struct memory_image *image, const volatile int *c
 
     if (image->huge.n == 0 || find_split(image, &split) < 0 || split.n == 0)
         return 0;
-    if (thread_start(&thread, false, collapse_in_thread, &c) == 0)
+    if (thread_start_worker(&thread, collapse_in_thread, &c) == 0)
         pthread_join(thread, NULL);
     return c.held_us;
 }

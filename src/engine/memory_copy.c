@@ -1,7 +1,6 @@
 /* memory_copy.c - pages into packs, by several threads */
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <sys/mman.h>
 
@@ -121,20 +120,15 @@ static unsigned count_threads(size_t n_chunks)
     return n < n_chunks ? n : n_chunks;
 }
 
-/* Start up to n threads, with all signals blocked: those are for the caller's threads. */
 static unsigned start_threads(struct copy_job *job, pthread_t *threads, unsigned n)
 {
-    sigset_t all, old;
     unsigned started = 0;
 
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     pthread_mutex_lock(&job->lock);
-    while (started < n && thread_start(&threads[started], false, worker, job) == 0)
+    while (started < n && thread_start_worker(&threads[started], worker, job) == 0)
         started++;
     job->n_running = started;
     pthread_mutex_unlock(&job->lock);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return started;
 }
 

@@ -7,7 +7,6 @@
  */
 #include <pthread.h>
 #include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -158,16 +157,12 @@ static unsigned count_threads(const struct fill_job *job)
 static unsigned start_threads(struct fill_job *job, pthread_t *threads)
 {
     unsigned n = 0, started = 0;
-    sigset_t all, old;
 
     if (job->n_packed + job->n_raw <= FEW_CHUNKS)
         return 0;
     n = count_threads(job);
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (started < n && thread_start(&threads[started], false, worker, job) == 0)
+    while (started < n && thread_start_worker(&threads[started], worker, job) == 0)
         started++;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
     return started;
 }
 

@@ -194,10 +194,9 @@ static int hold(struct ahead *a, struct holding h, struct crs_error *err)
     pthread_t thread;
 
     h.deadline_us = now_us() + HOLD_TIME_US;
-
     if (a->deadline_us && a->deadline_us < h.deadline_us)
         h.deadline_us = a->deadline_us;
-    int r = thread_start(&thread, false, hold_in_thread, &h);
+    int r = thread_start_worker(&thread, hold_in_thread, &h);
     if (r > 0)
         return crs_fail(err, CRS_FAILED, r, "can't start a thread: %s", strerror(r));
     pthread_join(thread, NULL);

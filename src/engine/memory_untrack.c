@@ -45,7 +45,7 @@ void memory_untrack_begin(struct memory_set *set)
         if (place)
             *place = TAKE_PTR(live->track);
     }
-    if (u->tracks.n > 0 && thread_start(&u->thread, false, untrack, u) == 0) {
+    if (u->tracks.n > 0 && thread_start_worker(&u->thread, untrack, u) == 0) {
         set->untracking = u;
         return;
     }

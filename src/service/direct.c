@@ -12,9 +12,8 @@
 #include "job.h"
 #include "request.h"
 
-#define LEAST_NICE 19
-#define NAP_US     10000
-#define N_NAPS     30
+#define NAP_US 10000
+#define N_NAPS 30
 
 /* ---- the helper ---- */
 
@@ -37,7 +36,7 @@ static void turn_session(struct helper *h, const char *phase)
 {
     if (strcmp(phase, "freeze") == 0) {
         for (int i = 0; h->behind && i < N_NAPS; i++) {
-            h->behind = !priority_of_session(0);
+            h->behind = !priority_of_session(false);
             if (h->behind)
                 usleep(NAP_US);
         }
@@ -46,7 +45,7 @@ static void turn_session(struct helper *h, const char *phase)
         h->stands = false;
     }
     if (!h->stands && !h->behind)
-        h->behind = priority_of_session(LEAST_NICE);
+        h->behind = priority_of_session(true);
 }
 
 static void pass_progress(const struct crs_progress *progress, void *arg)

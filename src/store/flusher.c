@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/magic.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <sys/vfs.h>
 
@@ -102,15 +101,9 @@ static void *run_in_thread(void *arg)
     return NULL;
 }
 
-/* With all signals blocked: those are for the caller's threads. */
 static bool start(struct flusher *f)
 {
-    sigset_t all, old;
-
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    f->started = thread_start(&f->thread, false, run_in_thread, f) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    f->started = thread_start_worker(&f->thread, run_in_thread, f) == 0;
     return f->started;
 }
 

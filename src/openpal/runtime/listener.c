@@ -322,18 +322,14 @@ static void *run(void *arg)
 /* Under the lock. It begins with all signals blocked. */
 static int start_thread(void)
 {
-    sigset_t all, old;
     int r;
 
     if (wake_fd < 0)
         wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (wake_fd < 0)
         return OPAL_ERR_OUT_OF_RESOURCE;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
     stop = false;
-    r = thread_start(&thread, false, run, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    r = thread_start_worker(&thread, run, NULL);
     running = r == 0;
     return r == 0 ? OPAL_SUCCESS : OPAL_ERR_OUT_OF_RESOURCE;
 }
