@@ -1,15 +1,11 @@
 /* test_maps.c - readers of maps, smaps, pagemap and the mm fields of stat */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <cmocka.h>
 #include <fcntl.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "assert_runs.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "proc/mm.h"
@@ -122,19 +118,6 @@ static void test_nameless_flag(void **state)
     assert_int_equal(smaps.items[0].flags, PROC_VM_MAY_WRITE | PROC_VM_LOCKED |
                                                PROC_VM_LOCK_ON_FAULT | PROC_VM_ACCOUNTED);
     assert_int_equal(smaps.items[1].flags, PROC_VM_MAY_WRITE | PROC_VM_ACCOUNTED);
-}
-
-static void assert_runs(const struct page_runs *runs, size_t n, const struct page_run *expected)
-{
-    struct page_run run;
-    size_t i = 0;
-
-    assert_int_equal(runs->n, n);
-    page_runs_each (run, runs) {
-        assert_int_equal(run.first, expected[i].first);
-        assert_int_equal(run.count, expected[i++].count);
-    }
-    assert_int_equal(i, n);
 }
 
 static void test_entries(void **state)

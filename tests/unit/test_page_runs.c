@@ -1,14 +1,8 @@
 /* Sets of pages, few and many, and what their code takes; the runs of a chunk in both forms. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-
-#include <cmocka.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "proc/page_runs.h"
+#include "assert_runs.h"
 #include "store/chunk_runs.h"
 
 static struct page_runs set(size_t n, const struct page_run *items)
@@ -22,15 +16,7 @@ static struct page_runs set(size_t n, const struct page_run *items)
 
 static void assert_set(struct page_runs *runs, size_t n, const struct page_run *items)
 {
-    struct page_run run;
-    size_t i = 0;
-
-    assert_int_equal(runs->n, n);
-    page_runs_each (run, runs) {
-        assert_int_equal(run.first, items[i].first);
-        assert_int_equal(run.count, items[i++].count);
-    }
-    assert_int_equal(i, n);
+    assert_runs(runs, n, items);
     page_runs_clear(runs);
 }
 
