@@ -115,28 +115,6 @@ static bool all_wait(struct request *q, struct tree *tree)
     return true;
 }
 
-/*
- * The threads that run callbacks block all signals for these. The runner does by itself: it is the
- * library's, and no signal is for it but what the whole process is sent, which a thread of the
- * program's that doesn't block it might take as well.
- */
-static void lend_signals(const struct member *m, struct tracee *t)
-{
-    uint64_t main_lent = 0;
-    size_t at = 0; /* they are in the same order, mostly */
-
-    tracee_for_each_thread (t, th) {
-        for (size_t n = 0; n < m->called.n && m->called.items[at].tid != th->tid; n++)
-            at = (at + 1) % m->called.n;
-        if (m->called.n > 0 && m->called.items[at].tid == th->tid)
-            th->lent_signals = m->called.items[at].lent_signals;
-        if (th == tracee_main(t))
-            main_lent = th->lent_signals | ~th->sigmask;
-        if (th->tid == m->runner_tid)
-            th->lent_signals = main_lent;
-    }
-}
-
 static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
 {
     struct request *q = arg;
@@ -151,12 +129,6 @@ static int on_frozen(struct tree *tree, void *arg, struct crs_error *err)
     r = put_to_rest(q, tree, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; i < tree->members.n; i++) {
-        struct tracee *t = tree->members.items[i].t;
-        const struct member *m = t ? member_find(q, t->pid) : NULL;
-        if (m && m->takes_part)
-            lend_signals(m, t);
-    }
     q->request->held_until_safe = has_callbacks(q) ? all_wait(q, tree) : q->options->signal != 0;
     request_accept(q, 0);
     return 0;

@@ -285,10 +285,10 @@ static int call_thread(struct request *q, struct member *m, struct tracee_thread
     }
     if (r < 0)
         return r;
-    struct called *place = ARRAY_ADD(&m->called);
+    pid_t *place = ARRAY_ADD(&m->called);
     if (!place)
         return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
-    *place = (struct called){th->tid, th->lent_signals};
+    *place = th->tid;
     return 0;
 }
 
@@ -328,7 +328,7 @@ static int forget_ended_threads(struct request *q, struct member *m)
     size_t n = 0;
 
     for (size_t i = 0; i < m->called.n; i++)
-        if (thread_exists(m->pid, m->called.items[i].tid))
+        if (thread_exists(m->pid, m->called.items[i]))
             m->called.items[n++] = m->called.items[i];
     if (n == m->called.n)
         return 0;

@@ -20,12 +20,6 @@ enum member_state {
     MEMBER_GONE,     /* it has ended, or executed another program */
 };
 
-/* A thread that runs callbacks of signal context. */
-struct called {
-    pid_t tid;
-    uint64_t lent_signals; /* blocked for these only */
-};
-
 struct member {
     pid_t pid, inner_pid; /* as we see it, and it itself */
     pid_t tid;            /* of a thread that lives: its memory is read through it */
@@ -40,7 +34,7 @@ struct member {
     bool signalled;   /* what was asked for was sent */
     pid_t runner_tid; /* as we see it; 0: it has none */
     uint32_t rounds;  /* of the block, when it was told */
-    ARRAY_OF(struct called) called;
+    ARRAY_OF(pid_t) called;
 };
 
 struct request {

@@ -15,8 +15,7 @@
  *
  * The function may end the thread, or jump out of it by longjmp(3) (siglongjmp, where the mask
  * matters). Nothing of the tool waits for it, nor has it to be undone. While the process is still
- * held, calls may be made in the thread as before. The signals that are blocked for the function
- * only (th->lent_signals) are to be told to who holds the thread again while it runs.
+ * held, calls may be made in the thread as before.
  */
 #ifndef TRACEE_INJECT_H
 #define TRACEE_INJECT_H

@@ -41,7 +41,6 @@ struct tracee_thread {
     bool has_remaining;        /* it is in a call whose timeout the kernel keeps: */
     uint64_t remaining_ns;     /* what is left of it */
     uint64_t sigmask;          /* the blocked signals, as the program set them */
-    uint64_t lent_signals;     /* of these: blocked for a function that it was made to run, only */
     bool exited;               /* a thread-group leader that has exited while others live */
     int exit_status;           /* of such a one: its own, as of wait(2) */
     unsigned seccomp;          /* SECCOMP_MODE_*; not of a stub */

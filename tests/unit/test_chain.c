@@ -10,9 +10,11 @@
 #include <cmocka.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -135,11 +137,13 @@ static void choice_of_the_signal(void **state)
     assert_int_equal(signal_for(bit(SIGURG), 0), SIGWINCH);
     assert_int_equal(signal_for(0, bit(SIGURG)), SIGWINCH);
     assert_int_equal(signal_for(bit(SIGURG) | bit(SIGWINCH), 0), 0);
-    assert_int_equal(signal_for(bit(SIGWINCH), bit(SIGURG)), 0);
+    assert_int_equal(signal_for(bit(SIGWINCH), bit(SIGURG)), SIGURG);
+    assert_int_equal(signal_for(0, bit(SIGURG) | bit(SIGWINCH)), SIGURG);
+    assert_int_equal(signal_for(bit(SIGURG), bit(SIGURG) | bit(SIGWINCH)), SIGWINCH);
 }
 
-/* Those that a thread blocks only while it runs a function, unless one waits already. */
-static void lent_signals(void **state)
+/* One that waits already goes on waiting, and the other one is taken. */
+static void waiting_signals(void **state)
 {
     pid_t pid = start_target(0, bit(SIGURG) | bit(SIGWINCH));
     struct crs_error err = {0};
@@ -148,10 +152,6 @@ static void lent_signals(void **state)
     assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
     assert_int_equal(tracee_prepare_calls(t, &err), 0);
     struct tracee_thread *th = tracee_main(t);
-    assert_int_equal(chain_signal(th), 0);
-    th->lent_signals = bit(SIGWINCH);
-    assert_int_equal(chain_signal(th), SIGWINCH);
-    th->lent_signals = ~0ULL;
     assert_int_equal(chain_signal(th), SIGURG);
     kill(pid, SIGURG);
     tracee_forget_status(th);
@@ -163,6 +163,9 @@ static void lent_signals(void **state)
     tracee_forget_status(th);
     assert_int_equal(task_read(t->proc_fd, pid, "status", &th->status), 0);
     assert_non_null(strstr((char *)th->status.data, "ShdPnd:\t0000000000400000"));
+    tgkill(pid, pid, SIGWINCH);
+    tracee_forget_status(th);
+    assert_int_equal(chain_signal(th), 0);
     tracee_free(t);
     end_target(pid);
 }
@@ -199,13 +202,74 @@ static void signals_from_others(void **state)
     end_target(pid);
 }
 
+static uint64_t waiting(const struct tracee_thread *th, const char *which)
+{
+    const char *text = strstr((const char *)th->status.data, which);
+
+    assert_non_null(text);
+    return strtoull(text + strlen(which), NULL, 16);
+}
+
+/* Somebody else sends the same one all the time, to a thread that blocks it, or to its process.
+ * Each goes on waiting, with all that belongs to it. */
+static void stays_blocked(bool to_thread)
+{
+    pid_t pid = start_target(0, bit(SIGURG) | bit(SIGWINCH));
+    struct __ptrace_peeksiginfo_args which = {.flags = to_thread ? 0 : PTRACE_PEEKSIGINFO_SHARED,
+                                              .nr = 1};
+    siginfo_t info = {.si_signo = SIGURG, .si_code = SI_QUEUE, .si_pid = getpid()};
+    struct crs_error err = {0};
+    struct tracee *t = NULL;
+
+    info.si_value.sival_int = 42;
+    assert_int_equal(tracee_freeze(pid, 0, &t, &err), 0);
+    assert_int_equal(tracee_prepare_calls(t, &err), 0);
+    struct tracee_thread *th = tracee_main(t);
+    assert_int_equal(chain_signal(th), SIGURG); /* from then on it isn't seen that one waits */
+    pid_t sender = fork();
+    if (sender == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;)
+            syscall(to_thread ? SYS_rt_tgsigqueueinfo : SYS_rt_sigqueueinfo, pid,
+                    to_thread ? pid : SIGURG, to_thread ? (long)SIGURG : (long)&info, &info);
+    }
+    for (int i = 0; i < 300; i++) {
+        struct remote_call calls[3] = {
+            {.number = SYS_getpid}, {.number = SYS_getppid}, {.number = SYS_getpid}};
+        assert_int_equal(tracee_calls(th, calls, 3, &err), 0);
+        assert_int_equal(calls[0].result, pid);
+        assert_int_equal(calls[1].result, getpid());
+        assert_int_equal(calls[2].result, pid);
+        usleep(100);
+    }
+    kill(sender, SIGKILL);
+    waitpid(sender, NULL, 0);
+    tracee_forget_status(th);
+    assert_int_equal(task_read(t->proc_fd, pid, "status", &th->status), 0);
+    assert_int_equal(waiting(th, "SigPnd:\t"), to_thread ? bit(SIGURG) : 0);
+    assert_int_equal(waiting(th, "ShdPnd:\t"), to_thread ? 0 : bit(SIGURG));
+    memset(&info, 0, sizeof(info));
+    assert_int_equal(ptrace(PTRACE_PEEKSIGINFO, th->tid, &which, &info), 1);
+    assert_int_equal(info.si_code, SI_QUEUE);
+    assert_int_equal(info.si_value.sival_int, 42);
+    tracee_free(t);
+    end_target(pid);
+}
+
+static void blocked_signals_from_others(void **state)
+{
+    stays_blocked(false);
+    stays_blocked(true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_of_all),
         cmocka_unit_test(choice_of_the_signal),
-        cmocka_unit_test(lent_signals),
+        cmocka_unit_test(waiting_signals),
         cmocka_unit_test(signals_from_others),
+        cmocka_unit_test(blocked_signals_from_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -91,9 +91,10 @@ static void hold_again(struct tracee_thread *th)
         th->owner->lost = true;
 }
 
-int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct crs_error *err)
+static int resume_with(struct tracee_thread *th, int request, int signal, int *ret_status,
+                       struct crs_error *err)
 {
-    if (ptrace(request, th->tid, 0, 0) < 0)
+    if (ptrace(request, th->tid, 0, signal) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't run a call");
     int r = wait_for_call_stop(th, ret_status, err);
     if (r < 0) {
@@ -108,6 +109,11 @@ int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct 
                           WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 }
 
+int calls_resume(struct tracee_thread *th, int request, int *ret_status, struct crs_error *err)
+{
+    return resume_with(th, request, 0, ret_status, err);
+}
+
 int calls_meet_signal(struct tracee_thread *th, int signal, struct crs_error *err)
 {
     if (signal == SIGSTOP)
@@ -118,12 +124,12 @@ int calls_meet_signal(struct tracee_thread *th, int signal, struct crs_error *er
     return 0;
 }
 
-int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err)
+int calls_pass_on(struct tracee_thread *th, int signal, int *ret_event, struct crs_error *err)
 {
     int status, r;
 
-    for (;;) {
-        r = calls_resume(th, PTRACE_SYSCALL, &status, err);
+    for (;; signal = 0) {
+        r = resume_with(th, PTRACE_SYSCALL, signal, &status, err);
         if (r < 0)
             return r;
         *ret_event = status >> 16;
@@ -133,6 +139,11 @@ int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *
         if (r < 0)
             return r;
     }
+}
+
+int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err)
+{
+    return calls_pass_on(th, 0, ret_event, err);
 }
 
 /* Let the thread run to its next system-call stop. Group stops, and events of our own call, aren't

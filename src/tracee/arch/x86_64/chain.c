@@ -8,8 +8,10 @@
  *
  * The stack ends at the thread's frame (see internal.h): left alone by a tool that was killed the
  * thread makes the rest of the calls and goes back. The signal is one that the program would never
- * know of: ignored by default, not handled, not blocked. No frame is used between two calls, as
- * rt_sigreturn would make the kernel forget a timeout that it keeps for the thread.
+ * know of: ignored by default, and not handled. Where the thread blocks it, to receive it in
+ * another way perhaps, it is unblocked for the chain, and one that somebody else sends goes on
+ * waiting. No frame is used between two calls, as rt_sigreturn would make the kernel forget a
+ * timeout that it keeps for the thread.
  */
 #include <signal.h>
 #include <stdlib.h>
@@ -59,22 +61,19 @@ static uint64_t usable_signals(struct tracee *t)
     return usable;
 }
 
-/* Of the signals that the thread blocks: those that it would take at any moment, and that wouldn't
- * be seen by anybody then, if it weren't in a function that it was made to run. */
-static uint64_t lent_signals(struct tracee_thread *th)
+/* A signal that waits would stop the thread in its first call, over and over. */
+static bool waits_already(struct tracee_thread *th, int signal)
 {
-    uint64_t lent = th->sigmask & th->lent_signals;
-    const char *own, *shared;
+    uint64_t waiting = 0;
+    const char *text;
 
-    if (!lent)
-        return 0;
     if (!th->status.data && task_read(th->owner->proc_fd, th->tid, "status", &th->status) < 0)
-        return 0;
-    own = strstr((char *)th->status.data, "\nSigPnd:\t");
-    shared = strstr((char *)th->status.data, "\nShdPnd:\t");
-    if (!own || !shared)
-        return 0;
-    return lent & ~strtoull(own + 9, NULL, 16) & ~strtoull(shared + 9, NULL, 16);
+        return true;
+    text = strstr((char *)th->status.data, "\nSigPnd:\t");
+    waiting |= text ? strtoull(text + 9, NULL, 16) : ~0ULL;
+    text = strstr((char *)th->status.data, "\nShdPnd:\t");
+    waiting |= text ? strtoull(text + 9, NULL, 16) : ~0ULL;
+    return waiting >> (signal - 1) & 1;
 }
 
 int chain_signal(struct tracee_thread *th)
@@ -88,9 +87,11 @@ int chain_signal(struct tracee_thread *th)
     if (!c->signals_known)
         c->signals = usable_signals(t);
     c->signals_known = true;
-    const uint64_t free = c->signals ? c->signals & (~th->sigmask | lent_signals(th)) : 0;
     for (size_t i = 0; i < ELEMENTS(signals); i++)
-        if (free & 1ULL << (signals[i] - 1))
+        if (c->signals & ~th->sigmask & 1ULL << (signals[i] - 1))
+            return signals[i];
+    for (size_t i = 0; i < ELEMENTS(signals); i++)
+        if (c->signals & 1ULL << (signals[i] - 1) && !waits_already(th, signals[i]))
             return signals[i];
     return 0;
 }
@@ -164,9 +165,69 @@ static bool at_end(pid_t tid, const struct gadgets *g, uint64_t end)
            regs.user.rip == g->plain + SYSCALL_BYTES;
 }
 
+/* Did the thread send it itself? Only a chain's last call does. */
+static bool is_own(const struct tracee_thread *th)
+{
+    siginfo_t info = {0};
+
+    return ptrace(PTRACE_GETSIGINFO, th->tid, 0, &info) == 0 && info.si_code == SI_TKILL &&
+           info.si_pid == th->owner->inner_pid;
+}
+
+static int block_all(struct tracee_thread *th, struct crs_error *err)
+{
+    uint64_t all = ~0ULL;
+
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't block signals");
+    th->owner->calls->session_signal = 0;
+    return 0;
+}
+
+/* Is it at the entry of a call that comes after the chain's others: the one that stops it, or the
+ * frame's? */
+static bool at_last_call(pid_t tid)
+{
+    struct __ptrace_syscall_info info = {0};
+
+    return ptrace(PTRACE_GET_SYSCALL_INFO, tid, (void *)sizeof(info), &info) > 0 &&
+           info.op == PTRACE_SYSCALL_INFO_ENTRY &&
+           (info.entry.nr == SYS_tkill || info.entry.nr == SYS_rt_sigreturn);
+}
+
+static int skip_call(struct tracee_thread *th, struct crs_error *err)
+{
+    struct arch_regs regs;
+    int event, r = arch_get_regs(th->tid, &regs, err);
+
+    regs.user.orig_rax = -1;
+    if (r == 0)
+        r = arch_set_regs(th->tid, &regs, err);
+    do
+        if (r == 0)
+            r = calls_next_stop(th, &event, err);
+    while (r == 0 && event);
+    return r;
+}
+
+/* Somebody else has sent the signal, to a thread that blocks it. It is passed on, blocked: the
+ * kernel puts it back among those that wait. What is left of the chain stops at each call, as
+ * nothing else can stop it now. */
+static int go_on_in_steps(struct tracee_thread *th, int signal, struct crs_error *err)
+{
+    int event, r = block_all(th, err);
+
+    if (r == 0)
+        r = calls_pass_on(th, signal, &event, err);
+    while (r == 0 && (event || !at_last_call(th->tid)))
+        r = calls_next_stop(th, &event, err);
+    return r < 0 ? r : skip_call(th, err);
+}
+
 static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct crs_error *err)
 {
     const struct gadgets *g = &th->owner->calls->gadgets;
+    const bool blocks = th->sigmask >> (signal - 1) & 1;
     int status, r;
 
     for (;;) {
@@ -175,6 +236,8 @@ static int run_to_end(struct tracee_thread *th, int signal, uint64_t end, struct
             return r;
         if (status >> 16)
             continue; /* a group stop */
+        if (WSTOPSIG(status) == signal && blocks && !is_own(th))
+            return go_on_in_steps(th, signal, err);
         if (WSTOPSIG(status) == signal && at_end(th->tid, g, end))
             return 0;
         r = calls_meet_signal(th, WSTOPSIG(status), err);

@@ -204,7 +204,6 @@ int arch_inject(struct tracee_thread *th, uint64_t function, uint64_t restorer, 
      * again. Should the tool die before this, only that is lost. */
     if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't block the signals of thread %d", th->tid);
-    th->lent_signals = ~th->sigmask;
     th->sigmask = all;
     return 0;
 }

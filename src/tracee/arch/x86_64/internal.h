@@ -131,6 +131,8 @@ int calls_run_one(struct tracee_thread *th, const struct arch_regs *base, struct
 /* Let the thread run to its next stop at the entry or exit of a call (*ret_event 0), or of another
  * kind (PTRACE_EVENT_...). A SIGSTOP that comes is kept for the thaw. */
 int calls_next_stop(struct tracee_thread *th, int *ret_event, struct crs_error *err);
+/* The same, with the signal that has stopped it. */
+int calls_pass_on(struct tracee_thread *th, int signal, int *ret_event, struct crs_error *err);
 /* Does the thread stand at the exit of a call, and what was its result? */
 bool calls_at_exit(pid_t tid, int64_t *ret_result);
 
