@@ -5,7 +5,8 @@
 #include "base/io.h"
 #include "memory_live.h"
 
-#define NEAR_PAGES 64 /* what is that close together is scanned at once */
+#define NEAR_PAGES 64   /* what is that close together is scanned at once */
+#define FAR_PAGES  1024 /* what is farther ahead is searched for */
 
 static int out_of_memory(struct crs_error *err)
 {
@@ -52,53 +53,72 @@ static bool all_dropped(const Crs__Chunk *chunk)
     return chunk_live_pages(chunk) == 0;
 }
 
-/* A run, of which the pages in the set are to be dropped, or the others. */
-static void split_run(struct chunk_run_list *list, const struct chunk_run *run,
-                      const struct page_runs *set, bool if_in_set)
+/* Where one looks in a set: most of the time a little further on than the last time. */
+struct place {
+    struct page_runs_at at; /* not behind the first run that ends behind this page */
+    uint64_t page;
+};
+
+/* To look for all of the run. */
+static void go_to(struct place *p, const struct page_runs *set, const struct chunk_run *run)
 {
-    struct page_runs_at in_set = page_runs_find(set, run->first);
+    if (!p->at.runs || run->first < p->page || run->first - p->page > FAR_PAGES)
+        p->at = page_runs_find(set, run->first);
+    p->page = run->first + run->count;
+}
+
+/* A run, of which the pages in the set are to be dropped, or the others. */
+static void split_run(struct chunk_run_list *list, const struct chunk_run *run, struct place *p,
+                      bool if_in_set)
+{
+    struct page_runs_at ahead = p->at;
     uint64_t at = run->first, end = run->first + run->count;
     struct page_run part;
 
-    while (at < end && page_runs_next(&in_set, &part) && part.first < end) {
+    while (page_runs_next(&ahead, &part) && part.first < end) {
         uint64_t first = part.first > at ? part.first : at;
-        uint64_t until = part.first + part.count < end ? part.first + part.count : end;
-        chunk_run_list_add(list, at, first - at, !if_in_set);
-        chunk_run_list_add(list, first, until - first, if_in_set);
-        at = until;
+        uint64_t part_end = part.first + part.count, until = part_end < end ? part_end : end;
+        if (until > first) {
+            chunk_run_list_add(list, at, first - at, !if_in_set);
+            chunk_run_list_add(list, first, until - first, if_in_set);
+            at = until;
+        }
+        if (part_end <= end)
+            p->at = ahead;
     }
     chunk_run_list_add(list, at, end - at, !if_in_set);
 }
 
 /* Drop the pages of the chunk that are in the set, or are not. 0 or -ENOMEM. */
-static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
+static int drop_pages(Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set,
+                      struct place *p)
 {
     struct chunk_run_list list = {.n = 0};
     struct chunk_run run;
 
-    chunk_runs_each (run, chunk)
-        if (run.dropped)
+    chunk_runs_each (run, chunk) {
+        if (run.dropped) {
             chunk_run_list_add(&list, run.first, run.count, true);
-        else
-            split_run(&list, &run, set, if_in_set);
+        } else {
+            go_to(p, set, &run);
+            split_run(&list, &run, p, if_in_set);
+        }
+    }
     return chunk_runs_set(chunk, &list);
 }
 
 /* Would drop_pages() change anything? */
-static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set)
+static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *set, bool if_in_set,
+                              struct place *p)
 {
-    struct page_runs_at at = {0};
     struct chunk_run run;
-    uint64_t next = 0;
 
     chunk_runs_each (run, chunk) {
         if (run.dropped)
             continue;
-        if (!at.runs || run.first < next) /* they are in order, most of the time */
-            at = page_runs_find(set, run.first);
-        if (page_runs_overlap_next(&at, run.first, run.count) != (if_in_set ? 0 : run.count))
+        go_to(p, set, &run);
+        if (page_runs_overlap_next(&p->at, run.first, run.count) != (if_in_set ? 0 : run.count))
             return true;
-        next = run.first + run.count;
     }
     return false;
 }
@@ -106,13 +126,16 @@ static bool has_pages_to_drop(const Crs__Chunk *chunk, const struct page_runs *s
 /* A chunk without a page is nobody's: its bytes stay in the pack. */
 static int drop_from_all(struct memory_live *live, const struct page_runs *set, bool if_in_set)
 {
+    struct place place = {.page = 0};
     int r = 0;
 
     for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
         Crs__Chunk **chunk = &live->chunks.items[i];
-        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set))
+        const struct place before = place;
+        if (!*chunk || !has_pages_to_drop(*chunk, set, if_in_set, &place))
             continue;
-        r = drop_pages(*chunk, set, if_in_set);
+        place = before;
+        r = drop_pages(*chunk, set, if_in_set, &place);
         if (r == 0 && all_dropped(*chunk)) {
             crs__chunk__free_unpacked(*chunk, NULL);
             *chunk = NULL;
@@ -296,11 +319,31 @@ static uint64_t last_page(const Crs__Chunk *chunk)
     return last;
 }
 
-static int compare_chunks(const void *a, const void *b)
+struct chunk_place {
+    uint64_t last_page;
+    Crs__Chunk *chunk;
+};
+
+static int compare_places(const void *a, const void *b)
 {
-    uint64_t x = last_page(*(Crs__Chunk *const *)a), y = last_page(*(Crs__Chunk *const *)b);
+    uint64_t x = ((const struct chunk_place *)a)->last_page;
+    uint64_t y = ((const struct chunk_place *)b)->last_page;
 
     return (x > y) - (x < y);
+}
+
+/* A reader that finds them in order needn't sort their runs. One of few pages here and there comes
+ * last. Where there is no memory for it, they stay as they are. */
+static void sort_chunks(Crs__AddressSpace *space)
+{
+    _cleanup_free_ struct chunk_place *places = calloc(space->n_chunks + 1, sizeof(*places));
+
+    for (size_t i = 0; places && i < space->n_chunks; i++)
+        places[i] = (struct chunk_place){last_page(space->chunks[i]), space->chunks[i]};
+    if (places)
+        qsort(places, space->n_chunks, sizeof(*places), compare_places);
+    for (size_t i = 0; places && i < space->n_chunks; i++)
+        space->chunks[i] = places[i].chunk;
 }
 
 int memory_live_finish(struct memory_image *image, struct crs_error *err)
@@ -320,8 +363,6 @@ int memory_live_finish(struct memory_image *image, struct crs_error *err)
     for (size_t i = 0; i < live->chunks.n; i++)
         if (live->chunks.items[i])
             space->chunks[space->n_chunks++] = TAKE_PTR(live->chunks.items[i]);
-    /* A reader that finds them in order needn't sort their runs. One of few pages here and there
-     * comes last. */
-    qsort(space->chunks, space->n_chunks, sizeof(*space->chunks), compare_chunks);
+    sort_chunks(space);
     return 0;
 }
