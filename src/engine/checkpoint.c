@@ -118,16 +118,16 @@ static int begin_memory(struct checkpoint *c, struct crs_error *err)
 /* The slow reading that can be done while they run. Who can't be read now may be gone when they are
  * frozen, or is refused then in words. What stands under a filter that isn't known is refused
  * now. */
-static int prepare(struct checkpoint *c, struct crs_error *err)
+static int prepare_all(struct checkpoint *c, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
-    int r = tree_list(&c->members, &founds, err);
+    int waited = 0, r = tree_list(&c->members, &founds, err);
 
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     if (r == 0 && c->options->stream_fd)
         r = stream_end_check(c->options->stream_fd, &founds, err);
-    for (size_t i = 0; r == 0 && i < founds.array.n; i++) {
+    for (size_t i = 0; r >= 0 && i < founds.array.n; i++) {
         r = tracee_check_group(founds.array.items[i].pid, err);
         if (r < 0)
             break;
@@ -136,7 +136,18 @@ static int prepare(struct checkpoint *c, struct crs_error *err)
             continue;
         r = memory_prepare_whole(c->address_spaces, &c->ctx, founds.array.items[i].pid, may_wait, c,
                                  err);
+        waited |= r > 0;
     }
+    return r < 0 ? r : waited;
+}
+
+static int prepare(struct checkpoint *c, struct crs_error *err)
+{
+    int r;
+
+    do /* who was waited for may have children by now */
+        r = prepare_all(c, err);
+    while (r > 0);
     return r;
 }
 
@@ -479,15 +490,17 @@ static int run_once(struct checkpoint *c, struct crs_error *err)
 /* May it be tried again, after that sleep? Who gives a time gives it for this as well. */
 static bool may_try_again(const struct checkpoint *c, int tries, unsigned sleep_us)
 {
-    if (c->ret != -EAGAIN || c->err.kind != CRS_CANT_CHECKPOINT || check_time(c, NULL) < 0)
+    if (c->ret != -EAGAIN || (c->err.kind != CRS_CANT_CHECKPOINT && c->err.kind != CRS_BUSY) ||
+        check_time(c, NULL) < 0)
         return false;
     if (c->writer && store_writer_has_begun(c->writer))
         return false;
     return c->deadline_us ? now_us() + sleep_us < c->deadline_us : tries < N_MORE_TRIES;
 }
 
-/* What is in the way for a moment only (-EAGAIN: a connection that the program is about to accept)
- * is most often gone when it was let go on. */
+/* What is in the way for a moment only (-EAGAIN: a connection that the program is about to accept,
+ * a thread on its way back from a tool that was killed) is most often gone when it was let go on.
+ */
 static void run_tries(struct checkpoint *c)
 {
     unsigned sleep_us = FIRST_SLEEP_US;

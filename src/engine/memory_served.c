@@ -57,10 +57,11 @@ int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pi
                          int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
                          struct crs_error *err)
 {
+    bool waited = false;
     int r = memory_prepare(set, pid, NULL);
 
-    for (bool told = false; r == 0 && awaits_pages(set, pid); told = true) {
-        if (!told)
+    for (; r == 0 && awaits_pages(set, pid); waited = true) {
+        if (!waited)
             kobj_warn(ctx->progress, ctx->progress_arg,
                       "the memory of process %d is still being brought from its snapshot (crs "
                       "restart --lazy): waiting until it is there",
@@ -71,5 +72,5 @@ int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pi
             return r;
         r = memory_prepare(set, pid, NULL);
     }
-    return r == -ENOMEM ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : 0;
+    return r == -ENOMEM ? crs_fail(err, CRS_FAILED, ENOMEM, "out of memory") : waited;
 }

@@ -101,7 +101,7 @@ static int check_refused(const struct memory_image *image, struct kobj_dump *ctx
         flags &= ~(uint32_t)PROC_VM_UFFD_WP;
         break;
     case MEMORY_FILLED:
-        return crs_fail(err, CRS_BUSY, EBUSY,
+        return crs_fail(err, CRS_BUSY, EAGAIN, /* its mappings changed while they were read */
                         "the memory of process %d is still being brought from its snapshot (crs "
                         "restart --lazy): try again when it is there",
                         image->pid);

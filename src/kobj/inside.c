@@ -14,7 +14,7 @@
 struct answer {
     int r;
     struct crs_error error;
-    uint8_t data[INSIDE_ROOM];
+    _Alignas(8) uint8_t data[INSIDE_ROOM];
 };
 
 /* The namespace and the user namespace of the process; *ret_user -1: it is ours. */
