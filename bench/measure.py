@@ -199,20 +199,41 @@ class Holder(Program):
         if cold:
             drop_cached(path)
         warm(self.mib)
-        begin = time.time_ns()
+        stolen, begin = Stolen(), time.time_ns()
         with open(self.path("restarted.new"), "w") as f:
             f.write("%d\n" % begin)
         os.rename(f.name, self.path("restarted"))
         self.hold(tool.restart(path, **more))
         try:
             first, touched, bad = map(int, wait_for(self.path("touched"), 300).split())
+            stolen = stolen.share()
         finally:
             for name in ("restarted", "touched"):
                 if os.path.exists(self.path(name)):
                     os.unlink(self.path(name))
         if bad:
             raise Failed("%d pages were wrong after the restart" % bad)
-        return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9}
+        return {"first_instruction": (first - begin) / 1e9, "fully_there": (touched - begin) / 1e9,
+                "restart_stolen": stolen}
+
+
+class Stolen:
+    """What the host of a virtual machine takes from it: the share of its processors' time that they
+    should have run and didn't. Its clock goes in ticks: one isn't counted."""
+
+    def __init__(self):
+        self.begin, self.ticks = time.monotonic(), self.read()
+
+    @staticmethod
+    def read():
+        with open("/proc/stat") as f:
+            words = f.readline().split()
+        return int(words[8]) if len(words) > 8 else 0
+
+    def share(self):
+        seconds = (time.monotonic() - self.begin) * os.cpu_count()
+        ticks = max(self.read() - self.ticks - 1, 0)
+        return ticks / os.sysconf("SC_CLK_TCK") / seconds
 
 
 IDLE = ("--nap-us", 100)  # a holder that leaves the processors to others
@@ -233,11 +254,11 @@ def take_checkpoint(tool, holder, *where):
     warm(holder.mib)
     quiet = time.monotonic_ns()
     time.sleep(QUIET_S)
-    begin = time.monotonic_ns()
+    stolen, begin = Stolen(), time.monotonic_ns()
     result = tool.checkpoint(*where)
-    end = time.monotonic_ns()
+    end, stolen = time.monotonic_ns(), stolen.share()
     gaps = holder.gaps(begin, end)
-    return dict(result, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps),
+    return dict(result, stolen=stolen, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps),
                 gap_before=max(holder.gaps(quiet, begin, True), default=0.0))
 
 

@@ -111,6 +111,7 @@ def lazy(plot, rows):
 
 
 def rates(plot, rows):
+    rows = [r for r in rows if r["place"] == rows[0]["place"]]
     sizes_there = sorted({r["mib"] for r in rows})
     order = sorted({r["rate"] for r in rows}, key=lambda r: float("inf") if r is None else r)
     figure, axis = plot.subplots(figsize=(7, 4))
@@ -143,6 +144,7 @@ def trees(plot, rows):
 
 def increments(plot, rows):
     figure, (left, right) = plot.subplots(1, 2, figsize=(8.5, 3.6))
+    rows = [r for r in rows if r["place"] == rows[0]["place"]]
     for mib, style in zip(sorted({r["mib"] for r in rows}), ("-", "--")):
         of = [r for r in rows if r["mib"] == mib and r["share"] is not None]
         first = next(r for r in rows if r["mib"] == mib and r["share"] is None)

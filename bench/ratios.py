@@ -21,7 +21,8 @@ def of_lazy(rows):
 
 def of_rates(rows):
     for r in rows:
-        idle = [other for other in rows if other["mib"] == r["mib"] and other["rate"] == 0]
+        idle = [other for other in rows if other["mib"] == r["mib"]
+                and other["place"] == r["place"] and other["rate"] == 0]
         if idle and r["rate"] != 0:
             rate = "all" if r["rate"] is None else "{:,}".format(r["rate"])
             yield ("pages written a second: " + rate, "%s, %s" % (t.mib(r["mib"]), r["place"]),
@@ -31,11 +32,13 @@ def of_rates(rows):
 def of_increments(rows):
     for r in rows:
         if r["share"] is not None:
-            first = next(o for o in rows if o["mib"] == r["mib"] and o["share"] is None)
+            first = next(o for o in rows if o["mib"] == r["mib"] and o["place"] == r["place"]
+                         and o["share"] is None)
             what = "increment, %g %% changed" % (100 * r["share"])
-            yield what, t.mib(r["mib"]), "total", r["total"], "the first", first["total"]
-            yield (what, t.mib(r["mib"]), "new bytes", r["new_bytes"], "the first",
-                   first["new_bytes"], t.size)
+            where = "%s, %s" % (t.mib(r["mib"]), r["place"])
+            yield what, where, "total", r["total"], "the first", first["total"]
+            yield (what, where, "new bytes", r["new_bytes"], "the first", first["new_bytes"],
+                   t.size)
 
 
 def of_codecs(rows):

@@ -4,6 +4,7 @@ import shutil
 
 import tables as t
 from measure import IDLE, Failed, Holder, take_checkpoint
+from session import calmest, disturbance, repeat
 from tools import Crs
 
 SHARES = (0.001, 0.01, 0.1, 0.5, 1.0)
@@ -35,15 +36,16 @@ def chain(session, place, mib, shares):
 
 def rows_of(session, place, mib, shares):
     n = min(session.runs_of(mib), 2)
-    what = "increments, %s" % t.mib(mib)
+    what = "increments, %s, %s" % (t.mib(mib), place.name)
     session.say("%s: %d run%s" % (what, n, "s" if n > 1 else ""))
     try:
-        chains = [chain(session, place, mib, shares) for _ in range(n)]
+        chains = repeat(n, lambda: chain(session, place, mib, shares),
+                        lambda done: max(map(disturbance, done)))
     except Failed as e:
         session.fail(what, e)
         return []
     rows = []
-    for rounds in zip(*chains):
+    for rounds in (calmest(n, of) for of in zip(*chains)):
         rows.append(dict(session.median_of(rounds), rounds=list(rounds), mib=mib,
                          place=place.name))
         for key, of in (("bytes_ratio", "new_bytes"), ("time_ratio", "total")):
@@ -52,11 +54,13 @@ def rows_of(session, place, mib, shares):
 
 
 def measure(session):
-    rows, place = [], session.places[0]
-    for mib, shares in ((session.a.curve_mib, SHARES), (session.a.large_mib, (0.01,))):
-        if mib == session.a.curve_mib and shares is not SHARES:
-            continue
-        if session.room("increments, %s" % t.mib(mib), place, mib, 1.2 + len(shares)):
+    """The curve in one place, one point of it with much memory in each."""
+    todo, rows = [(session.a.curve_mib, session.places[0], SHARES)], []
+    if session.a.large_mib != session.a.curve_mib:
+        todo += [(session.a.large_mib, place, (0.01,)) for place in session.places]
+    for mib, place, shares in todo:
+        if session.room("increments, %s, %s" % (t.mib(mib), place.name), place, mib,
+                        1.2 + len(shares)):
             rows += rows_of(session, place, mib, shares)
     return rows
 

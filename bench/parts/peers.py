@@ -4,7 +4,7 @@ import shutil
 
 import tables as t
 from measure import IDLE, Failed, Round
-from session import median_of
+from session import calmest, disturbance, median_of, repeat
 from tools import Criu, Crs
 
 
@@ -24,20 +24,25 @@ def find_tools(session):
 
 def in_turn(session, place, mib, tools):
     """Rounds of each tool; who fails isn't asked again."""
-    rounds = {tool.name: [] for tool in tools}
-    n, left = session.runs_of(mib), list(tools)
+    n, left, order = session.runs_of(mib), list(tools), [1]
     session.say("%s, %s, %s: %d of each" % (t.mib(mib), place.name,
-                                                 ", ".join(rounds), n))
-    for i in range(n):
-        for tool in left[::1 if i % 2 == 0 else -1]:
+                                            ", ".join(tool.name for tool in tools), n))
+
+    def each():
+        done = {}
+        for tool in left[::order[0]]:
             try:
-                rounds[tool.name].append(
-                    Round(session, place, tool, ["--mib", mib, *IDLE], plain=2).measure())
+                done[tool.name] = Round(session, place, tool, ["--mib", mib, *IDLE],
+                                        plain=2).measure()
             except Failed as e:
                 session.fail("%s, %s, %s" % (t.mib(mib), place.name, tool.name), e)
-                left = [other for other in left if other is not tool]
-                rounds[tool.name] = []
-    return {name: dict(median_of(done), rounds=done) for name, done in rounds.items() if done}
+                left.remove(tool)
+        order[0] = -order[0]
+        return done
+
+    turns = repeat(n, each, lambda turn: max(map(disturbance, turn.values()), default=0.0))
+    rounds = {tool.name: calmest(n, [turn[tool.name] for turn in turns]) for tool in left}
+    return {name: dict(median_of(done), rounds=done) for name, done in rounds.items()}
 
 
 def rows_of(session, place, mib, tools):

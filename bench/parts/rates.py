@@ -12,7 +12,7 @@ def rate_text(rate):
 
 
 def row(session, place, mib, rate):
-    what = "%s, pages written a second: %s" % (t.mib(mib), rate_text(rate))
+    what = "%s, %s, pages written a second: %s" % (t.mib(mib), place.name, rate_text(rate))
     options = ["--mib", mib] + (["--rewrite"] if rate is None else ["--rate", rate])
     result = session.rounds(what, place, Crs(session.crs, freeze=session.a.freeze), options,
                             min(session.runs_of(mib), 2 if mib == 1024 else 3))
@@ -20,20 +20,22 @@ def row(session, place, mib, rate):
 
 
 def measure(session):
-    rows, place = [], session.places[0]
-    for mib, rates in ((session.a.curve_mib, RATES), (session.a.large_mib, LARGE_RATES)):
-        if mib == session.a.curve_mib and rates is LARGE_RATES:
-            continue
-        if session.room("rates, %s" % t.mib(mib), place, mib, 3.0):
+    """The curve in one place, two points of it with much memory in each."""
+    todo, rows = [(session.a.curve_mib, session.places[0], RATES)], []
+    if session.a.large_mib != session.a.curve_mib:
+        todo += [(session.a.large_mib, place, LARGE_RATES) for place in session.places]
+    for mib, place, rates in todo:
+        if session.room("rates, %s, %s" % (t.mib(mib), place.name), place, mib, 3.0):
             rows += [row(session, place, mib, rate) for rate in rates]
     return [r for r in rows if r]
 
 
 def show(results):
     return [("Checkpoints of a program that writes to its memory meanwhile (not compressed)",
-             ["memory", "where", "pages written|a second", "gap|before", "pause|(seen)",
+             ["memory", "where", "pages written|a second", "stolen", "gap|before", "pause|(seen)",
               "sum of|gaps", "pause|(told)", "how", "total", "snapshot"],
-             [[t.mib(r["mib"]), r["place"], rate_text(r["rate"]), t.seconds(r["gap_before"]),
+             [[t.mib(r["mib"]), r["place"], rate_text(r["rate"]), t.share(r["stolen"]),
+               t.seconds(r["gap_before"]),
                t.seconds(r["pause_seen"]), t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]),
                r["freeze"] or "-",
                t.seconds(r["total"]), t.size(r["bytes"])] for r in results["rates"]])]

@@ -8,7 +8,7 @@ import subprocess
 import tempfile
 
 import tables as t
-from measure import Failed, run_counted, wait_for, wait_gone
+from measure import Failed, Stolen, run_counted, wait_for, wait_gone
 
 NUMBERS = (1, 10, 100, 1000)
 
@@ -65,6 +65,7 @@ def one_round(crs, program, work, place, n_processes, n_threads):
     path = place.path("tree")
     family = Family(program, work, n_processes, n_threads)
     try:
+        stolen = Stolen()
         out, checkpoint, checkpoint_cpu = run_counted(
             [crs, "checkpoint", "--json", "--output", path, "--terminate", str(family.pid)])
         told = json.loads(out)
@@ -74,7 +75,7 @@ def one_round(crs, program, work, place, n_processes, n_threads):
         out, restart, restart_cpu = run_counted(
             [crs, "restart", "--json", "--detach", "--pids=new", path])
         family.pid = json.loads(out)["pid"]
-        return {"pause": told["pause_us"] / 1e6, "checkpoint": checkpoint,
+        return {"stolen": stolen.share(), "pause": told["pause_us"] / 1e6, "checkpoint": checkpoint,
                 "checkpoint_cpu": checkpoint_cpu, "restart": restart, "restart_cpu": restart_cpu,
                 "bytes": told["size_bytes"]}
     finally:

@@ -39,8 +39,8 @@ int memory_prepare(struct memory_set *set, pid_t pid, struct crs_error *err);
 int memory_prepare_end(struct memory_set *set, struct crs_error *err);
 
 /* The same, when all of its memory is there: what crs restart --lazy is still bringing is waited
- * for, with a warning, as long as may_wait() returns 0. 1: it was; children that were made meanwhile
- * have memory that isn't there, too. Fails only with what fails the checkpoint. */
+ * for, with a warning, as long as may_wait() returns 0. 1: it was; children that were made
+ * meanwhile have memory that isn't there, too. Fails only with what fails the checkpoint. */
 int memory_prepare_whole(struct memory_set *set, struct kobj_dump *ctx, pid_t pid,
                          int (*may_wait)(const void *arg, struct crs_error *err), const void *arg,
                          struct crs_error *err);
