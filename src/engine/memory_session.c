@@ -10,7 +10,8 @@
 #include "memory_live.h"
 #include "proc/stat.h"
 
-#define RANDOM_SIZE 16
+#define RANDOM_SIZE   16
+#define GATHERED_RUNS 65536
 
 /* Of a program: another one that is executed in its place has other random bytes. */
 struct identity {
@@ -141,16 +142,48 @@ struct memory_live *memory_session_take(struct memory_image *image, struct store
     return NULL;
 }
 
-static int add_pages(const Crs__Chunk *chunk, struct page_runs *set)
-{
-    _cleanup_page_runs_ struct page_runs one = {0};
-    struct chunk_run run;
+/* Runs on their way into a set, which is united with many at once. */
+struct gathered {
+    struct page_runs *set;
+    size_t n;
+    struct page_run items[GATHERED_RUNS];
+};
 
-    /* They are in order: pages of one round, by their addresses. */
-    chunk_runs_each (run, chunk)
-        if (!run.dropped && page_runs_add(&one, run.first, run.count) < 0)
+static int compare_runs(const void *a, const void *b)
+{
+    uint64_t x = ((const struct page_run *)a)->first, y = ((const struct page_run *)b)->first;
+
+    return (x > y) - (x < y);
+}
+
+static int gathered_unite(struct gathered *g)
+{
+    _cleanup_page_runs_ struct page_runs some = {0};
+
+    qsort(g->items, g->n, sizeof(g->items[0]), compare_runs);
+    for (size_t i = 0; i < g->n; i++)
+        if (page_runs_add(&some, g->items[i].first, g->items[i].count) < 0)
             return -ENOMEM;
-    return page_runs_unite(set, &one);
+    g->n = 0;
+    return page_runs_unite(g->set, &some);
+}
+
+/* Each page is in one chunk only. */
+static int gather(struct gathered *g, const Crs__Chunk *chunk)
+{
+    struct chunk_run run;
+    int r = 0;
+
+    chunk_runs_each (run, chunk) {
+        if (run.dropped)
+            continue;
+        if (g->n == GATHERED_RUNS)
+            r = gathered_unite(g);
+        if (r < 0)
+            return r;
+        g->items[g->n++] = (struct page_run){run.first, run.count};
+    }
+    return 0;
 }
 
 static bool is_mostly_dropped(const Crs__Chunk *chunk)
@@ -160,13 +193,18 @@ static bool is_mostly_dropped(const Crs__Chunk *chunk)
 
 int memory_session_prune(struct memory_live *live, struct store_writer *w)
 {
-    int r = 0;
+    _cleanup_free_ struct gathered *g = malloc(sizeof(*g));
+    int r = g ? 0 : -ENOMEM;
 
+    if (g)
+        g->set = &live->again, g->n = 0;
     for (size_t i = 0; r == 0 && i < live->chunks.n; i++) {
         const Crs__Chunk *chunk = live->chunks.items[i];
         if (chunk && (is_mostly_dropped(chunk) || !store_keep_chunk(w, chunk)))
-            r = add_pages(chunk, &live->again);
+            r = gather(g, chunk);
     }
+    if (r == 0)
+        r = gathered_unite(g);
     return r == 0 ? live_forget(live, &live->again) : r;
 }
 
