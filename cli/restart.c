@@ -395,8 +395,9 @@ static int restart(struct arguments *a, const char *path, struct crs_snapshot *s
     struct building building = {.pid_file = &pid_file};
     struct crs_error error = {0};
 
-    if ((a->pid_file && pid_file_prepare(&pid_file, &error) < 0) ||
-        child_signals_take(&building.signals, &error) < 0) {
+    /* The signals first: from then on none leaves the file behind. */
+    if (child_signals_take(&building.signals, &error) < 0 ||
+        (a->pid_file && pid_file_prepare(&pid_file, &error) < 0)) {
         crs_snapshot_free(snapshot);
         return output_error("restart", a->json, &error);
     }
