@@ -299,7 +299,17 @@ static bool is_left_out(const struct kobj_dump *ctx, const struct open_file *fil
                    (unsigned long)ctx->left_out_fd, (unsigned long)file->fd) == 0;
 }
 
-static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
+/* Kernel threads that work for an io_uring may close it: they are waited for only when all rings
+ * are known. */
+static bool is_gone(const struct tracee *t, int fd)
+{
+    char path[64], target[1];
+
+    snprintf(path, sizeof(path), "fd/%d", fd);
+    return readlinkat(t->proc_fd, path, target, sizeof(target)) < 0 && errno == ENOENT;
+}
+
+static int collect_one(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
 {
     _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
     _cleanup_fdinfo_ struct fdinfo info = {0};
@@ -316,6 +326,18 @@ static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct 
     if (r == 0)
         r = read_cloexec(ctx->t, fd, ctx->files.items[id - 1].flags, &info, &cloexec, err);
     return r < 0 ? r : add_descriptor(process, fd, id, cloexec, err);
+}
+
+static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
+{
+    struct crs_error error = {0};
+    int r = collect_one(ctx, fd, process, &error);
+
+    if (r < 0 && is_gone(ctx->t, fd))
+        return 0;
+    if (r < 0 && err)
+        *err = error;
+    return r;
 }
 
 static int too_many(struct crs_error *err)
