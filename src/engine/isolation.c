@@ -51,5 +51,6 @@ int isolation_start(unsigned namespaces, void (*run)(const void *arg), const voi
     const struct command command = {namespaces, run, arg};
     const struct supervisor_work work = {.namespaces = namespaces, .make = make, .arg = &command};
 
+    *ret = (struct crs_restarted){.status_fd = -1, .fill_fd = -1};
     return supervisor_start(&work, ret, err);
 }

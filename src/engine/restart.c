@@ -465,7 +465,7 @@ int restart_run(const char *path, const struct crs_restart_options *options,
     _cleanup_(relocations_clear) struct relocations pairs = {0};
     _cleanup_(given_clear) struct given given = {0};
     _cleanup_close_ int fill_fd = -1, server_fd = -1;
-    struct crs_restarted restarted;
+    struct crs_restarted restarted = {.status_fd = -1, .fill_fd = -1};
     struct loaded loaded;
 
     int r = options_take(&own, sizeof(own), options, RESTART_OPTIONS_FIRST_SIZE, err);

@@ -112,7 +112,7 @@ static int start_plain(const struct start *start, struct crs_restarted *ret, str
         run_started(start);
     if (pid < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't fork");
-    *ret = (struct crs_restarted){.pid = pid, .wait_pid = pid, .status_fd = -1};
+    *ret = (struct crs_restarted){.pid = pid, .wait_pid = pid, .status_fd = -1, .fill_fd = -1};
     return 0;
 }
 
