@@ -85,7 +85,7 @@ int unix_datagrams_make(struct kobj_restore *ctx, struct unix_set *set, struct c
 static bool is_sender(const struct unix_made *item, const ProtobufCBinaryData *name)
 {
     return is_in(item) && item->m->name.len == name->len &&
-           memcmp(item->m->name.data, name->data, name->len) == 0;
+           (name->len == 0 || memcmp(item->m->name.data, name->data, name->len) == 0);
 }
 
 /* A socket of the snapshot with the sender's name; one without a name, if it sends here. */

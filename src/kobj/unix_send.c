@@ -133,8 +133,9 @@ static int send_one(struct kobj_restore *ctx, struct room *room, const Crs__Unix
     fill_control(ctx, message, true, &control);
     for (;;) {
         bool urgent = message->urgent && done == 0;
-        ssize_t n = send_piece(room, message->data.data + done, next_size(receiver, message, done),
-                               &control, urgent ? MSG_OOB : 0);
+        const uint8_t *data = done > 0 ? message->data.data + done : message->data.data;
+        ssize_t n = send_piece(room, data, next_size(receiver, message, done), &control,
+                               urgent ? MSG_OOB : 0);
         if (n == -EAGAIN && lift(room, total))
             continue;
         if (as_sender && is_refused_sender(message, n)) {
