@@ -35,15 +35,15 @@ def show(results):
     rows = results["memory"]
     return [
         ("Checkpoints of an idle program that holds incompressible memory (not compressed)",
-         ["memory", "where", "stolen", "gap|before", "pause|(seen)", "sum of|gaps", "pause|(told)", "how",
-          "total", "processor|time", "plain|write", "ratio", "snapshot", "the tool's|memory"],
-         [[t.mib(r["mib"]), r["place"], t.share(r.get("stolen")), t.seconds(r["gap_before"]), t.seconds(r["pause_seen"]),
-           t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]), r["freeze"] or "-",
+         ["memory", "where", "stolen", "gap|before", "pause|(seen)", "sum of|gaps", "pause|(told)",
+          "how", "total", "processor|time", "plain|write", "ratio", "snapshot", "the tool's|memory"],
+         [[t.mib(r["mib"]), r["place"], t.share(r.get("stolen")), t.seconds(r["gap_before"]),
+           t.seconds(r["pause_seen"]), t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]), r["freeze"] or "-",
            t.seconds(r["total"]), t.seconds(r["cpu"]),
            t.seconds(r["plain_write"]), t.ratio(r["checkpoint_ratio"], WRITE_LIMIT),
            t.size(r["bytes"]), t.size(r.get("peak_memory_bytes"))] for r in rows]),
         ("Restarts of the same",
          ["memory", "where", "stolen", "first|instruction", "fully|there", "plain|read", "ratio"],
-         [[t.mib(r["mib"]), r["place"], t.share(r.get("restart_stolen")), t.seconds(r["first_instruction"]),
-           t.seconds(r["fully_there"]), t.seconds(r["plain_read"]),
+         [[t.mib(r["mib"]), r["place"], t.share(r.get("restart_stolen")),
+           t.seconds(r["first_instruction"]), t.seconds(r["fully_there"]), t.seconds(r["plain_read"]),
            t.ratio(r["restart_ratio"], READ_LIMIT)] for r in rows])]

@@ -193,6 +193,16 @@ int calls_run_one(struct tracee_thread *th, const struct arch_regs *base, struct
 
 /* ---- live ---- */
 
+int calls_block_signals(struct tracee_thread *th, struct crs_error *err)
+{
+    uint64_t all = ~0ULL;
+
+    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
+        return crs_fail_errno(err, CRS_FAILED, "can't block signals");
+    th->owner->calls->session_signal = 0;
+    return 0;
+}
+
 static int put_back(struct tracee_thread *th, struct crs_error *err)
 {
     /* In this order: if the tool dies between them the frame puts everything back. */
@@ -238,7 +248,6 @@ static int begin_session(struct tracee_thread *th, const struct frame_bytes *fra
                          struct crs_error *err)
 {
     struct arch_calls *c = th->owner->calls;
-    uint64_t all = ~0ULL;
     int r =
         frame->size ? tracee_write(th->owner, frame->address, frame->data, frame->size, err) : 0;
 
@@ -247,9 +256,7 @@ static int begin_session(struct tracee_thread *th, const struct frame_bytes *fra
     /* The registers lead to the frame before the mask changes. */
     c->session = th;
     r = arch_set_regs(th->tid, &c->session_regs, err);
-    if (r == 0 && ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
-        r = crs_fail_errno(err, CRS_FAILED, "can't block signals");
-    return r;
+    return r == 0 ? calls_block_signals(th, err) : r;
 }
 
 int calls_begin(struct tracee_thread *th, struct crs_error *err)
@@ -330,12 +337,13 @@ bool arch_calls_place(const struct tracee *t, uint64_t *ret_start, size_t *ret_s
 static int grow_stack(struct tracee *t, struct crs_error *err)
 {
     struct tracee_thread *th = tracee_main(t);
-    uint64_t below = (arch_stack_pointer(&th->regs) - FRAME_GROWTH) & ~15ULL, all = ~0ULL;
+    uint64_t below = (arch_stack_pointer(&th->regs) - FRAME_GROWTH) & ~15ULL;
     struct remote_call call = {.number = SYS_getcpu, .args = {below}};
 
-    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't block signals");
-    int r = calls_run_one(th, &th->regs, &call, err);
+    int r = calls_block_signals(th, err);
+    if (r < 0)
+        return r;
+    r = calls_run_one(th, &th->regs, &call, err);
     int back = put_back(th, r < 0 ? NULL : err);
     return r < 0 ? r : back;
 }

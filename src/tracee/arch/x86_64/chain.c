@@ -174,16 +174,6 @@ static bool is_own(const struct tracee_thread *th)
            info.si_pid == th->owner->inner_pid;
 }
 
-static int block_all(struct tracee_thread *th, struct crs_error *err)
-{
-    uint64_t all = ~0ULL;
-
-    if (ptrace(PTRACE_SETSIGMASK, th->tid, sizeof(all), &all) < 0)
-        return crs_fail_errno(err, CRS_FAILED, "can't block signals");
-    th->owner->calls->session_signal = 0;
-    return 0;
-}
-
 /* Is it at the entry of a call that comes after the chain's others: the one that stops it, or the
  * frame's? */
 static bool at_last_call(pid_t tid)
@@ -215,7 +205,7 @@ static int skip_call(struct tracee_thread *th, struct crs_error *err)
  * nothing else can stop it now. */
 static int go_on_in_steps(struct tracee_thread *th, int signal, struct crs_error *err)
 {
-    int event, r = block_all(th, err);
+    int event, r = calls_block_signals(th, err);
 
     if (r == 0)
         r = calls_pass_on(th, signal, &event, err);

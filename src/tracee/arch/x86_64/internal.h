@@ -122,6 +122,8 @@ uint64_t frame_first_argument(const struct tracee_thread *th, size_t offset);
 
 /* th stands on its frame, if it didn't yet. */
 int calls_begin(struct tracee_thread *th, struct crs_error *err);
+/* From now on none stops it but SIGSTOP. */
+int calls_block_signals(struct tracee_thread *th, struct crs_error *err);
 /* Let the registers lead to a call. */
 void calls_set(const struct tracee_thread *th, const struct remote_call *call,
                struct arch_regs *regs);
