@@ -1,10 +1,19 @@
 /* descriptors.c - numbers for our own descriptors */
 #include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
-#include "descriptors.h"
+#include "base/cleanup.h"
+#include "base/descriptors.h"
+#include "base/io.h"
 
-#define NEEDED 64
+#define NEEDED     64
+#define ROOM_MAX   (1u << 20) /* 8 MiB of the kernel's memory */
+#define ROOM_LEAST 1024
 
 /* Free numbers below the limit, counted up to `enough`. Without opening anything. */
 static unsigned count_free(rlim_t limit, unsigned enough)
@@ -49,6 +58,46 @@ void descriptors_give_back(uint64_t before)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     errno = saved;
+}
+
+void descriptors_make_room(uint64_t n)
+{
+    const uint64_t wanted = n < ROOM_LEAST - NEEDED ? ROOM_LEAST : n + NEEDED;
+    struct rlimit limit, more;
+    int saved = errno;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0 || wanted > ROOM_MAX)
+        return;
+    more = limit;
+    more.rlim_cur = wanted < limit.rlim_max ? wanted : limit.rlim_max;
+    if (more.rlim_cur > limit.rlim_cur && setrlimit(RLIMIT_NOFILE, &more) < 0)
+        more.rlim_cur = limit.rlim_cur;
+    int any = open("/", O_PATH | O_CLOEXEC), last = -1;
+    if (any >= 0 && more.rlim_cur > 0)
+        last =
+            fcntl(any, F_DUPFD_CLOEXEC, (int)(wanted < more.rlim_cur ? wanted : more.rlim_cur) - 1);
+    cleanup_close(&last);
+    cleanup_close(&any);
+    if (more.rlim_cur > limit.rlim_cur)
+        setrlimit(RLIMIT_NOFILE, &limit);
+    errno = saved;
+}
+
+/* The size of its directory of them, from Linux 6.2 on; before, that of its table. */
+uint64_t descriptors_of(pid_t pid)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    const char *size = NULL;
+    struct stat st;
+    char path[40];
+
+    snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+    if (stat(path, &st) == 0 && st.st_size > 0)
+        return st.st_size;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    if (read_file(AT_FDCWD, path, 1 << 16, &text) == 0)
+        size = strstr((const char *)text.data, "\nFDSize:\t");
+    return size ? strtoull(size + strlen("\nFDSize:\t"), NULL, 10) : 0;
 }
 
 bool is_want_of_descriptors(int errnum)

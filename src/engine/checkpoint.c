@@ -41,6 +41,7 @@
 #define FIRST_SLEEP_US (10 * 1000)
 #define LAST_SLEEP_US  (1000 * 1000)
 #define LIMITED_BYTES  (1u << 20)
+#define FDS_TO_HOLD_IT 4 /* a process */
 
 struct checkpoint {
     pid_t pid;
@@ -122,11 +123,15 @@ static int prepare_all(struct checkpoint *c, struct crs_error *err)
 {
     _cleanup_tree_founds_ struct tree_founds founds = {0};
     int waited = 0, r = tree_list(&c->members, &founds, err);
+    uint64_t n_descriptors = 0;
 
     for (size_t i = 0; r == 0 && i < founds.array.n; i++)
         r = sandbox_check(founds.array.items[i].pid, err);
     if (r == 0 && c->options->stream_fd)
         r = stream_end_check(c->options->stream_fd, &founds, err);
+    for (size_t i = 0; i < founds.array.n; i++)
+        n_descriptors += descriptors_of(founds.array.items[i].pid) + FDS_TO_HOLD_IT;
+    descriptors_make_room(n_descriptors);
     for (size_t i = 0; r >= 0 && i < founds.array.n; i++) {
         r = tracee_check_group(founds.array.items[i].pid, err);
         if (r < 0)
@@ -589,6 +594,7 @@ int checkpoint_in_session(pid_t pid, const struct crs_checkpoint_options *option
         r = descriptors_reserve(&own_limit, err);
     if (r < 0)
         return r;
+    descriptors_make_room(descriptors_of(pid));
     begin(&c);
     r = thread_start(&thread, false, run_in_thread, &c);
     if (r > 0) {

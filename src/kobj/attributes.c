@@ -243,12 +243,34 @@ static void forget_thread(struct tracee_thread *thread)
     kobj_forget_answers(thread);
 }
 
+/* What will be asked for, while it makes its calls; not read where that can't be done now. Of what
+ * changes by the calls nobody asks but for the signals that wait: their own may be among them. */
+static void read_meanwhile(struct tracee_thread *thread)
+{
+    if (!thread->known && know_status(thread, NULL) == 0 && thread->known->signals_pending != 0)
+        tracee_forget_status(thread);
+    if (!thread->stat.data)
+        kobj_read_task(thread, "stat", &thread->stat, NULL);
+}
+
+static int ask_of_thread(struct tracee_thread *thread, struct crs_error *err)
+{
+    struct tracee *t = thread->owner;
+
+    if (thread == tracee_main(t))
+        return 0; /* with its process */
+    t->meanwhile = read_meanwhile;
+    int r = kobj_ask_all(thread, err);
+    t->meanwhile = NULL;
+    return r;
+}
+
 int kobj_dump_thread(struct kobj_dump *ctx, struct tracee_thread *thread, Crs__Attribute ***ret,
                      size_t *ret_n, struct crs_error *err)
 {
     Crs__Attribute **list = NULL;
     size_t n = 0;
-    int r = thread == tracee_main(thread->owner) ? 0 : kobj_ask_all(thread, err);
+    int r = ask_of_thread(thread, err);
 
     if (r < 0)
         return r;

@@ -8,6 +8,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/kcmp.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -17,9 +18,14 @@
 
 #include "base/descriptors.h"
 #include "base/io.h"
+#include "base/processors.h"
+#include "base/thread.h"
 #include "kobj/file.h"
 
 #define FDINFO_LIMIT (64u << 20) /* an interest list of half a million entries */
+#define SEEN_AT_ONCE 256
+#define SEEN_BY_ONE  32 /* fewer aren't worth a thread */
+#define SEERS_MAX    4
 
 static int out_of_memory(struct crs_error *err)
 {
@@ -136,6 +142,65 @@ int file_look(struct tracee *t, int fd, struct open_file *file, struct fdinfo *r
     if (r < 0)
         return crs_fail_at(err, r, "fd %d", fd);
     return look_at(fd, file, ret_info, err);
+}
+
+/* ---- look at many ---- */
+
+/* What was seen of one; the error in words is its own. */
+struct seen {
+    int fd, result;
+    struct open_file file;
+    struct fdinfo info;
+    struct crs_error error;
+};
+
+struct seeing {
+    struct tracee *t;
+    struct seen *items;
+    size_t n;
+    _Atomic size_t next;
+};
+
+static void *see_some(void *arg)
+{
+    struct seeing *s = arg;
+
+    for (size_t i; (i = s->next++) < s->n;) {
+        struct seen *one = &s->items[i];
+        one->result = file_look(s->t, one->fd, &one->file, &one->info, &one->error);
+    }
+    return NULL;
+}
+
+/* Of many it is worth a thread: nothing of it has to be done by the tracer. false: some couldn't be
+ * taken, as we may not have so many. */
+static bool see_all(struct tracee *t, const int *numbers, struct seen *ret, size_t n)
+{
+    struct seeing s = {.t = t, .items = ret, .n = n};
+    unsigned others = n < SEEN_BY_ONE ? 0 : processors_count() - 1;
+    pthread_t threads[SEERS_MAX - 1];
+    unsigned started = 0;
+    bool all = true;
+
+    for (size_t i = 0; i < n; i++)
+        ret[i] = (struct seen){.fd = numbers[i], .file.dup_fd = -1};
+    others = others < SEERS_MAX - 1 ? others : SEERS_MAX - 1;
+    while (started < others && thread_start_worker(&threads[started], see_some, &s) == 0)
+        started++;
+    see_some(&s);
+    while (started > 0)
+        pthread_join(threads[--started], NULL);
+    for (size_t i = 0; i < n; i++)
+        all = all && !is_want_of_descriptors(-ret[i].result);
+    return all;
+}
+
+static void forget_seen(struct seen *seen, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        open_file_clear(&seen[i].file);
+        fdinfo_clear(&seen[i].info);
+    }
 }
 
 /* ---- hold ---- */
@@ -268,6 +333,7 @@ static int identify(struct kobj_dump *ctx, struct open_file *file, uint32_t *ret
         return out_of_memory(err);
     *new = *file;
     *ret_id = new->id = ctx->files.n;
+    new->kind = file_match(new);
     file_let_go(new);
     *file = (struct open_file){.dup_fd = -1};
     return 0;
@@ -309,34 +375,56 @@ static bool is_gone(const struct tracee *t, int fd)
     return readlinkat(t->proc_fd, path, target, sizeof(target)) < 0 && errno == ENOENT;
 }
 
-static int collect_one(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
+static int collect_seen(struct kobj_dump *ctx, struct seen *seen, Crs__Process *process)
 {
-    _cleanup_(open_file_clear) struct open_file file = {.dup_fd = -1};
-    _cleanup_fdinfo_ struct fdinfo info = {0};
     bool cloexec = false;
     uint32_t id = 0;
-    int r = file_look(ctx->t, fd, &file, &info, err);
+    int r = seen->result;
 
-    if (r == 0 && is_left_out(ctx, &file))
+    if (r == 0 && is_left_out(ctx, &seen->file))
         return 0;
     if (r == 0)
-        r = identify(ctx, &file, &id, err);
+        r = identify(ctx, &seen->file, &id, &seen->error);
     if (r == 0)
-        r = locks_collect(ctx, ctx->t, &info, &ctx->files.items[id - 1], err);
+        r = locks_collect(ctx, ctx->t, &seen->info, &ctx->files.items[id - 1], &seen->error);
     if (r == 0)
-        r = read_cloexec(ctx->t, fd, ctx->files.items[id - 1].flags, &info, &cloexec, err);
-    return r < 0 ? r : add_descriptor(process, fd, id, cloexec, err);
+        r = read_cloexec(ctx->t, seen->fd, ctx->files.items[id - 1].flags, &seen->info, &cloexec,
+                         &seen->error);
+    return r < 0 ? r : add_descriptor(process, seen->fd, id, cloexec, &seen->error);
 }
 
-static int collect(struct kobj_dump *ctx, int fd, Crs__Process *process, struct crs_error *err)
+static int collect(struct kobj_dump *ctx, struct seen *seen, Crs__Process *process,
+                   struct crs_error *err)
 {
-    struct crs_error error = {0};
-    int r = collect_one(ctx, fd, process, &error);
+    int r = collect_seen(ctx, seen, process);
 
-    if (r < 0 && is_gone(ctx->t, fd))
+    if (r < 0 && is_gone(ctx->t, seen->fd))
         return 0;
     if (r < 0 && err)
-        *err = error;
+        *err = seen->error;
+    return r;
+}
+
+/* Some of the descriptors. Where we may not hold so many at once: one after the other. */
+static int collect_some(struct kobj_dump *ctx, const int *numbers, size_t n, Crs__Process *process,
+                        struct crs_error *err)
+{
+    _cleanup_free_ struct seen *seen = calloc(n, sizeof(*seen));
+    int r = seen ? 0 : out_of_memory(err);
+
+    if (seen && !see_all(ctx->t, numbers, seen, n)) {
+        forget_seen(seen, n);
+        for (size_t i = 0; r == 0 && i < n; i++) {
+            see_all(ctx->t, &numbers[i], &seen[i], 1);
+            r = collect(ctx, &seen[i], process, err);
+            forget_seen(&seen[i], 1);
+        }
+        return r;
+    }
+    for (size_t i = 0; r == 0 && i < n; i++)
+        r = collect(ctx, &seen[i], process, err);
+    if (seen)
+        forget_seen(seen, n);
     return r;
 }
 
@@ -382,8 +470,9 @@ int kobj_collect_descriptors(struct kobj_dump *ctx, struct kobj_member *member,
     process->descriptors = calloc(n + 1, sizeof(*process->descriptors));
     if (!process->descriptors)
         return out_of_memory(err);
-    for (size_t i = 0; r == 0 && i < n; i++)
-        r = collect(ctx, numbers[i], process, err);
+    for (size_t i = 0; r == 0 && i < n; i += SEEN_AT_ONCE)
+        r = collect_some(ctx, numbers + i, n - i < SEEN_AT_ONCE ? n - i : SEEN_AT_ONCE, process,
+                         err);
     return is_want_of_descriptors(-r) ? too_many(err) : r;
 }
 

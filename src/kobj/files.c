@@ -104,13 +104,14 @@ static int explore(struct kobj_dump *ctx, struct crs_error *err)
     struct tracee *before = ctx->t;
     int r = 0;
 
-    for (size_t i = 0; i < ctx->files.n; i++) {
+    for (size_t i = 0; r == 0 && i < ctx->files.n; i++) {
         struct open_file file = ctx->files.items[i];
         ProtobufCMessage *found = NULL;
-        r = r == 0 ? file_hold(&file, err) : r;
-        file.kind = ctx->files.items[i].kind = file_match(&file);
+        if (!file.kind->explore)
+            continue;
+        r = file_hold(&file, err);
         ctx->t = file.in_flight ? before : file.holder;
-        if (r == 0 && file.kind->explore)
+        if (r == 0)
             r = file.kind->explore(ctx, &file, &found, err);
         ctx->files.items[i].found = found;
         file_let_go(&file);

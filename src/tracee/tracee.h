@@ -79,6 +79,10 @@ struct tracee {
     struct arch_calls *calls; /* how remote calls are made; owned, but for a sharer of memory */
     struct undo *undo;        /* the changes to take back, newest first; owned */
 
+    /* What is done once while a thread makes the next calls, before they are waited for: for what
+     * can be read of it then as well. NULL: nothing. */
+    void (*meanwhile)(struct tracee_thread *th);
+
     /* Another held process, whose memory it shares without being a thread of it (CLONE_VM); set by
      * who holds both, before the first call. Calls of both have one place, which is the other's: at
      * most one thread of them all is in a call. It is thawed before the other, and freed after the

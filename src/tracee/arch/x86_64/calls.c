@@ -94,8 +94,13 @@ static void hold_again(struct tracee_thread *th)
 static int resume_with(struct tracee_thread *th, int request, int signal, int *ret_status,
                        struct crs_error *err)
 {
+    void (*meanwhile)(struct tracee_thread *) = th->owner->meanwhile;
+
     if (ptrace(request, th->tid, 0, signal) < 0)
         return crs_fail_errno(err, CRS_FAILED, "can't run a call");
+    th->owner->meanwhile = NULL;
+    if (meanwhile)
+        meanwhile(th);
     int r = wait_for_call_stop(th, ret_status, err);
     if (r < 0) {
         hold_again(th);
