@@ -160,6 +160,7 @@ class Holder(Program):
 
     def __init__(self, program, base, *options, before=()):
         self.mib = options[options.index("--mib") + 1] if "--mib" in options else 0
+        self.program, self.base = program, base
         super().__init__([program, "{dir}", *options], base, before)
 
     def write(self, path, sync):
@@ -172,17 +173,18 @@ class Holder(Program):
                 os.unlink(path)
         return int(answer) / 1e9
 
-    def gaps(self, begin_ns, end_ns, clipped=False):
-        """Seconds of each gap in its running that lies, in part, between two moments: of all of it,
-        or of that part."""
+    def intervals(self, begin_ns, end_ns):
+        """(begin, end) of each gap in its running that lies, in part, between two moments."""
         self.order("answer")  # then the last one is written
         with open(self.path("gaps")) as f:
             lines = [[int(word) for word in line.split()] for line in f]
-        there = [(begin, begin + length) for begin, length in lines
-                 if begin < end_ns and begin + length > begin_ns]
-        if clipped:
-            there = [(max(begin, begin_ns), min(end, end_ns)) for begin, end in there]
-        return [(end - begin) / 1e9 for begin, end in there]
+        return [(begin, begin + length) for begin, length in lines
+                if begin < end_ns and begin + length > begin_ns]
+
+    def gaps(self, begin_ns, end_ns):
+        """Seconds of each of them, as far as it lies between the moments."""
+        return [(min(end, end_ns) - max(begin, begin_ns)) / 1e9
+                for begin, end in self.intervals(begin_ns, end_ns)]
 
     def change(self, share):
         """Have it write to a share of its pages; returns how many."""
@@ -238,6 +240,7 @@ class Stolen:
 
 IDLE = ("--nap-us", 100)  # a holder that leaves the processors to others
 QUIET_S = 0.2
+WITNESS = ("--mib", 1, "--nap-us", 500, "--gap-us", 5000)
 
 
 def warm(mib):
@@ -248,18 +251,34 @@ def warm(mib):
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_POPULATE).close()
 
 
+def in_common(gap, others):
+    """Seconds of a gap that are in others, too; these don't overlap each other."""
+    return sum(max(0, min(gap[1], end) - max(gap[0], begin)) for begin, end in others) / 1e9
+
+
 def take_checkpoint(tool, holder, *where):
     """While the program goes on: what the tool says, and the longest gap that the program saw, the
-    sum of all, and the longest in a while before: others' doing."""
-    warm(holder.mib)
-    quiet = time.monotonic_ns()
-    time.sleep(QUIET_S)
-    stolen, begin = Stolen(), time.monotonic_ns()
-    result = tool.checkpoint(*where)
-    end, stolen = time.monotonic_ns(), stolen.share()
-    gaps = holder.gaps(begin, end)
-    return dict(result, stolen=stolen, pause_seen=max(gaps, default=0.0), gaps_seen=sum(gaps),
-                gap_before=max(holder.gaps(quiet, begin, True), default=0.0))
+    sum of all, and the longest in a while before: others' doing. So is what another program sees at
+    the same moment, which sleeps and has nothing to do with the checkpoint: then no program runs,
+    as the host has taken the whole machine away. Only what both see for 5 ms and more is not
+    counted, and is told."""
+    witness = Holder(holder.program, holder.base, *WITNESS)
+    try:
+        warm(holder.mib)
+        quiet = time.monotonic_ns()
+        time.sleep(QUIET_S)
+        stolen, begin = Stolen(), time.monotonic_ns()
+        result = tool.checkpoint(*where)
+        end, stolen = time.monotonic_ns(), stolen.share()
+        seen = witness.intervals(begin, end)
+    finally:
+        witness.close()
+    gaps = [((gap[1] - gap[0]) / 1e9, in_common(gap, seen))
+            for gap in holder.intervals(begin, end)]
+    return dict(result, stolen=stolen, gaps_seen=sum(gap for gap, _ in gaps),
+                pause_seen=max((gap - common for gap, common in gaps), default=0.0),
+                gap_of_machine=max((common for _, common in gaps), default=0.0),
+                gap_before=max(holder.gaps(quiet, begin), default=0.0))
 
 
 class Place:

@@ -5,7 +5,8 @@
  *
  * cpu: it computes, in registers. memory: it reads and writes words of its memory, anywhere. For
  * each slot of 10 ms it notes, in memory of its own, CLOCK_MONOTONIC at its end (ns), the pieces of
- * work that it did in it, how much of the processor's time it took (ns), and its longest gap (ns).
+ * work that it did in it, how much of the processor's time it took (ns), its longest gap (ns), how
+ * much of that time was the kernel's (ns, as it samples that), and the page faults.
  * Files of DIR:
  *     ready    its PID
  *     order    read at a SIGUSR1: `slots`: write them all to DIR/slots, a line each, and forget
@@ -20,6 +21,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define SLOT_NS 10000000
@@ -28,7 +30,7 @@
 #define LIFE_S  (30 * 60)
 
 struct slot {
-    int64_t end_ns, cpu_ns, gap_ns;
+    int64_t end_ns, cpu_ns, gap_ns, kernel_ns, n_faults;
     uint64_t n_pieces;
 };
 
@@ -74,9 +76,10 @@ static void write_slots(void)
     if (!file)
         die("can't write %s", path);
     for (size_t i = 0; i < n_slots; i++)
-        fprintf(file, "%lld %llu %lld %lld\n", (long long)slots[i].end_ns,
+        fprintf(file, "%lld %llu %lld %lld %lld %lld\n", (long long)slots[i].end_ns,
                 (unsigned long long)slots[i].n_pieces, (long long)slots[i].cpu_ns,
-                (long long)slots[i].gap_ns);
+                (long long)slots[i].gap_ns, (long long)slots[i].kernel_ns,
+                (long long)slots[i].n_faults);
     if (fclose(file) != 0)
         die("can't write %s", path);
     snprintf(text, sizeof(text), "%zu\n", n_slots);
@@ -93,6 +96,16 @@ static void obey(void)
         write_slots();
 }
 
+static void count_kernel(struct slot *slot, int sign)
+{
+    struct rusage usage;
+
+    getrusage(RUSAGE_SELF, &usage);
+    slot->kernel_ns +=
+        sign * (usage.ru_stime.tv_sec * 1000000000LL + usage.ru_stime.tv_usec * 1000);
+    slot->n_faults += sign * (usage.ru_minflt + usage.ru_majflt);
+}
+
 /* Work until it is over. */
 static uint64_t fill(struct slot *slot, uint64_t x)
 {
@@ -100,6 +113,7 @@ static uint64_t fill(struct slot *slot, uint64_t x)
     int64_t cpu = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
 
     *slot = (struct slot){0};
+    count_kernel(slot, -1);
     while (last - begin < SLOT_NS && !ordered) {
         x = piece(x);
         slot->n_pieces++;
@@ -109,6 +123,7 @@ static uint64_t fill(struct slot *slot, uint64_t x)
     }
     slot->end_ns = last;
     slot->cpu_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    count_kernel(slot, 1);
     return x;
 }
 

@@ -29,7 +29,7 @@ def why_not(session, place):
 def row(session, place, mib):
     result = session.rounds("on demand, %s, %s" % (t.mib(mib), place.name), place,
                             Crs(session.crs, freeze=session.a.freeze), ["--mib", mib, *IDLE],
-                            min(session.runs_of(mib), 3 if mib < 1024 else 2),
+                            min(session.a.runs, 3),
                             eager=mib < 8192, lazy=True)
     return dict(result, mib=mib, place=place.name) if result else None
 

@@ -33,9 +33,9 @@ def measure(session):
 def show(results):
     return [("Checkpoints of a program that writes to its memory meanwhile (not compressed)",
              ["memory", "where", "pages written|a second", "stolen", "gap|before", "pause|(seen)",
-              "sum of|gaps", "pause|(told)", "how", "total", "snapshot"],
+              "the|machine's", "sum of|gaps", "pause|(told)", "how", "total", "snapshot"],
              [[t.mib(r["mib"]), r["place"], rate_text(r["rate"]), t.share(r.get("stolen")),
-               t.seconds(r["gap_before"]),
-               t.seconds(r["pause_seen"]), t.seconds(r["gaps_seen"]), t.seconds(r["pause_told"]),
-               r["freeze"] or "-",
-               t.seconds(r["total"]), t.size(r["bytes"])] for r in results["rates"]])]
+               t.seconds(r["gap_before"]), t.seconds(r["pause_seen"]),
+               t.seconds(r.get("gap_of_machine")), t.seconds(r["gaps_seen"]),
+               t.seconds(r["pause_told"]), r["freeze"] or "-", t.seconds(r["total"]),
+               t.size(r["bytes"])] for r in results["rates"]])]

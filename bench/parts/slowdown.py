@@ -51,8 +51,8 @@ class Worker(Program):
                          session.work, before)
 
     def slots(self):
-        """(end in ns, pieces of work, ns of the processor, longest gap in ns) of each 10 ms since
-        it was last asked."""
+        """(end in ns, pieces of work, ns of the processor, longest gap in ns, ns of the processor in
+        the kernel, page faults) of each 10 ms since it was last asked."""
         self.order("slots")
         with open(self.path("slots")) as f:
             return [tuple(map(int, line.split())) for line in f]
@@ -69,6 +69,8 @@ def speeds(slots, done):
     quiet = quiet or slots
     return {"in_all": sum(s[1] for s in slots[1:]) / seconds,
             "between": sum(s[1] for s in quiet) / (sum(s[2] for s in quiet) / 1e9),
+            "kernel": sum(s[4] for s in quiet) / sum(s[2] for s in quiet),
+            "faults": sum(s[5] for s in quiet),
             "longest_gap": max(s[3] for s in slots) / 1e9}
 
 
@@ -107,15 +109,17 @@ def worker_rows(session, kind, place):
     after = alone(session, kind, tool)
     plain = dict(before, rounds=[before, after], longest_gap=max(before["longest_gap"],
                                                                  after["longest_gap"]))
-    for key in ("in_all", "between"):
+    for key in ("in_all", "between", "kernel"):
         plain[key] = (before[key] + after[key]) / 2
+    for key in ("in_all", "between"):
         plain[key + "_spread"] = abs(before[key] - after[key]) / plain[key]
     rows = [plain, *jobs]
     for row in rows:
         base = jobs[0] if row["interval"] else plain
         row.update(program=kind, mib=session.a.work_mib, place=place.name,
                    slowdown=1 - row["in_all"] / base["in_all"],
-                   slowdown_between=1 - row["between"] / base["between"])
+                   slowdown_between=1 - row["between"] / base["between"],
+                   kernel_more=row["kernel"] - base["kernel"])
     return rows
 
 
@@ -247,9 +251,13 @@ def show(results):
         tables.append((
             "Programs that work (cpu: they compute; memory: they read and write all over %s), with "
             "checkpoints on %s" % (t.mib(workers[0]["mib"]), workers[0]["place"]),
-            ["program", *head, "longest|gap", "slower,|in all", "slower, between|checkpoints"],
+            ["program", *head, "longest|gap", "slower,|in all", "slower, between|checkpoints",
+             "page|faults", "more time|in the kernel"],
             [[r["program"], *cells(r), t.seconds(r["longest_gap"]), slower(r, "slowdown", "in_all"),
-              slower(r, "slowdown_between", "between")] for r in workers]))
+              slower(r, "slowdown_between", "between"),
+              "{:,}".format(r["faults"]) if "faults" in r else "-",
+              t.share(r["kernel_more"]) if r["job"] and "kernel_more" in r else "-"]
+             for r in workers]))
     if redis:
         tables.append((
             "Redis with {:,} keys, asked {:,} times a second, with checkpoints on {}".format(

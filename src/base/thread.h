@@ -18,4 +18,9 @@ int thread_start(pthread_t *ret, bool detached, void *(*run)(void *arg), void *a
  * of their own. */
 int thread_start_worker(pthread_t *ret, void *(*run)(void *arg), void *arg);
 
+/* So many of them, which share a large piece of work; how many were started. Where there are no
+ * more processors than workers, each begins on one of its own: otherwise the scheduler may leave a
+ * processor alone for tens of milliseconds because of a program that sleeps for moments on it. */
+unsigned thread_start_workers(pthread_t *ret, unsigned n, void *(*run)(void *arg), void *arg);
+
 #endif

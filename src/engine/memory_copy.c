@@ -122,11 +122,8 @@ static unsigned count_threads(size_t n_chunks)
 
 static unsigned start_threads(struct copy_job *job, pthread_t *threads, unsigned n)
 {
-    unsigned started = 0;
-
     pthread_mutex_lock(&job->lock);
-    while (started < n && thread_start_worker(&threads[started], worker, job) == 0)
-        started++;
+    unsigned started = thread_start_workers(threads, n, worker, job);
     job->n_running = started;
     pthread_mutex_unlock(&job->lock);
     return started;

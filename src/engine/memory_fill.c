@@ -156,14 +156,9 @@ static unsigned count_threads(const struct fill_job *job)
 
 static unsigned start_threads(struct fill_job *job, pthread_t *threads)
 {
-    unsigned n = 0, started = 0;
-
     if (job->n_packed + job->n_raw <= FEW_CHUNKS)
         return 0;
-    n = count_threads(job);
-    while (started < n && thread_start_worker(&threads[started], worker, job) == 0)
-        started++;
-    return started;
+    return thread_start_workers(threads, count_threads(job), worker, job);
 }
 
 /* ---- the process reads ---- */

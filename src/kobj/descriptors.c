@@ -179,14 +179,12 @@ static bool see_all(struct tracee *t, const int *numbers, struct seen *ret, size
     struct seeing s = {.t = t, .items = ret, .n = n};
     unsigned others = n < SEEN_BY_ONE ? 0 : processors_count() - 1;
     pthread_t threads[SEERS_MAX - 1];
-    unsigned started = 0;
     bool all = true;
 
     for (size_t i = 0; i < n; i++)
         ret[i] = (struct seen){.fd = numbers[i], .file.dup_fd = -1};
     others = others < SEERS_MAX - 1 ? others : SEERS_MAX - 1;
-    while (started < others && thread_start_worker(&threads[started], see_some, &s) == 0)
-        started++;
+    unsigned started = thread_start_workers(threads, others, see_some, &s);
     see_some(&s);
     while (started > 0)
         pthread_join(threads[--started], NULL);
