@@ -68,6 +68,7 @@ struct kobj_dump {
     void *progress_arg;
     uint64_t monotonic_ns, boottime_ns, realtime_ns; /* as the program sees them */
     uint64_t nofile_before; /* the caller's own limit of descriptors; 0: was not raised */
+    pid_t timers_served_of; /* timerfd.c's own: the process whose late timers were waited for */
     void *watched;          /* inotify_paths.c's own: paths found so far */
     void *everywhere;       /* scheduling.c's own: the processors that mean no restriction */
     enum crs_tcp tcp_policy;

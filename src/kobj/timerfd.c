@@ -53,35 +53,72 @@ static void let_late_timers_expire(pid_t pid)
     sched_setaffinity(0, sizeof(own), &own);
 }
 
+static int read_info(const struct open_file *file, struct fdinfo *ret, struct crs_error *err)
+{
+    _cleanup_bytes_ struct bytes text = {0};
+    struct itimerspec now;
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", file->dup_fd);
+    if (timerfd_gettime(file->dup_fd, &now) < 0)
+        return file_refuse_errno(file, err, "read the timer");
+    int r = read_file(AT_FDCWD, path, 1 << 20, &text);
+    if (r == 0)
+        r = fdinfo_parse((const char *)text.data, ret);
+    return r < 0 ? crs_fail(err, CRS_FAILED, -r, "fd %d (%s): can't read about the timer", file->fd,
+                            file->link)
+                 : 0;
+}
+
+static bool looks_unset(const struct fdinfo *info)
+{
+    return info->value_ns == 0 && info->ticks == 0;
+}
+
+/* All that look unset are found before one of them is saved: one wait is enough for them. */
+static int explore(struct kobj_dump *ctx, const struct open_file *file, ProtobufCMessage **ret,
+                   struct crs_error *err)
+{
+    _cleanup_fdinfo_ struct fdinfo info = {0};
+    Crs__Timerfd *seen;
+    int r = read_info(file, &info, err);
+
+    if (r < 0 || !looks_unset(&info))
+        return r;
+    seen = malloc(sizeof(*seen));
+    if (!seen)
+        return crs_fail(err, CRS_FAILED, ENOMEM, "out of memory");
+    crs__timerfd__init(seen);
+    *ret = &seen->base;
+    return 0;
+}
+
+static void wait_for_late_ones(struct kobj_dump *ctx)
+{
+    let_late_timers_expire(ctx->t->pid);
+    ctx->timers_served_of = ctx->t->pid;
+}
+
 /*
  * A periodic timer that expired is not set going again before somebody asks; fdinfo then tells
  * neither its phase nor all its ticks. timerfd_gettime() sets it going, as the program's own read
  * would. It may expire between the two.
  */
-static int settled_info(pid_t pid, const struct open_file *file, struct fdinfo *ret,
+static int settled_info(struct kobj_dump *ctx, const struct open_file *file, struct fdinfo *ret,
                         struct crs_error *err)
 {
-    bool waited = false;
-    char path[64];
+    bool waited = file->found && ctx->timers_served_of == ctx->t->pid;
 
-    snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", file->dup_fd);
     for (int i = 0; i < 100; i++) {
-        _cleanup_bytes_ struct bytes text = {0};
-        struct itimerspec now;
-        if (timerfd_gettime(file->dup_fd, &now) < 0)
-            return file_refuse_errno(file, err, "read the timer");
-        int r = read_file(AT_FDCWD, path, 1 << 20, &text);
-        if (r == 0)
-            r = fdinfo_parse((const char *)text.data, ret);
+        int r = read_info(file, ret, err);
         if (r < 0)
-            return crs_fail(err, CRS_FAILED, -r, "fd %d (%s): can't read about the timer", file->fd,
-                            file->link);
-        if (ret->value_ns > 0 || (ret->ticks == 0 && waited) ||
+            return r;
+        if (ret->value_ns > 0 || (looks_unset(ret) && waited) ||
             (ret->ticks > 0 && ret->interval_ns == 0))
             return 0;
-        if (ret->ticks == 0)
-            let_late_timers_expire(pid);
-        waited = ret->ticks == 0;
+        waited = looks_unset(ret);
+        if (waited)
+            wait_for_late_ones(ctx);
         fdinfo_clear(ret);
     }
     return file_refuse(file, err, "it expires faster than it can be read", "try again");
@@ -100,7 +137,7 @@ static int dump(struct kobj_dump *ctx, struct open_file *file, struct bytes *ret
 {
     _cleanup_fdinfo_ struct fdinfo info = {0};
     Crs__Timerfd m = CRS__TIMERFD__INIT;
-    int r = settled_info(ctx->t->pid, file, &info, err);
+    int r = settled_info(ctx, file, &info, err);
 
     if (r < 0)
         return r;
@@ -216,6 +253,7 @@ const struct kobj_file_kind kobj_timerfd = {
                   "stay what they are",
     .privilege = "CAP_WAKE_ALARM for the clocks CLOCK_REALTIME_ALARM and CLOCK_BOOTTIME_ALARM",
     .match = match,
+    .explore = explore,
     .dump = dump,
     .check = check,
     .restore = restore,
