@@ -125,13 +125,17 @@ static void end_condemned(void)
         kill(getpid(), SIGKILL);
 }
 
-/* The tool's write wakes nobody, so it is looked for often. */
-static void wait_until_sent(uint32_t sig)
+/* The tool's write wakes nobody, so it is looked for often. The word is the request's as long as
+ * COOPERATION_PENDING is what it was: who is stopped here may go on when the next request has
+ * written its own signal, and is to run the callbacks of that. */
+static void wait_until_sent(uint32_t sig, uint32_t pending)
 {
     uint32_t *word = (uint32_t *)&cri_block.signal;
     struct cri_patience patience = {0};
 
-    for (unsigned n = 1; cri_load(word) == sig; n++) {
+    for (unsigned n = 1;
+         cri_load(word) == sig && (cri_load(&cri_block.sections) & COOPERATION_PENDING) == pending;
+         n++) {
         cri_futex_wait(word, sig, 1);
         if (n % CRI_LOOK_MS == 0 && !cri_wait(word, sig, &patience))
             cri_change(word, sig, 0); /* nobody will send it */
@@ -146,7 +150,7 @@ static void wait_for_signal(void)
     if (cri_load(&cri_block.outcome) != COOPERATION_CONTINUE || sig == 0 || is_stop(sig))
         return;
     cri_store(&cri_block.phase, COOPERATION_SIGNAL_PHASE);
-    wait_until_sent(sig);
+    wait_until_sent(sig, COOPERATION_PENDING);
 }
 
 void cri_round_wait_for_stop(void)
@@ -154,7 +158,7 @@ void cri_round_wait_for_stop(void)
     uint32_t sig = cri_load((uint32_t *)&cri_block.signal);
 
     if (is_stop(sig))
-        wait_until_sent(sig);
+        wait_until_sent(sig, 0);
 }
 
 void cri_round_close(void)

@@ -192,7 +192,9 @@ static int watch_one(struct request *q, struct member *m)
     }
     if (block.phase == COOPERATION_SIGNAL_PHASE && block.signal && block.rounds == m->rounds)
         signal_held(m, block.signal);
-    if (block.rounds == m->rounds && !cooperation_is_busy(&block)) { /* another program's block */
+    /* Another program's block; or all is put back, and the round not counted yet. Where a signal is
+     * to stop it, it is waited for in the latter case. */
+    if (block.rounds == m->rounds && !cooperation_is_busy(&block) && !is_stop(block.signal)) {
         m->state = MEMBER_GONE;
         return 0;
     }

@@ -297,21 +297,24 @@ static void stands_again(void)
     }
 }
 
-/* Stopped by a request it can be saved again, and goes on when that says so. */
-static void saved_while_it_stands(void)
+/* Stopped by a request it can be saved again, and goes on when that says so. Some of its threads
+ * haven't come out of the first request then. */
+static void saved_while_it_stands(int first, int second)
 {
-    struct child child = start(tell_of_going_on);
+    for (int i = 0; i < 10; i++) {
+        struct child child = start(tell_of_going_on);
 
-    CHECK(hear(child.from) == 'r');
-    CHECK(setpgid(child.pid, 0) == 0);
-    ask_with(child.pid, SIGSTOP);
-    await_stop(child.pid);
-    ask_with(child.pid, SIGTSTP);
-    await_stop(child.pid);
-    ask_with(child.pid, SIGCONT);
-    CHECK(hear(child.from) == '!');
-    say(child.to, 'x');
-    end_well(&child);
+        CHECK(hear(child.from) == 'r');
+        CHECK(setpgid(child.pid, 0) == 0);
+        ask_with(child.pid, first);
+        await_stop(child.pid);
+        ask_with(child.pid, second);
+        await_stop(child.pid);
+        ask_with(child.pid, SIGCONT);
+        CHECK(hear(child.from) == '!');
+        say(child.to, 'x');
+        end_well(&child);
+    }
 }
 
 int main(void)
@@ -322,7 +325,9 @@ int main(void)
     stopped_before_going_on(SIGSTOP);
     stopped_before_going_on(SIGTSTP);
     stands_again();
-    saved_while_it_stands();
+    saved_while_it_stands(SIGSTOP, SIGTSTP);
+    saved_while_it_stands(SIGSTOP, SIGSTOP);
+    saved_while_it_stands(SIGTSTP, SIGSTOP);
     others(); /* whose children have no callbacks of ours */
     CHECK(cr_register_callback(tell, NULL, CR_THREAD_CONTEXT) >= 0);
     CHECK(cr_register_callback(tell, NULL, CR_SIGNAL_CONTEXT) >= 0);
