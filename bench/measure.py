@@ -261,7 +261,7 @@ def take_checkpoint(tool, holder, *where):
     sum of all, and the longest in a while before: others' doing. So is what another program sees at
     the same moment, which sleeps and has nothing to do with the checkpoint: then no program runs,
     as the host has taken the whole machine away. Only what both see for 5 ms and more is not
-    counted, and is told."""
+    counted, and is told; but a pause is never less than what the tool says."""
     witness = Holder(holder.program, holder.base, *WITNESS)
     try:
         warm(holder.mib)
@@ -275,8 +275,10 @@ def take_checkpoint(tool, holder, *where):
         witness.close()
     gaps = [((gap[1] - gap[0]) / 1e9, in_common(gap, seen))
             for gap in holder.intervals(begin, end)]
-    return dict(result, stolen=stolen, gaps_seen=sum(gap for gap, _ in gaps),
-                pause_seen=max((gap - common for gap, common in gaps), default=0.0),
+    longest = max((gap for gap, _ in gaps), default=0.0)
+    own = max((gap - common for gap, common in gaps), default=0.0)
+    return dict(result, stolen=stolen, gaps_seen=sum(gap for gap, _ in gaps), longest_gap=longest,
+                pause_seen=max(own, min(longest, result.get("pause_told") or 0.0)),
                 gap_of_machine=max((common for _, common in gaps), default=0.0),
                 gap_before=max(holder.gaps(quiet, begin), default=0.0))
 
